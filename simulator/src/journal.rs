@@ -1,0 +1,130 @@
+//! The append-only record of every request.
+//!
+//! Owns what was asked, when, and what became of it. It must never hold a secret: of a body it keeps the names of the
+//! fields, of a query only the list filter, and never the `Authorization` header.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::Serialize;
+use uuid::Uuid;
+
+use crate::fault::Effect;
+use crate::operation::Operation;
+use crate::outcome::Delivery;
+
+/// One request, as the provider saw it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Entry {
+    /// Its place in the journal, from 1.
+    pub seq: u64,
+    /// When it arrived.
+    pub started_at: Timestamp,
+    /// When the provider acted on it; later than the client's patience if a fault says so.
+    pub applied_at: Option<Timestamp>,
+    /// When the provider was done with it.
+    pub ended_at: Option<Timestamp>,
+    /// What it asked for.
+    pub operation: Operation,
+    /// The HTTP method.
+    pub method: String,
+    /// Path and query; every value in the query but that of `status` is replaced.
+    pub path: String,
+    /// The names of the top-level fields of a JSON body.
+    pub body_fields: Vec<String>,
+    /// The `Idempotency-Key` header.
+    pub idempotency_key: Option<String>,
+    /// The connection that it was about or that it made.
+    pub connection_id: Option<Uuid>,
+    /// The store that it was about, without scheme and in lower case.
+    pub store: Option<String>,
+    /// How many requests were in flight when it arrived, this one included.
+    pub in_flight: usize,
+    /// The effects of the fault that it met.
+    pub effects: Vec<Effect>,
+    /// The status of the answer, whether or not the answer arrived.
+    pub status: Option<u16>,
+    /// How much of the answer was sent.
+    pub delivery: Option<Delivery>,
+}
+
+/// What the journal and the records add up to.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Stats {
+    /// Requests so far.
+    pub requests: usize,
+    /// Requests in flight.
+    pub in_flight: usize,
+    /// The most requests that were in flight at once.
+    pub max_in_flight: usize,
+    /// Requests so far, by what they asked for.
+    pub by_operation: BTreeMap<Operation, usize>,
+    /// Connections that were ever made through the API.
+    pub creates: usize,
+    /// Connections that were ever deleted.
+    pub deletes: usize,
+    /// Stores with more than one live connection, and how many they have. Empty is what an operator owes its users.
+    pub duplicates: BTreeMap<String, usize>,
+}
+
+/// The journal itself.
+#[derive(Debug, Default)]
+pub(crate) struct Journal {
+    entries: Vec<Entry>,
+    in_flight: usize,
+    max_in_flight: usize,
+}
+
+impl Journal {
+    /// Opens an entry; its number and the count of requests in flight are filled in here.
+    pub(crate) fn open(&mut self, entry: impl FnOnce(u64, usize) -> Entry) -> u64 {
+        self.in_flight += 1;
+        self.max_in_flight = self.max_in_flight.max(self.in_flight);
+        let seq = self.entries.len() as u64 + 1;
+        self.entries.push(entry(seq, self.in_flight));
+        seq
+    }
+
+    /// Notes that the provider acted on a request.
+    pub(crate) fn applied(&mut self, seq: u64, now: Timestamp, connection: Option<Uuid>) {
+        if let Some(entry) = self.entry_mut(seq) {
+            entry.applied_at = Some(now);
+            entry.connection_id = connection.or(entry.connection_id);
+        }
+    }
+
+    /// Closes an entry.
+    pub(crate) fn close(&mut self, seq: u64, now: Timestamp, status: u16, delivery: Delivery) {
+        self.in_flight = self.in_flight.saturating_sub(1);
+        if let Some(entry) = self.entry_mut(seq) {
+            entry.ended_at = Some(now);
+            entry.status = Some(status);
+            entry.delivery = Some(delivery);
+        }
+    }
+
+    /// Every request so far, in the order of arrival.
+    pub(crate) fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// The part of the statistics that the journal knows.
+    pub(crate) fn stats(&self) -> Stats {
+        let mut by_operation = BTreeMap::new();
+        for entry in &self.entries {
+            *by_operation.entry(entry.operation).or_default() += 1;
+        }
+        Stats {
+            requests: self.entries.len(),
+            in_flight: self.in_flight,
+            max_in_flight: self.max_in_flight,
+            by_operation,
+            ..Stats::default()
+        }
+    }
+
+    fn entry_mut(&mut self, seq: u64) -> Option<&mut Entry> {
+        let index = usize::try_from(seq).ok()?.checked_sub(1)?;
+        self.entries.get_mut(index)
+    }
+}

@@ -1,0 +1,61 @@
+//! How the simulated Rutter behaves where the references leave it open, and how fast its time goes by.
+
+use std::time::Duration;
+
+/// The switches. The default grants nothing that the public references do not promise.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "switches, each independent of the others")]
+pub struct Settings {
+    /// How long a connection is not ready after its credentials were given.
+    pub initial_sync: Duration,
+    /// How long after that the history is complete.
+    pub history: Duration,
+    /// How often a healthy connection is synchronized once it is ready.
+    pub sync_period: Duration,
+    /// How long a new connection is missing in lists.
+    pub list_lag: Duration,
+    /// Whether a deleted connection stays in lists for the same time.
+    pub deleted_rows_linger: bool,
+    /// Whether a create for a store that is connected already answers with the connection that is there.
+    ///
+    /// Rutter's help says that it de-duplicates by store; what a create then answers is not said.
+    pub deduplicates: bool,
+    /// Whether `Idempotency-Key` is honoured on a create. The page on idempotent requests names object writes only.
+    pub honours_idempotency_keys: bool,
+    /// Whether a create with an empty body makes a connection that waits for the merchant.
+    pub link_flow: bool,
+    /// Whether the undocumented `PATCH` answers anything but an error.
+    pub patch: bool,
+    /// What an unknown connection id is answered with.
+    pub gone: Gone,
+    /// What links begin with; the id follows.
+    pub link_base: String,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            initial_sync: Duration::from_secs(5),
+            history: Duration::from_secs(10),
+            sync_period: Duration::from_mins(1),
+            list_lag: Duration::ZERO,
+            deleted_rows_linger: false,
+            deduplicates: false,
+            honours_idempotency_keys: false,
+            link_flow: true,
+            patch: false,
+            gone: Gone::default(),
+            link_base: "https://link.rutterapi.com/connection".to_owned(),
+        }
+    }
+}
+
+/// What an unknown connection id is answered with. Rutter's Errors page announces 410 and keeps 404 possible.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Gone {
+    /// 404
+    #[default]
+    NotFound,
+    /// 410
+    Gone,
+}

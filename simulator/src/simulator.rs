@@ -1,0 +1,148 @@
+//! The handle that tests, the server and the admin API share.
+//!
+//! Owns the lock around the core and the clock beside it. It must never hold the lock while it waits.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use http::Request;
+use tokio::sync::oneshot;
+use uuid::Uuid;
+
+use crate::clock::Clock;
+use crate::fault::Fault;
+use crate::journal::{Entry, Stats};
+use crate::outcome::Reply;
+use crate::rutter;
+use crate::state::{Admission, State};
+
+/// What a simulator starts with.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// Ids and tokens are drawn from it: the same seed gives the same ones in the same order.
+    pub seed: u64,
+    /// How the simulated Rutter behaves.
+    pub rutter: rutter::Settings,
+    /// Who may call it.
+    pub accounts: Vec<rutter::Account>,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self { seed: 0, rutter: rutter::Settings::default(), accounts: vec![rutter::Account::default()] }
+    }
+}
+
+/// A handle to one set of simulated providers; clones share it.
+#[derive(Clone, Debug)]
+pub struct Simulator {
+    state: Arc<Mutex<State>>,
+    clock: Clock,
+}
+
+impl Simulator {
+    /// Providers with nothing in them yet.
+    #[must_use]
+    pub fn new(clock: Clock, setup: Setup) -> Self {
+        let rutter = rutter::Rutter::new(setup.seed, setup.rutter, setup.accounts);
+        Self { state: Arc::new(Mutex::new(State::new(rutter))), clock }
+    }
+
+    /// The clock it lives by.
+    #[must_use]
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// Looks at the core, or changes it, in one piece.
+    pub fn with<T>(&self, look: impl FnOnce(&mut State) -> T) -> T {
+        // A test that panicked while it held the lock has failed already; the others should still see what is there.
+        look(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Every request so far.
+    #[must_use]
+    pub fn journal(&self) -> Vec<Entry> {
+        self.with(|state| state.journal().to_vec())
+    }
+
+    /// What the journal and the records add up to.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.with(|state| state.stats())
+    }
+
+    /// Lets something go wrong.
+    pub fn push_fault(&self, fault: Fault) {
+        self.with(|state| state.push_fault(fault));
+    }
+
+    /// Lets nothing go wrong any more.
+    pub fn clear_faults(&self) {
+        self.with(State::clear_faults);
+    }
+
+    /// Changes how the simulated Rutter behaves from now on.
+    pub fn configure(&self, change: impl FnOnce(&mut rutter::Settings)) {
+        self.with(|state| change(state.rutter_mut().settings_mut()));
+    }
+
+    /// Every connection that there ever was, the deleted ones included, in the order in which they were made.
+    #[must_use]
+    pub fn connections(&self) -> Vec<rutter::Record> {
+        let now = self.clock.now();
+        self.with(|state| state.rutter().records(now))
+    }
+
+    /// One connection.
+    #[must_use]
+    pub fn connection(&self, id: Uuid) -> Option<rutter::Record> {
+        let now = self.clock.now();
+        self.with(|state| state.rutter().record(now, id))
+    }
+
+    /// Does something behind the client's back; see [`rutter::Deed`].
+    ///
+    /// # Errors
+    ///
+    /// When there is no such account or connection, or no such store.
+    pub fn act(&self, deed: &rutter::Deed) -> Result<rutter::Record, rutter::NoSuch> {
+        let now = self.clock.now();
+        self.with(|state| state.rutter_mut().act(now, deed))
+    }
+
+    /// Carries a request through the core, with all the waiting that its fault asks for.
+    ///
+    /// It goes on when the caller stops waiting: a provider does not undo its work because the client hung up.
+    pub async fn exchange(&self, request: Request<Bytes>) -> Reply {
+        let admission = self.with(|state| state.admit(self.clock.now(), &request));
+        let (answer, answered) = oneshot::channel();
+        tokio::spawn(self.clone().carry_out(admission, request, answer));
+        answered.await.unwrap_or_else(|_| Reply::lost())
+    }
+
+    async fn carry_out(self, admission: Admission, request: Request<Bytes>, answer: oneshot::Sender<Reply>) {
+        let Admission { ticket, wait, hang_up } = admission;
+        // The receiver of a dropped sender sees a lost answer.
+        let answer = (!hang_up).then_some(answer);
+        self.clock.sleep(wait).await;
+        let mut reply = self.with(|state| state.apply(self.clock.now(), &ticket, &request));
+        if hang_up {
+            reply.delivery = crate::Delivery::Lost;
+        }
+        self.clock.sleep(reply.held_back).await;
+        self.with(|state| state.finish(self.clock.now(), &ticket, &reply));
+        self.log(ticket.seq());
+        if let Some(answer) = answer {
+            // Nobody listens if the client has gone; that changes nothing here.
+            let _ = answer.send(reply);
+        }
+    }
+
+    fn log(&self, seq: u64) {
+        let entry = self.with(|state| state.journal().iter().rev().find(|entry| entry.seq == seq).cloned());
+        if let Some(Entry { method, path, status, delivery, in_flight, .. }) = entry {
+            tracing::info!(seq, %method, %path, status, ?delivery, in_flight, "request");
+        }
+    }
+}

@@ -1,0 +1,4 @@
+//! The simulator from outside: every rule it holds its clients to, every way in which it lets them down.
+
+mod contract;
+mod support;
