@@ -1,0 +1,30 @@
+//! The Kubernetes API of Tradewind: the custom resources as Rust types, and the CRDs made from them.
+//!
+//! Owns the wire form of `tradewind.dev`. It must never hold behaviour: no client, no clock, no rule that CEL or
+//! the schema cannot state. Rules that need more than the object itself live in [`crate::domain`].
+
+pub mod crd;
+pub mod v1alpha1;
+
+/// The API group of every Tradewind resource.
+pub const GROUP: &str = "tradewind.dev";
+
+/// Annotations and finalizers, the keys that Tradewind reads or writes on objects.
+pub mod keys {
+    /// Asks for one reconcile now; the convention of Flux, echoed in `status.lastHandledReconcileAt`.
+    pub const RECONCILE_FLUX: &str = "reconcile.fluxcd.io/requestedAt";
+    /// Asks for one reconcile now; echoed in `status.lastHandledReconcileAt`.
+    pub const RECONCILE: &str = "tradewind.dev/reconcile-requested-at";
+    /// Asks for one product and order refresh for each new value.
+    pub const REFRESH: &str = "tradewind.dev/refresh-requested-at";
+    /// The operator's own record of the attempt to create (see `docs/adr/0002-creation-intent.md`).
+    pub const CREATE_INTENT: &str = "tradewind.dev/create-intent";
+    /// A person's answer to an unresolved creation, set by `tradewind resolve`.
+    pub const RESOLVE: &str = "tradewind.dev/resolve";
+    /// Finalizer of a `Connection`.
+    pub const CONNECTION_FINALIZER: &str = "tradewind.dev/connection";
+    /// Finalizer of a `ProviderAccount`, and of its login Secret, while a `Connection` names it.
+    pub const ACCOUNT_FINALIZER: &str = "tradewind.dev/account-in-use";
+    /// Label of a Secret that the operator wrote: the name of the object it belongs to.
+    pub const CONNECTION_LABEL: &str = "tradewind.dev/connection";
+}

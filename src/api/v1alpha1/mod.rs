@@ -1,0 +1,21 @@
+//! Version `v1alpha1` of the API: one file for each kind, and what they share.
+
+#[expect(unreachable_pub, reason = "the derive of KubeSchema makes a private twin of each struct")]
+mod connection;
+#[expect(unreachable_pub, reason = "the derive of KubeSchema makes a private twin of each struct")]
+mod provider_account;
+#[expect(unreachable_pub, reason = "the derive of KubeSchema makes a private twin of each struct")]
+mod shared;
+
+pub use connection::{
+    ArcusConnection, ArcusMode, Authorization, Connection, ConnectionSpec, RutterConnection, ShipFrom, Sync, SyncEntity,
+};
+pub use provider_account::{
+    AdoptionGate, ArcusAccount, DeletionGuard, Deletions, Limits, ProviderAccount, ProviderAccountSpec,
+    ProviderAccountStatus, RutterAccount, RutterEnvironment, SkuIoAccount,
+};
+pub use shared::{
+    AccountKind, AccountRef, AdoptionPolicy, AppliedCredentials, AppliedField, AuthorizationStatus, CreationStatus,
+    DeletionPolicy, ExternalLossPolicy, ExternalRef, LastAction, LocalSecretRef, ManagedStatus, ManagementPolicy,
+    ParameterValue, Provider, Refused, RefreshState, RefreshStatus, ReplacementPolicy, StoredIntent,
+};

@@ -1,0 +1,429 @@
+//! The state × condition matrix: what each state of an object says in each condition, and how a new picture is laid
+//! over the conditions of before.
+//!
+//! Conditions follow the Kubernetes API conventions and kstatus: `Reconciling` and `Stalled` are present only when
+//! True, never both. `docs/conditions.md` is made from this file and from [`super::reason`].
+
+use super::{
+    reason::{Problem, Reason},
+    text::bounded,
+};
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use strum::{Display, EnumIter, IntoStaticStr};
+
+/// The condition types.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Display, EnumIter, IntoStaticStr)]
+pub enum Type {
+    /// The object does its job.
+    Ready,
+    /// The record equals the declaration.
+    Synced,
+    /// The provider accepts the credentials.
+    CredentialsValid,
+    /// A person has authorized the connection; only where one must.
+    Authorized,
+    /// The first load of data is done.
+    InitialRefreshComplete,
+    /// Work is under way (kstatus).
+    Reconciling,
+    /// Nothing will happen before somebody changes something (kstatus).
+    Stalled,
+}
+
+/// One condition as a picture wants it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mark {
+    status: &'static str,
+    reason: Reason,
+    message: String,
+}
+
+impl Mark {
+    /// The condition is true.
+    #[must_use]
+    pub fn yes(reason: Reason, message: impl Into<String>) -> Self {
+        Self { status: "True", reason, message: message.into() }
+    }
+    /// The condition is false.
+    #[must_use]
+    pub fn no(reason: Reason, message: impl Into<String>) -> Self {
+        Self { status: "False", reason, message: message.into() }
+    }
+    /// Nobody can tell.
+    #[must_use]
+    pub fn unknown(reason: Reason, message: impl Into<String>) -> Self {
+        Self { status: "Unknown", reason, message: message.into() }
+    }
+    fn because(problem: &Problem) -> Self {
+        Self::no(problem.reason, &problem.message)
+    }
+}
+
+/// What the provider says of a record's health.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Health {
+    /// It works; the history is loaded or not, or the provider does not say.
+    Works {
+        /// Whether the first load of data is complete, where the provider tells.
+        history: Option<bool>,
+    },
+    /// The first sync is not done; reads answer nothing yet.
+    FirstSync,
+    /// It has errors that the provider retries by itself.
+    Unhealthy,
+    /// A person must authorize it again.
+    NeedsAuthorization,
+    /// The provider switched it off, for this reason in our words.
+    Disabled(String),
+}
+
+impl Health {
+    /// Whether nothing more is expected to change by itself.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        match self {
+            Self::Works { history } => *history != Some(false),
+            Self::NeedsAuthorization | Self::Disabled(_) => true,
+            Self::FirstSync | Self::Unhealthy => false,
+        }
+    }
+}
+
+/// The state of an object after a pass: a row of the matrix.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum State {
+    /// The record is being created, or its creation is being resolved.
+    Creating(String),
+    /// The record is there and as declared.
+    Present(Health),
+    /// The record differs, and is being changed.
+    Correcting(Vec<String>),
+    /// Something must change before anything happens: a person's turn.
+    Halted(Problem),
+    /// Something in the cluster is missing that may yet come.
+    Awaiting(Problem),
+    /// A failure that may pass. `keep_ready`: it was ready, and this is not the third in a row.
+    Failing {
+        /// What failed.
+        problem: Problem,
+        /// Whether `Ready` stays as it was.
+        keep_ready: bool,
+    },
+    /// Writes are suspended.
+    Suspended,
+    /// The object is being deleted and waits for this.
+    Deleting(Problem),
+    /// The account of a login: it works.
+    AccountWorks,
+}
+
+/// What a state says in each condition. `None` leaves a condition as it is, except for `Reconciling` and `Stalled`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Picture {
+    ready: Option<Mark>,
+    synced: Option<Mark>,
+    credentials: Option<Mark>,
+    authorized: Option<Mark>,
+    refreshed: Option<Mark>,
+    reconciling: Option<Mark>,
+    stalled: Option<Mark>,
+}
+
+/// The row of the matrix.
+#[must_use]
+pub fn picture(state: &State) -> Picture {
+    let none = Picture::default();
+    match state {
+        State::Creating(why) => Picture {
+            ready: Some(Mark::no(Reason::Creating, why)),
+            reconciling: Some(Mark::yes(Reason::Creating, why)),
+            ..none
+        },
+        State::Present(health) => present(health),
+        State::Correcting(fields) => {
+            let why = format!("The record differs in {}. Correcting it", fields.join(", "));
+            Picture {
+                synced: Some(Mark::no(Reason::DriftDetected, &why)),
+                reconciling: Some(Mark::yes(Reason::Updating, why)),
+                ..none
+            }
+        }
+        State::Halted(problem) => Picture {
+            ready: Some(Mark::because(problem)),
+            stalled: Some(Mark::yes(problem.reason, &problem.message)),
+            credentials: credentials(problem.reason, problem),
+            synced: unsynced(problem),
+            ..none
+        },
+        State::Awaiting(problem) => Picture {
+            ready: Some(Mark::because(problem)),
+            reconciling: Some(Mark::yes(Reason::ProgressingWithRetry, &problem.message)),
+            ..none
+        },
+        State::Failing { problem, keep_ready } => Picture {
+            ready: (!keep_ready).then(|| Mark::because(problem)),
+            synced: Some(Mark::no(problem.reason, &problem.message)),
+            reconciling: Some(Mark::yes(Reason::ProgressingWithRetry, &problem.message)),
+            ..none
+        },
+        State::Suspended => {
+            Picture { synced: Some(Mark::unknown(Reason::Suspended, "spec.suspend is true: nothing is written")), ..none }
+        }
+        State::Deleting(problem) => Picture {
+            ready: Some(Mark::because(problem)),
+            stalled: (problem.reason != Reason::Deleting).then(|| Mark::yes(problem.reason, &problem.message)),
+            reconciling: (problem.reason == Reason::Deleting).then(|| Mark::yes(problem.reason, &problem.message)),
+            ..none
+        },
+        State::AccountWorks => Picture {
+            ready: Some(Mark::yes(Reason::Succeeded, "The provider accepts the login")),
+            credentials: Some(Mark::yes(Reason::Succeeded, "The provider accepts the login")),
+            ..none
+        },
+    }
+}
+
+fn credentials(reason: Reason, problem: &Problem) -> Option<Mark> {
+    let about = matches!(reason, Reason::CredentialsRejected | Reason::SecretKeyMissing | Reason::SecretNotFound);
+    about.then(|| Mark::because(problem))
+}
+
+/// Problems that say how the record differs from the declaration.
+fn unsynced(problem: &Problem) -> Option<Mark> {
+    let about = matches!(
+        problem.reason,
+        Reason::ReplacementRequired | Reason::ExternalNotFound | Reason::NotMatch | Reason::InvalidSpec
+    );
+    about.then(|| Mark::because(problem))
+}
+
+fn present(health: &Health) -> Picture {
+    let synced = Some(Mark::yes(Reason::Succeeded, "The record is as declared"));
+    let accepted = Some(Mark::yes(Reason::Succeeded, "The provider accepts the credentials"));
+    let base = Picture { synced, credentials: accepted, ..Picture::default() };
+    let works = |note: &str| Some(Mark::yes(Reason::Succeeded, note));
+    match health {
+        Health::Works { history: Some(false) } => {
+            let why = "The provider is loading the history";
+            Picture {
+                ready: works("The connection works"),
+                refreshed: Some(Mark::no(Reason::InitialRefreshRunning, why)),
+                reconciling: Some(Mark::yes(Reason::InitialRefreshRunning, why)),
+                ..base
+            }
+        }
+        Health::Works { history } => Picture {
+            ready: works("The connection works"),
+            refreshed: history.map(|_| Mark::yes(Reason::Succeeded, "The first load of data is complete")),
+            ..base
+        },
+        Health::FirstSync => {
+            let why = "The provider is running the first sync; reads answer nothing before it is done";
+            Picture {
+                ready: Some(Mark::no(Reason::InitialRefreshRunning, why)),
+                refreshed: Some(Mark::no(Reason::InitialRefreshRunning, why)),
+                reconciling: Some(Mark::yes(Reason::InitialRefreshRunning, why)),
+                ..base
+            }
+        }
+        Health::Unhealthy => {
+            let why = "The provider reports errors of the platform and retries by itself";
+            Picture {
+                ready: Some(Mark::no(Reason::ProviderUnavailable, why)),
+                reconciling: Some(Mark::yes(Reason::ProgressingWithRetry, why)),
+                ..base
+            }
+        }
+        Health::NeedsAuthorization => {
+            let why = "The store no longer accepts the connection (an app was removed, or a token revoked). Authorize it \
+                       again with the link_url in the connection Secret, or delete and re-create the object with new credentials";
+            attention(&base, Problem::new(Reason::ReauthorizationRequired, why))
+        }
+        Health::Disabled(why) => attention(&base, Problem::new(Reason::Disabled, why.clone())),
+    }
+}
+
+fn attention(base: &Picture, problem: Problem) -> Picture {
+    Picture {
+        ready: Some(Mark::because(&problem)),
+        credentials: (problem.reason == Reason::ReauthorizationRequired).then(|| Mark::because(&problem)),
+        authorized: (problem.reason == Reason::ReauthorizationRequired).then(|| Mark::because(&problem)),
+        stalled: Some(Mark::yes(problem.reason, problem.message)),
+        ..base.clone()
+    }
+}
+
+/// Lays a picture over the conditions of before. A transition time moves only with the status it belongs to.
+#[must_use]
+pub fn lay_over(before: &[Condition], picture: Picture, generation: i64, now: Timestamp) -> Vec<Condition> {
+    let keeps = |t: Type| before.iter().find(|c| c.type_ == t.to_string()).cloned();
+    let authorized = picture.authorized.or_else(|| reauthorized(before, picture.ready.as_ref()));
+    let refreshed = picture.refreshed.filter(|m| !(m.status == "False" && is_true(before, Type::InitialRefreshComplete)));
+    let lasting = [
+        (Type::Ready, picture.ready),
+        (Type::Synced, picture.synced),
+        (Type::CredentialsValid, picture.credentials),
+        (Type::Authorized, authorized),
+        (Type::InitialRefreshComplete, refreshed),
+    ];
+    let passing = [(Type::Reconciling, picture.reconciling), (Type::Stalled, picture.stalled)];
+    let lasting = lasting.into_iter().filter_map(|(t, mark)| match mark {
+        Some(mark) => Some(condition(t, mark, keeps(t), generation, now)),
+        None => keeps(t).map(|old| Condition { observed_generation: Some(generation), ..old }),
+    });
+    let passing = passing.into_iter().filter_map(|(t, mark)| Some(condition(t, mark?, keeps(t), generation, now)));
+    let foreign = before.iter().filter(|c| !is_ours(&c.type_)).cloned();
+    lasting.chain(passing).chain(foreign).collect()
+}
+
+/// `Authorized` turns True again once the object is ready; it never appears where no person ever had to act.
+fn reauthorized(before: &[Condition], ready: Option<&Mark>) -> Option<Mark> {
+    let was_asked = before.iter().any(|c| c.type_ == Type::Authorized.to_string());
+    let ready = ready.is_some_and(|m| m.status == "True");
+    (was_asked && ready).then(|| Mark::yes(Reason::Succeeded, "The connection is authorized"))
+}
+
+/// The status of a condition, where it is present.
+#[must_use]
+pub fn is_true(conditions: &[Condition], t: Type) -> bool {
+    conditions.iter().any(|c| c.type_ == t.to_string() && c.status == "True")
+}
+
+fn is_ours(name: &str) -> bool {
+    use strum::IntoEnumIterator;
+    Type::iter().any(|t| t.to_string() == name)
+}
+
+fn condition(t: Type, mark: Mark, before: Option<Condition>, generation: i64, now: Timestamp) -> Condition {
+    let since = before.filter(|b| b.status == mark.status).map(|b| b.last_transition_time);
+    // Whole seconds: that is what the API server stores, and a comparison must not see a difference.
+    let now = Timestamp::from_second(now.as_second()).unwrap_or(now);
+    Condition {
+        type_: t.to_string(),
+        status: mark.status.into(),
+        reason: mark.reason.to_string(),
+        message: bounded(&mark.message),
+        observed_generation: Some(generation),
+        last_transition_time: since.unwrap_or(Time(now)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+    use strum::IntoEnumIterator;
+
+    fn at(s: i64) -> Timestamp {
+        Timestamp::from_second(s).expect("a time")
+    }
+
+    fn laid(before: &[Condition], state: &State, now: i64) -> Vec<Condition> {
+        lay_over(before, picture(state), 1, at(now))
+    }
+
+    fn of(conditions: &[Condition], t: Type) -> Option<(String, String)> {
+        conditions.iter().find(|c| c.type_ == t.to_string()).map(|c| (c.status.clone(), c.reason.clone()))
+    }
+
+    fn problem(reason: Reason) -> Problem {
+        Problem::new(reason, "why")
+    }
+
+    fn all_states() -> Vec<State> {
+        let healths = [
+            Health::Works { history: None },
+            Health::Works { history: Some(true) },
+            Health::Works { history: Some(false) },
+            Health::FirstSync,
+            Health::Unhealthy,
+            Health::NeedsAuthorization,
+            Health::Disabled("why".into()),
+        ];
+        let mut states: Vec<State> = healths.into_iter().map(State::Present).collect();
+        states.extend(Reason::iter().flat_map(|r| {
+            [
+                State::Halted(problem(r)),
+                State::Awaiting(problem(r)),
+                State::Deleting(problem(r)),
+                State::Failing { problem: problem(r), keep_ready: true },
+                State::Failing { problem: problem(r), keep_ready: false },
+            ]
+        }));
+        states.extend([State::Creating("why".into()), State::Correcting(vec!["x".into()]), State::Suspended]);
+        states
+    }
+
+    #[test]
+    fn reconciling_and_stalled_are_never_both_present_whatever_came_before() {
+        for first in all_states() {
+            let before = laid(&[], &first, 1);
+            for second in all_states() {
+                let after = laid(&before, &second, 2);
+                assert!(
+                    of(&after, Type::Reconciling).is_none() || of(&after, Type::Stalled).is_none(),
+                    "{first:?} then {second:?}"
+                );
+                assert!(after.iter().all(|c| c.observed_generation == Some(1)));
+            }
+        }
+    }
+
+    #[test]
+    fn laying_the_same_picture_again_changes_nothing() {
+        for state in all_states() {
+            let once = laid(&[], &state, 1);
+            assert_eq!(laid(&once, &state, 99), once, "{state:?}");
+        }
+    }
+
+    #[rstest]
+    #[case::creating(State::Creating("why".into()), "False", "Creating", Some("Reconciling"))]
+    #[case::first_sync(State::Present(Health::FirstSync), "False", "InitialRefreshRunning", Some("Reconciling"))]
+    #[case::history_loading(State::Present(Health::Works { history: Some(false) }), "True", "Succeeded", Some("Reconciling"))]
+    #[case::all_done(State::Present(Health::Works { history: Some(true) }), "True", "Succeeded", None)]
+    #[case::needs_authorization(State::Present(Health::NeedsAuthorization), "False", "ReauthorizationRequired", Some("Stalled"))]
+    #[case::disabled(State::Present(Health::Disabled("why".into())), "False", "Disabled", Some("Stalled"))]
+    #[case::bad_spec(State::Halted(problem(Reason::InvalidSpec)), "False", "InvalidSpec", Some("Stalled"))]
+    #[case::missing_secret(State::Awaiting(problem(Reason::SecretNotFound)), "False", "SecretNotFound", Some("Reconciling"))]
+    fn the_matrix(#[case] state: State, #[case] status: &str, #[case] reason: &str, #[case] passing: Option<&str>) {
+        let after = laid(&[], &state, 1);
+        assert_eq!(of(&after, Type::Ready), Some((status.into(), reason.into())));
+        let present = [Type::Reconciling, Type::Stalled].into_iter().find(|t| of(&after, *t).is_some());
+        assert_eq!(present.map(|t| t.to_string()).as_deref(), passing);
+    }
+
+    #[test]
+    fn a_passing_failure_leaves_ready_as_it_was() {
+        let ready = laid(&[], &State::Present(Health::Works { history: Some(true) }), 1);
+        let failing = State::Failing { problem: problem(Reason::ProviderUnavailable), keep_ready: true };
+        let after = laid(&ready, &failing, 5);
+        assert_eq!(of(&after, Type::Ready), Some(("True".into(), "Succeeded".into())));
+        assert_eq!(of(&after, Type::Synced), Some(("False".into(), "ProviderUnavailable".into())));
+    }
+
+    #[test]
+    fn the_first_load_never_goes_back() {
+        let done = laid(&[], &State::Present(Health::Works { history: Some(true) }), 1);
+        let after = laid(&done, &State::Present(Health::Works { history: Some(false) }), 5);
+        assert_eq!(of(&after, Type::InitialRefreshComplete), Some(("True".into(), "Succeeded".into())));
+    }
+
+    #[test]
+    fn a_transition_time_moves_only_with_the_status() {
+        let one = laid(&[], &State::Halted(problem(Reason::InvalidSpec)), 1);
+        let two = laid(&one, &State::Halted(problem(Reason::SecretKeyMissing)), 5);
+        assert_eq!(two.first().map(|c| c.last_transition_time.0), Some(at(1)));
+        let three = laid(&two, &State::Present(Health::Works { history: None }), 9);
+        assert_eq!(three.first().map(|c| c.last_transition_time.0), Some(at(9)));
+    }
+
+    #[test]
+    fn a_condition_of_somebody_else_stays() {
+        let mut before = laid(&[], &State::Suspended, 1);
+        let foreign = Condition { type_: "example.com/Audited".into(), ..before.first().cloned().expect("one") };
+        before.push(foreign.clone());
+        assert!(laid(&before, &State::Suspended, 2).contains(&foreign));
+    }
+}

@@ -1,0 +1,442 @@
+//! The decision: what is known of one object and its record, and the one step that follows.
+//!
+//! [`decide`] is pure, total, and reads like the table in `docs/protocol.md`: the first row that matches wins. It
+//! is asked twice: without a sight of the provider it either decides or asks for a look; with one it decides.
+
+use super::{
+    ids::{ExternalId, NaturalKey},
+    intent::Creation,
+    reason::{Problem, Reason},
+};
+use crate::api::v1alpha1::{
+    AdoptionPolicy, DeletionPolicy, ExternalLossPolicy, ManagementPolicy, ReplacementPolicy, StoredIntent,
+};
+
+/// The policies of an object, with their defaults applied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Policy {
+    /// Whether a foreign record may be taken over.
+    pub adoption: AdoptionPolicy,
+    /// What deletion does at the provider.
+    pub deletion: DeletionPolicy,
+    /// How much may be done at the provider.
+    pub management: ManagementPolicy,
+    /// What to do about a change that needs a new record.
+    pub replacement: ReplacementPolicy,
+    /// What to do when the record vanished.
+    pub loss: ExternalLossPolicy,
+    /// Whether writes are stopped.
+    pub suspend: bool,
+}
+
+/// One record that a look found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sighting {
+    /// Its id.
+    pub id: ExternalId,
+    /// Whether the open attempt made it; see [`super::intent::authored`].
+    pub authored: bool,
+    /// Whether another object holds it.
+    pub held: bool,
+    /// Whether its identity could not be read: it may or may not be a match.
+    pub doubtful: bool,
+}
+
+/// Where to look.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Look {
+    /// For the record with this id.
+    Id(ExternalId),
+    /// For records with this key.
+    Key(NaturalKey),
+    /// For records that were made in the window of this attempt, to name candidates.
+    Window(Box<StoredIntent>),
+}
+
+/// What is known of a link that a person has to follow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LinkState {
+    /// There is none, or it expired.
+    None,
+    /// It still works.
+    Live,
+    /// It still works, but nobody has it any more.
+    Lost,
+}
+
+/// A person's answer to [`Reason::CreateOutcomeUnknown`], from `tradewind resolve`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Resolution {
+    /// This record is the object's.
+    Adopt(ExternalId),
+    /// None of the candidates is: settle the attempt and start over.
+    CreateAnew,
+}
+
+/// How the record differs, without saying how to change it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Drift {
+    /// Not at all, or not known.
+    #[default]
+    None,
+    /// In fields that the provider can change in place.
+    Fields(Vec<String>),
+    /// In fields that only a new record can bring.
+    Replacement(Vec<String>),
+}
+
+/// All that a decision may depend on.
+#[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one independent fact; the table names them one by one")]
+pub struct Facts<'a> {
+    /// The object is being deleted.
+    pub deleting: bool,
+    /// It carries our finalizer.
+    pub bound: bool,
+    /// How far its creation has come.
+    pub creation: &'a Creation,
+    /// Its policies.
+    pub policy: Policy,
+    /// `spec.externalRef`.
+    pub external_ref: Option<&'a ExternalId>,
+    /// The key that the spec declares, where the platform has one.
+    pub key: Option<&'a NaturalKey>,
+    /// What a look found; `None` before the look.
+    pub seen: Option<&'a [Sighting]>,
+    /// The recorded account is not the one named now.
+    pub other_account: bool,
+    /// Another object holds the recorded id.
+    pub held: bool,
+    /// Another object claims the key.
+    pub key_claimed: bool,
+    /// It is too early to conclude anything from an absence.
+    pub in_grace: bool,
+    /// The link of the open attempt.
+    pub link: LinkState,
+    /// Why there is no account to ask, where there is none.
+    pub unreachable: Option<&'a Problem>,
+    /// What keeps the declaration from being carried out: references, credentials, the spec itself.
+    pub problem: Option<&'a Problem>,
+    /// The last create was refused and nothing has changed since.
+    pub refused: Option<&'a Problem>,
+    /// The account lets objects adopt.
+    pub adoption_allowed: bool,
+    /// The record is on its way to be replaced.
+    pub replacing: bool,
+    /// How the record differs.
+    pub drift: Drift,
+    /// The provider waits for a person before it takes changes.
+    pub needs_person: bool,
+    /// A refresh was asked for and not yet handled.
+    pub refresh_due: bool,
+    /// A person's answer that fits the present state.
+    pub resolution: Option<&'a Resolution>,
+}
+
+/// Why an object may go without a delete at the provider.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Release {
+    /// Nothing was ever made.
+    NothingMade,
+    /// The policy says that the record stays.
+    Retained,
+    /// Another object holds the record.
+    HeldByAnother,
+}
+
+/// What an object waits for without a failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Waiting {
+    /// The grace of an open attempt.
+    Grace,
+    /// The grace of a record that a list does not show.
+    Absence,
+    /// A person.
+    Person,
+    /// A link that a person may still use.
+    Link,
+}
+
+/// The one step of a pass.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Look first, then decide again.
+    Look(Look),
+    /// Remove our finalizer.
+    Release(Release),
+    /// Put our finalizer, and the annotation, back.
+    Rebind,
+    /// Stop and say why, until somebody changes something.
+    Halt(Reason, Vec<ExternalId>),
+    /// Stop and say what keeps the declaration from being carried out.
+    Blocked(Problem),
+    /// Wait.
+    Wait(Waiting),
+    /// Record the id that the open attempt made.
+    Record(ExternalId),
+    /// Record an id that is only observed.
+    RecordObserved(ExternalId),
+    /// Take over a record that somebody else made.
+    Adopt(ExternalId),
+    /// Settle the open attempt without a record, for this reason if it is one to report.
+    Settle(Option<Reason>, Vec<ExternalId>),
+    /// Carry out a person's answer.
+    Resolve(Resolution),
+    /// Create the record.
+    Create,
+    /// Forget an id whose record is gone.
+    Forget,
+    /// Delete the record because the object is being deleted.
+    Delete(ExternalId),
+    /// Delete the record to make a new one.
+    Replace(ExternalId),
+    /// Change the record.
+    Update(ExternalId),
+    /// Start a refresh.
+    Refresh(ExternalId),
+    /// Report that writes are suspended.
+    Suspended,
+    /// All is as declared: report the record's health.
+    Idle(ExternalId),
+}
+
+/// The decision. First match wins; a step that needs an account is blocked where there is none.
+#[must_use]
+pub fn decide(f: &Facts<'_>) -> Step {
+    match (choose(f), f.unreachable) {
+        (step, Some(problem)) if step.needs_account() => Step::Blocked(problem.clone()),
+        (step, _) => step,
+    }
+}
+
+impl Step {
+    /// Whether the step asks or changes the provider.
+    #[must_use]
+    pub fn needs_account(&self) -> bool {
+        match self {
+            Self::Look(_)
+            | Self::Create
+            | Self::Delete(_)
+            | Self::Replace(_)
+            | Self::Update(_)
+            | Self::Refresh(_)
+            | Self::Idle(_) => true,
+            Self::Release(_)
+            | Self::Rebind
+            | Self::Halt(..)
+            | Self::Blocked(_)
+            | Self::Wait(_)
+            | Self::Record(_)
+            | Self::RecordObserved(_)
+            | Self::Adopt(_)
+            | Self::Settle(..)
+            | Self::Resolve(_)
+            | Self::Forget
+            | Self::Suspended => false,
+        }
+    }
+}
+
+fn choose(f: &Facts<'_>) -> Step {
+    if f.deleting {
+        return deleting(f);
+    }
+    let observe_only = f.policy.management == ManagementPolicy::ObserveOnly;
+    if !f.bound && !observe_only && *f.creation != Creation::NotStarted {
+        return Step::Rebind;
+    }
+    if let Creation::Unverifiable(intent) = f.creation {
+        return match f.resolution {
+            Some(answer) => resolve(f, answer),
+            None => with_candidates(f, intent.as_ref(), Reason::CreateOutcomeUnknown),
+        };
+    }
+    if f.other_account {
+        return Step::Halt(Reason::AccountMismatch, vec![]);
+    }
+    if f.policy.suspend {
+        return Step::Suspended;
+    }
+    if observe_only {
+        return observing(f);
+    }
+    match f.creation {
+        Creation::NotStarted => not_started(f),
+        Creation::Pending(intent) => match f.resolution {
+            Some(answer) => resolve(f, answer),
+            None => pending(f, intent),
+        },
+        Creation::Done(id) => done(f, id),
+        Creation::Unverifiable(intent) => with_candidates(f, intent.as_ref(), Reason::CreateOutcomeUnknown),
+    }
+}
+
+/// Rows 0 to 5: deletion needs neither a valid spec nor, where nothing is deleted, a look at the provider.
+fn deleting(f: &Facts<'_>) -> Step {
+    if f.policy.deletion == DeletionPolicy::Retain || f.policy.management == ManagementPolicy::ObserveOnly {
+        return Step::Release(Release::Retained);
+    }
+    match f.creation {
+        Creation::NotStarted => Step::Release(Release::NothingMade),
+        Creation::Unverifiable(intent) => match f.resolution {
+            Some(answer) => resolve(f, answer),
+            None => with_candidates(f, intent.as_ref(), Reason::DeletionBlocked),
+        },
+        Creation::Pending(_) | Creation::Done(_) if f.other_account => Step::Halt(Reason::AccountMismatch, vec![]),
+        Creation::Pending(_) | Creation::Done(_) if f.link != LinkState::None => Step::Wait(Waiting::Link),
+        Creation::Done(_) if f.held => Step::Release(Release::HeldByAnother),
+        Creation::Done(id) => Step::Delete(id.clone()),
+        Creation::Pending(intent) => match (f.resolution, pending(f, intent)) {
+            (Some(answer), _) => resolve(f, answer),
+            (None, Step::Settle(..)) => Step::Release(Release::NothingMade),
+            (None, Step::Halt(_, candidates)) => Step::Halt(Reason::DeletionBlocked, candidates),
+            (None, step) => step,
+        },
+    }
+}
+
+/// Row 1: nobody can tell whose the record is, so a person must.
+fn with_candidates(f: &Facts<'_>, intent: Option<&StoredIntent>, reason: Reason) -> Step {
+    match (f.seen, intent) {
+        (Some(seen), _) => Step::Halt(reason, unheld(seen)),
+        (None, Some(i)) => Step::Look(look_for(i)),
+        (None, None) => Step::Halt(reason, vec![]),
+    }
+}
+
+/// A person may name a record only where the account lets objects adopt: else an editor could take anybody's.
+fn resolve(f: &Facts<'_>, answer: &Resolution) -> Step {
+    match answer {
+        Resolution::Adopt(id) if f.adoption_allowed => match f.seen {
+            None => Step::Look(Look::Id(id.clone())),
+            Some([one]) if one.held => Step::Halt(Reason::ExternalIdConflict, vec![id.clone()]),
+            Some([_]) => Step::Resolve(answer.clone()),
+            Some(_) => Step::Halt(Reason::ExternalNotFound, vec![]),
+        },
+        Resolution::Adopt(id) => Step::Halt(Reason::AdoptionForbidden, vec![id.clone()]),
+        Resolution::CreateAnew => Step::Resolve(answer.clone()),
+    }
+}
+
+/// Row 7.
+fn observing(f: &Facts<'_>) -> Step {
+    if !f.adoption_allowed {
+        return Step::Halt(Reason::AdoptionForbidden, vec![]);
+    }
+    let look = match (f.external_ref, f.key) {
+        (Some(id), _) => Look::Id(id.clone()),
+        (None, Some(key)) => Look::Key(key.clone()),
+        (None, None) => return f.problem.map_or(Step::Halt(Reason::InvalidSpec, vec![]), |p| Step::Blocked(p.clone())),
+    };
+    let recorded = match f.creation {
+        Creation::Done(id) => Some(id),
+        Creation::NotStarted | Creation::Pending(_) | Creation::Unverifiable(_) => None,
+    };
+    match f.seen {
+        None => Step::Look(look),
+        Some([]) => Step::Halt(Reason::ExternalNotFound, vec![]),
+        Some([one]) if recorded == Some(&one.id) => Step::Idle(one.id.clone()),
+        Some([one]) => Step::RecordObserved(one.id.clone()),
+        Some(many) => Step::Halt(Reason::AmbiguousMatch, ids(many)),
+    }
+}
+
+/// Rows 8 and 9: the only place that creates.
+fn not_started(f: &Facts<'_>) -> Step {
+    if let Some(problem) = f.problem.or(f.refused) {
+        return Step::Blocked(problem.clone());
+    }
+    let seen = match (f.seen, f.external_ref, f.key) {
+        (Some(seen), _, _) => seen,
+        (None, Some(id), _) => return Step::Look(Look::Id(id.clone())),
+        (None, None, Some(key)) => return Step::Look(Look::Key(key.clone())),
+        (None, None, None) => &[],
+    };
+    let claimed = f.key_claimed && f.external_ref.is_none();
+    match seen {
+        [] if f.external_ref.is_some() => Step::Halt(Reason::ExternalNotFound, vec![]),
+        [] if f.key_claimed => Step::Halt(Reason::ExternalIdConflict, vec![]),
+        [] => Step::Create,
+        [one] if one.held || claimed => Step::Halt(Reason::ExternalIdConflict, vec![one.id.clone()]),
+        [one] => adopt(f, one),
+        many => Step::Halt(Reason::AmbiguousMatch, ids(many)),
+    }
+}
+
+fn adopt(f: &Facts<'_>, one: &Sighting) -> Step {
+    match (f.policy.adoption, &f.drift) {
+        (AdoptionPolicy::Fail, _) => Step::Halt(Reason::AlreadyExists, vec![one.id.clone()]),
+        _ if !f.adoption_allowed => Step::Halt(Reason::AdoptionForbidden, vec![one.id.clone()]),
+        (AdoptionPolicy::Match, Drift::Fields(_) | Drift::Replacement(_)) | (AdoptionPolicy::Override, Drift::Replacement(_)) => {
+            Step::Halt(Reason::NotMatch, vec![one.id.clone()])
+        }
+        (AdoptionPolicy::Match, Drift::None) | (AdoptionPolicy::Override, Drift::None | Drift::Fields(_)) => {
+            Step::Adopt(one.id.clone())
+        }
+    }
+}
+
+/// Rows 5 and 10: what became of an open attempt?
+fn pending(f: &Facts<'_>, intent: &StoredIntent) -> Step {
+    let Some(seen) = f.seen else { return Step::Look(look_for(intent)) };
+    let ours: Vec<&Sighting> = seen.iter().filter(|s| s.authored && !s.held && !s.doubtful).collect();
+    let doubt = seen.iter().any(|s| s.doubtful);
+    let has_key = intent.key.is_some();
+    match (f.link, ours.as_slice(), seen) {
+        (LinkState::Live | LinkState::Lost, [one], [_]) => Step::Record(one.id.clone()),
+        (LinkState::Lost, _, _) if !f.deleting && !f.in_grace => Step::Settle(None, vec![]),
+        (LinkState::Live | LinkState::Lost, _, _) => Step::Wait(Waiting::Person),
+        (LinkState::None, _, _) if f.in_grace => Step::Wait(Waiting::Grace),
+        (LinkState::None, [one], [_]) if has_key => Step::Record(one.id.clone()),
+        (LinkState::None, [], []) if has_key => Step::Settle(None, vec![]),
+        (LinkState::None, [], _) if has_key && !doubt => Step::Settle(Some(Reason::AlreadyExists), ids(seen)),
+        (LinkState::None, _, _) => Step::Halt(Reason::CreateOutcomeUnknown, unheld(seen)),
+    }
+}
+
+/// Rows 11 to 13.
+fn done(f: &Facts<'_>, id: &ExternalId) -> Step {
+    if f.held || f.external_ref.is_some_and(|named| named != id) {
+        return Step::Halt(Reason::ExternalIdConflict, vec![id.clone()]);
+    }
+    match f.seen {
+        None => Step::Look(Look::Id(id.clone())),
+        Some([]) if f.in_grace => Step::Wait(Waiting::Absence),
+        Some([]) if f.replacing || f.policy.loss == ExternalLossPolicy::Recreate => Step::Forget,
+        Some([]) => Step::Halt(Reason::ExternalNotFound, vec![id.clone()]),
+        Some([_, ..]) => present(f, id),
+    }
+}
+
+fn present(f: &Facts<'_>, id: &ExternalId) -> Step {
+    match &f.drift {
+        Drift::Replacement(_) if f.policy.replacement == ReplacementPolicy::Recreate && f.problem.is_none() => {
+            Step::Replace(id.clone())
+        }
+        Drift::Replacement(_) => Step::Halt(Reason::ReplacementRequired, vec![id.clone()]),
+        Drift::Fields(_) | Drift::None if f.problem.is_some() => {
+            f.problem.map_or(Step::Idle(id.clone()), |p| Step::Blocked(p.clone()))
+        }
+        Drift::Fields(_) | Drift::None if f.needs_person => Step::Wait(Waiting::Person),
+        Drift::Fields(_) => Step::Update(id.clone()),
+        Drift::None if f.refresh_due => Step::Refresh(id.clone()),
+        Drift::None => Step::Idle(id.clone()),
+    }
+}
+
+/// While an attempt is open its own key counts, never the present spec.
+fn look_for(intent: &StoredIntent) -> Look {
+    super::intent::key_of(intent).map_or_else(|| Look::Window(Box::new(intent.clone())), Look::Key)
+}
+
+fn ids(seen: &[Sighting]) -> Vec<ExternalId> {
+    seen.iter().map(|s| s.id.clone()).collect()
+}
+
+fn unheld(seen: &[Sighting]) -> Vec<ExternalId> {
+    seen.iter().filter(|s| !s.held).map(|s| s.id.clone()).collect()
+}
+
+#[cfg(test)]
+#[path = "decide_tests.rs"]
+mod tests;

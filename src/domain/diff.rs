@@ -1,0 +1,78 @@
+//! What differs: between a declaration and a record, and between two versions of a JSON document.
+
+use serde_json::{Map, Value};
+
+/// How a record differs from its declaration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Difference<C> {
+    /// Not at all.
+    None,
+    /// In what the provider can change in place.
+    Update(C),
+    /// In what only a new record can bring; the fields by their path in `spec`.
+    Replace(Vec<String>),
+}
+
+/// The JSON merge patch (RFC 7386) that turns `from` into `to`; `None` where they are equal.
+#[must_use]
+pub fn merge_patch(from: &Value, to: &Value) -> Option<Value> {
+    if from == to {
+        return None;
+    }
+    let (Value::Object(old), Value::Object(new)) = (from, to) else { return Some(to.clone()) };
+    let gone = old.keys().filter(|k| !new.contains_key(*k)).map(|k| (k.clone(), Value::Null));
+    let changed = new.iter().filter_map(|(k, v)| {
+        let before = old.get(k).unwrap_or(&Value::Null);
+        merge_patch(before, v).map(|patch| (k.clone(), patch))
+    });
+    Some(Value::Object(gone.chain(changed).collect::<Map<_, _>>()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    fn apply(target: &Value, patch: &Value) -> Value {
+        let Value::Object(patch) = patch else { return patch.clone() };
+        let mut out = target.as_object().cloned().unwrap_or_default();
+        for (k, v) in patch {
+            if v.is_null() {
+                out.remove(k);
+            } else {
+                let merged = apply(out.get(k).unwrap_or(&Value::Null), v);
+                out.insert(k.clone(), merged);
+            }
+        }
+        Value::Object(out)
+    }
+
+    #[test]
+    fn equal_documents_need_no_patch() {
+        assert_eq!(merge_patch(&json!({"a": [1]}), &json!({"a": [1]})), None);
+    }
+
+    #[test]
+    fn a_patch_names_only_what_changed() {
+        let patch = merge_patch(&json!({"a": 1, "b": {"c": 1, "d": 2}, "e": 1}), &json!({"a": 1, "b": {"c": 3, "d": 2}}));
+        assert_eq!(patch, Some(json!({"b": {"c": 3}, "e": null})));
+    }
+
+    /// Documents without null: a merge patch cannot express one, and no status holds one.
+    fn document() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![any::<bool>().prop_map(Value::from), (0..4).prop_map(Value::from)];
+        let tree = leaf.prop_recursive(3, 16, 4, |inner| prop::collection::btree_map("[a-c]", inner, 0..4).prop_map(|m| json!(m)));
+        prop::collection::btree_map("[a-c]", tree, 0..4).prop_map(|m| json!(m))
+    }
+
+    proptest! {
+        #[test]
+        fn a_patch_turns_one_into_the_other(from in document(), to in document()) {
+            match merge_patch(&from, &to) {
+                None => prop_assert_eq!(from, to),
+                Some(patch) => prop_assert_eq!(apply(&from, &patch), to),
+            }
+        }
+    }
+}

@@ -1,0 +1,230 @@
+//! The creation state of an object: a pure function of the two stored intents and of status.
+//!
+//! It must never guess: what cannot be read, or speaks of another object, is [`Creation::Unverifiable`].
+
+use crate::{
+    api::v1alpha1::{ManagedStatus, StoredIntent},
+    domain::ids::{ExternalId, NaturalKey},
+};
+use jiff::{SignedDuration, Timestamp};
+
+/// Two clocks may differ by this much where one stamp is compared with another.
+pub const SLACK: SignedDuration = SignedDuration::from_secs(5);
+
+/// How far the creation of an object's record has come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Creation {
+    /// No attempt is open and no record is known.
+    NotStarted,
+    /// An attempt is stored whose outcome is not.
+    Pending(StoredIntent),
+    /// The record is known.
+    Done(ExternalId),
+    /// An attempt is stored that this object did not make (a restored or copied object), or that cannot be read.
+    Unverifiable(Option<StoredIntent>),
+}
+
+/// What an object says of its creation.
+#[derive(Clone, Copy, Debug)]
+pub struct Stored<'a> {
+    /// UID of the object.
+    pub uid: &'a str,
+    /// Value of the annotation `tradewind.dev/create-intent`.
+    pub annotation: Option<&'a str>,
+    /// Its status.
+    pub status: &'a ManagedStatus,
+    /// Whether the object may only observe.
+    pub observe_only: bool,
+}
+
+impl Stored<'_> {
+    /// The attempt that counts: of annotation and status the newer one. `Err` if the annotation cannot be read.
+    ///
+    /// # Errors
+    /// [`Unreadable`] where the annotation is no intent.
+    pub fn intent(&self) -> Result<Option<StoredIntent>, Unreadable> {
+        let mirror = self.status.creation.as_ref().and_then(|c| c.intent.clone());
+        let annotation = match self.annotation {
+            None => None,
+            Some(text) => Some(serde_json::from_str::<StoredIntent>(text).map_err(|_| Unreadable)?),
+        };
+        Ok(match (annotation, mirror) {
+            (Some(a), Some(m)) if m.attempt > a.attempt => Some(m),
+            (a, m) => a.or(m),
+        })
+    }
+
+    /// The creation state; the order of the questions is the protocol.
+    #[must_use]
+    pub fn creation(&self) -> Creation {
+        let intent = match self.intent() {
+            Err(Unreadable) => return Creation::Unverifiable(None),
+            Ok(intent) => intent,
+        };
+        match intent {
+            Some(i) if i.uid != self.uid => Creation::Unverifiable(Some(i)),
+            Some(i) if i.attempt > self.settled() => Creation::Pending(i),
+            Some(_) | None => self.managed_id().map_or(Creation::NotStarted, Creation::Done),
+        }
+    }
+
+    /// The number of the next attempt: attempts only grow, also past one that was lost from the annotation.
+    #[must_use]
+    pub fn next_attempt(&self) -> i64 {
+        let last = self.intent().ok().flatten().map_or(0, |i| i.attempt);
+        last.max(self.settled()) + 1
+    }
+
+    fn settled(&self) -> i64 {
+        self.status.creation.as_ref().map_or(0, |c| c.settled_attempt)
+    }
+
+    /// The recorded id, unless it was only ever observed and the object may now do more: then it is nobody's yet.
+    fn managed_id(&self) -> Option<ExternalId> {
+        let only_observed = self.status.observed_only && !self.observe_only;
+        self.status.external_id.as_ref().filter(|_| !only_observed).map(ExternalId::new)
+    }
+}
+
+/// The annotation is no intent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unreadable;
+
+/// How long an attempt may still take effect, and how late a list may show it.
+#[derive(Clone, Copy, Debug)]
+pub struct Timing {
+    /// A permit may be used this long after the intent was stored.
+    pub permit: std::time::Duration,
+    /// A call ends this long after it was sent, or was never applied.
+    pub call: std::time::Duration,
+    /// A list shows a record at most this late.
+    pub lag: std::time::Duration,
+}
+
+impl Timing {
+    /// Nothing is concluded from what a list does not show before this much time has passed.
+    #[must_use]
+    pub fn grace(&self) -> std::time::Duration {
+        self.permit + self.call + self.lag + std::time::Duration::from_secs(1)
+    }
+
+    /// The last moment, counted from the intent, at which its record can have been made.
+    fn reach(&self) -> SignedDuration {
+        SignedDuration::try_from(self.permit + self.call).unwrap_or(SignedDuration::MAX)
+    }
+}
+
+/// Did this attempt make a record that was born at `born`? All stamps are of the provider's clock.
+///
+/// `declared`: when the object itself came to be. An editor of the object can forge the annotation, but not that.
+#[must_use]
+pub fn authored(
+    intent: &StoredIntent,
+    declared: Timestamp,
+    born: Timestamp,
+    link_until: Option<Timestamp>,
+    timing: Timing,
+) -> bool {
+    let (from, until) = window(intent, declared, link_until, timing);
+    from <= born && born <= until
+}
+
+/// The span of the provider's clock in which the record of an attempt can have been made.
+#[must_use]
+pub fn window(
+    intent: &StoredIntent,
+    declared: Timestamp,
+    link_until: Option<Timestamp>,
+    timing: Timing,
+) -> (Timestamp, Timestamp) {
+    let until = link_until.unwrap_or_else(|| intent.at.0.saturating_add(timing.reach()).unwrap_or(Timestamp::MAX));
+    (
+        intent.at.0.max(declared).saturating_sub(SLACK).unwrap_or(Timestamp::MIN),
+        until.saturating_add(SLACK).unwrap_or(Timestamp::MAX),
+    )
+}
+
+/// The key of an intent as the protocol uses it.
+#[must_use]
+pub fn key_of(intent: &StoredIntent) -> Option<NaturalKey> {
+    intent.key.as_ref().map(NaturalKey::new)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::v1alpha1::CreationStatus;
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+    use rstest::rstest;
+    use std::time::Duration;
+
+    fn intent(uid: &str, attempt: i64) -> StoredIntent {
+        let (nonce, at) = (format!("n{attempt}"), Time(Timestamp::from_second(1000).expect("a time")));
+        StoredIntent { uid: uid.into(), attempt, nonce, at, key: Some("k".into()), account: "org".into() }
+    }
+
+    fn status(id: Option<&str>, settled: i64, mirror: Option<StoredIntent>) -> ManagedStatus {
+        let creation = Some(CreationStatus { settled_attempt: settled, intent: mirror, ..Default::default() });
+        ManagedStatus { external_id: id.map(Into::into), creation, ..Default::default() }
+    }
+
+    fn creation(annotation: Option<&StoredIntent>, status: &ManagedStatus) -> Creation {
+        let text = annotation.map(|i| serde_json::to_string(i).expect("an intent"));
+        Stored { uid: "u", annotation: text.as_deref(), status, observe_only: false }.creation()
+    }
+
+    #[rstest]
+    #[case::nothing_is_not_started(None, None, 0, None, Creation::NotStarted)]
+    #[case::an_open_attempt_wins_over_a_recorded_id(Some(intent("u", 2)), Some("a"), 1, None, Creation::Pending(intent("u", 2)))]
+    #[case::a_settled_attempt_leaves_the_id(Some(intent("u", 1)), Some("a"), 1, None, Creation::Done(ExternalId::new("a")))]
+    #[case::a_settled_attempt_without_an_id_starts_over(Some(intent("u", 1)), None, 1, None, Creation::NotStarted)]
+    #[case::the_mirror_stands_in_for_a_wiped_annotation(None, None, 0, Some(intent("u", 1)), Creation::Pending(intent("u", 1)))]
+    #[case::an_old_manifest_does_not_hide_the_newer_mirror(Some(intent("u", 1)), None, 1, Some(intent("u", 2)), Creation::Pending(intent("u", 2)))]
+    #[case::another_uid_is_unverifiable_even_when_settled(Some(intent("x", 1)), Some("a"), 1, None, Creation::Unverifiable(Some(intent("x", 1))))]
+    #[case::a_restored_status_alone_is_unverifiable(None, Some("a"), 1, Some(intent("x", 1)), Creation::Unverifiable(Some(intent("x", 1))))]
+    fn creation_state(
+        #[case] annotation: Option<StoredIntent>,
+        #[case] id: Option<&str>,
+        #[case] settled: i64,
+        #[case] mirror: Option<StoredIntent>,
+        #[case] want: Creation,
+    ) {
+        assert_eq!(creation(annotation.as_ref(), &status(id, settled, mirror)), want);
+    }
+
+    #[test]
+    fn an_annotation_that_is_no_intent_is_unverifiable() {
+        let status = ManagedStatus::default();
+        let stored = Stored { uid: "u", annotation: Some("{}"), status: &status, observe_only: false };
+        assert_eq!(stored.creation(), Creation::Unverifiable(None));
+    }
+
+    #[test]
+    fn an_id_that_was_only_observed_is_not_done_under_full() {
+        let status = ManagedStatus { external_id: Some("a".into()), observed_only: true, ..Default::default() };
+        let mut stored = Stored { uid: "u", annotation: None, status: &status, observe_only: false };
+        assert_eq!(stored.creation(), Creation::NotStarted);
+        stored.observe_only = true;
+        assert_eq!(stored.creation(), Creation::Done(ExternalId::new("a")));
+    }
+
+    #[test]
+    fn attempts_only_grow() {
+        let status = status(None, 4, None);
+        assert_eq!(Stored { uid: "u", annotation: None, status: &status, observe_only: false }.next_attempt(), 5);
+    }
+
+    #[rstest]
+    #[case::at_the_intent(1000, 0, true)]
+    #[case::within_the_slack_before(996, 0, true)]
+    #[case::before_the_intent(994, 0, false)]
+    #[case::at_the_end_of_the_call(1055, 0, true)]
+    #[case::after_the_call_can_have_ended(1056, 0, false)]
+    #[case::before_the_object_existed(1000, 1010, false)]
+    fn authorship(#[case] born: i64, #[case] declared: i64, #[case] ours: bool) {
+        let at = |s| Timestamp::from_second(s).expect("a time");
+        let timing =
+            Timing { permit: Duration::from_secs(30), call: Duration::from_secs(20), lag: Duration::from_secs(25) };
+        assert_eq!(authored(&intent("u", 1), at(declared), at(born), None, timing), ours);
+    }
+}

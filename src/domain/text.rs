@@ -1,0 +1,48 @@
+//! Text that may leave the process: bounded, and free of what a hostile answer could smuggle in.
+
+/// The longest message of a condition or event, in bytes.
+pub const MAX_MESSAGE: usize = 1024;
+
+/// A message no longer than [`MAX_MESSAGE`], cut at a character.
+#[must_use]
+pub fn bounded(message: &str) -> String {
+    clip(message, MAX_MESSAGE)
+}
+
+/// A provider's own word (a store's name) as it may stand in a status: no control characters, bounded.
+#[must_use]
+pub fn plain(word: &str, max: usize) -> String {
+    let clean: String = word.chars().filter(|c| !c.is_control()).collect();
+    clip(&clean, max)
+}
+
+fn clip(text: &str, max: usize) -> String {
+    if text.len() <= max {
+        return text.to_owned();
+    }
+    let mut out = String::new();
+    for c in text.chars() {
+        if out.len() + c.len_utf8() + '…'.len_utf8() > max {
+            break;
+        }
+        out.push(c);
+    }
+    out.push('…');
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_message_is_cut_at_a_character() {
+        let text = bounded(&"ä".repeat(MAX_MESSAGE));
+        assert!(text.len() <= MAX_MESSAGE && text.ends_with('…'));
+    }
+
+    #[test]
+    fn control_characters_do_not_pass() {
+        assert_eq!(plain("Acme\u{1b}[31m\0 Outdoor\n", 64), "Acme[31m Outdoor");
+    }
+}

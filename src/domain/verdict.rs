@@ -1,0 +1,117 @@
+//! What a failed request means for the pass: one total function from the kind of failure to what comes next.
+
+use super::reason::{Problem, Reason};
+use std::time::Duration;
+
+/// What went wrong with a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, strum::EnumIter, strum::IntoStaticStr)]
+pub enum Kind {
+    /// The login, or the token of the connection, was not accepted.
+    Unauthorized,
+    /// The login lacks a right.
+    Forbidden,
+    /// The endpoint or the record is not there.
+    NotFound,
+    /// The record is gone.
+    Gone,
+    /// The request contradicts another one.
+    Conflict,
+    /// The request cannot be carried out as it is.
+    Invalid,
+    /// Too many requests.
+    RateLimited,
+    /// The provider failed, or could not be reached.
+    Unavailable,
+    /// No answer in time.
+    Timeout,
+    /// An answer that does not follow the contract.
+    Protocol,
+}
+
+/// May a write have taken effect although it failed?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// No: nothing was sent, or the provider said no.
+    None,
+    /// Nobody can tell.
+    Unknown,
+}
+
+/// What a pass does after a failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Try again, later the longer it lasts.
+    Retry,
+    /// The provider, or our own budget, says when.
+    Wait(Duration),
+    /// Nothing changes before somebody changes something.
+    Stall,
+}
+
+/// The shortest wait after a 429 without `Retry-After`: the window of Rutter's own limit is ten seconds.
+const DEFAULT_WAIT: Duration = Duration::from_secs(10);
+
+/// What comes after a failure of this kind.
+#[must_use]
+pub fn verdict(kind: Kind, retry_after: Option<Duration>) -> Verdict {
+    match kind {
+        Kind::RateLimited => Verdict::Wait(retry_after.unwrap_or(DEFAULT_WAIT)),
+        Kind::Unauthorized | Kind::Forbidden | Kind::Invalid => Verdict::Stall,
+        Kind::Unavailable | Kind::Timeout | Kind::Protocol | Kind::NotFound | Kind::Gone | Kind::Conflict => {
+            Verdict::Retry
+        }
+    }
+}
+
+/// The failure in our words. `code` is one of the provider's documented error codes, never free text.
+#[must_use]
+pub fn problem(kind: Kind, provider: &str, code: Option<&str>) -> Problem {
+    let code = code.map(|c| format!(" ({c})")).unwrap_or_default();
+    let (reason, text) = match kind {
+        Kind::Unauthorized => {
+            (Reason::CredentialsRejected, format!("{provider} refused the credentials{code}. Correct the Secret"))
+        }
+        Kind::Forbidden => (
+            Reason::CredentialsRejected,
+            format!("{provider} says that the login may not do this{code}. Grant the right, or use another login"),
+        ),
+        Kind::Invalid => (
+            Reason::ProviderRejected,
+            format!("{provider} refused the request{code}. Check spec and Secret, then correct what is wrong"),
+        ),
+        Kind::Conflict => (Reason::ProviderRejected, format!("{provider} reports a conflict{code}. Trying again")),
+        Kind::NotFound | Kind::Gone => {
+            (Reason::ProviderUnavailable, format!("{provider} does not know what was asked for{code}. Trying again"))
+        }
+        Kind::RateLimited => (Reason::RateLimited, format!("{provider} asks to slow down{code}. Waiting")),
+        Kind::Unavailable => {
+            (Reason::ProviderUnavailable, format!("{provider} cannot be reached or failed{code}. Trying again"))
+        }
+        Kind::Timeout => (Reason::ProviderUnavailable, format!("{provider} did not answer in time. Trying again")),
+        Kind::Protocol => (
+            Reason::ProviderUnavailable,
+            format!("{provider} sent an answer that cannot be read. Trying again; if it lasts, check the endpoint"),
+        ),
+    };
+    Problem::new(reason, text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use strum::IntoEnumIterator;
+
+    #[test]
+    fn every_kind_has_a_sentence_that_ends_in_what_comes_next() {
+        for kind in Kind::iter() {
+            let text = problem(kind, "Rutter", None).message;
+            assert!(text.contains(". "), "{text}");
+        }
+    }
+
+    #[test]
+    fn only_what_a_person_must_change_stalls() {
+        let stalls: Vec<Kind> = Kind::iter().filter(|k| verdict(*k, None) == Verdict::Stall).collect();
+        assert_eq!(stalls, [Kind::Unauthorized, Kind::Forbidden, Kind::Invalid]);
+    }
+}
