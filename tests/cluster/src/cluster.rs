@@ -13,10 +13,11 @@ use tokio::process::Command;
 use crate::build::tail;
 use crate::component::{self, Ports};
 use crate::error::Doing;
-use crate::find::target_dir;
+use crate::find::{SERVERS, target_dir};
 use crate::material::Material;
+use crate::process::Process;
 use crate::running::{Running, forget, log_path, read_state};
-use crate::{AuditLog, Error, Found, PROGRAMS, Programs, Result, Search, kubeconfig};
+use crate::{AuditLog, Error, Found, Programs, Result, Search, kubeconfig};
 
 /// How often to start anew when another program was quicker to take a port.
 const ATTEMPTS: u32 = 3;
@@ -71,8 +72,8 @@ impl Options {
 ///
 /// # Caveats
 /// * With `TRADEWIND_KUBECONFIG` it is a cluster that was not started here: it is not ended here either, and has no audit log.
-/// * A namespace takes five seconds to be deleted, and the garbage collector half a minute to notice a new kind of object; both are
-///   constants of Kubernetes.
+/// * A namespace takes five seconds to be deleted, and the garbage collector up to forty seconds to notice a new kind of object; both
+///   are constants of Kubernetes.
 #[derive(Debug)]
 pub struct Cluster {
     dir: PathBuf,
@@ -227,7 +228,7 @@ pub fn default_dir() -> PathBuf {
     target_dir().join("cluster")
 }
 
-/// How the control plane of a folder is.
+/// What runs of a folder's control plane.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Status {
     /// Nothing runs.
@@ -244,8 +245,8 @@ pub enum Status {
 /// The list of them cannot be read.
 pub fn status(dir: &Path) -> Result<Status> {
     let processes = read_state(dir)?;
-    let (alive, gone): (Vec<_>, Vec<_>) = processes.into_iter().partition(crate::process::Process::is_alive);
-    let complete = alive.len() + 1 == PROGRAMS.len();
+    let (alive, gone): (Vec<_>, Vec<_>) = processes.into_iter().partition(Process::is_alive);
+    let complete = SERVERS.iter().all(|name| alive.iter().any(|process| process.name == *name));
     Ok(match (alive.is_empty(), complete) {
         (true, _) => Status::Stopped,
         (false, true) => Status::Running,
@@ -258,7 +259,7 @@ pub fn status(dir: &Path) -> Result<Status> {
 /// # Errors
 /// A process could not be ended.
 pub async fn down(dir: &Path) -> Result<Vec<String>> {
-    let alive: Vec<_> = read_state(dir)?.into_iter().filter(crate::process::Process::is_alive).collect();
+    let alive: Vec<_> = read_state(dir)?.into_iter().filter(Process::is_alive).collect();
     for process in &alive {
         process.kill().doing("ending", Path::new(&process.name))?;
     }
@@ -318,6 +319,6 @@ fn link_kubectl(dir: &Path, programs: &Programs) -> Result<()> {
 
 /// The last lines of every component's log.
 fn log_ends(dir: &Path) -> String {
-    let ends = PROGRAMS.iter().map(|name| (name, tail(&log_path(dir, name), 20))).filter(|(_, end)| !end.is_empty());
+    let ends = SERVERS.iter().map(|name| (name, tail(&log_path(dir, name), 20))).filter(|(_, end)| !end.is_empty());
     ends.map(|(name, end)| format!("--- {name}\n{end}")).collect::<Vec<_>>().join("\n")
 }

@@ -13,6 +13,9 @@ use crate::{Error, Result};
 /// The programs of a control plane, by the names of their files.
 pub const PROGRAMS: [&str; 4] = ["etcd", "kube-apiserver", "kube-controller-manager", "kubectl"];
 
+/// Those of [`PROGRAMS`] that run for as long as the control plane does.
+pub(crate) const SERVERS: [&str; 3] = ["etcd", "kube-apiserver", "kube-controller-manager"];
+
 /// A folder that holds all of [`PROGRAMS`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Programs {

@@ -3,11 +3,17 @@
 //! ```no_run
 //! # async fn example() -> Result<(), tradewind_cluster::Error> {
 //! let cluster = tradewind_cluster::Cluster::start("target/my-test".as_ref()).await?;
-//! let pods = cluster.kubectl().args(["get", "namespaces"]).output().await;
+//! let namespaces = cluster.kubectl().args(["get", "namespaces"]).output().await;
 //! # Ok(()) }
 //! ```
 //!
-//! The map of the crate:
+//! # Where it comes from, in this order
+//! 1. `TRADEWIND_KUBECONFIG`: a kubeconfig of a cluster that is there already. Nothing is started; tests change that cluster at will.
+//! 2. `KUBEBUILDER_ASSETS`: a folder with etcd, kube-apiserver, kube-controller-manager and kubectl.
+//! 3. The build of an earlier run, in `target/controlplane`.
+//! 4. `go build` in `tests/controlplane`, which takes several minutes once.
+//!
+//! # The map of the crate
 //! * `find`: where the programs come from (four ways, in a fixed order), `build`: the last of them, `go build`.
 //! * `cluster`: a control plane's life. `component`: the command lines. `material`: keys, certificates, tokens, policies.
 //! * `running`: the child processes and what ends them, `process`: a process that can be told from a later one of the same id.
