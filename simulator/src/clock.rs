@@ -43,18 +43,21 @@ impl Clock {
         }
     }
 
-    /// Waits until the clock shows `delay` more than it does now.
-    pub(crate) async fn sleep(&self, delay: Duration) {
-        if delay.is_zero() {
-            return;
-        }
+    /// Waits until the clock shows `due`.
+    ///
+    /// A time and not a delay: a delay would begin when the waiting task first runs, and a test may move the clock
+    /// before that.
+    pub(crate) async fn sleep_until(&self, due: Timestamp) {
         match &self.0 {
-            Kind::Ticking { .. } => tokio::time::sleep(delay).await,
+            Kind::Ticking { .. } => {
+                let delay = between(self.now(), due);
+                if !delay.is_zero() {
+                    tokio::time::sleep(delay).await;
+                }
+            }
             Kind::Manual(now) => {
-                let mut now = now.clone();
-                let until = later(*now.borrow_and_update(), delay);
                 // An error means that nobody can move the clock any more: waiting on would be for ever.
-                let _ = now.wait_for(|shown| *shown >= until).await;
+                let _ = now.clone().wait_for(|shown| *shown >= due).await;
             }
         }
     }

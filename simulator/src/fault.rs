@@ -16,9 +16,9 @@ use crate::operation::Operation;
 
 /// Something that goes wrong for the requests that it is aimed at.
 ///
-/// Faults wait in the order in which they were pushed. A request meets at most one: the first that is aimed at it, which
-/// it uses up once. A fault is met on arrival, so also by a request that is then refused; effects that change an answer
-/// leave refusals as they are.
+/// Faults wait in the order in which they were pushed. A request meets at most one: the first that is aimed at it,
+/// which it uses up once. A fault is met on arrival, so also by a request that is then refused; effects that change an
+/// answer leave refusals as they are.
 ///
 /// ```
 /// use std::time::Duration;

@@ -29,6 +29,9 @@ use crate::simulator::Simulator;
 /// How long a stopping server waits for the requests that it has begun.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// How long a server that cannot accept waits before it tries again.
+const BREATH: Duration = Duration::from_millis(50);
+
 impl Simulator {
     /// Serves the provider APIs on a free loopback port until the task is aborted.
     ///
@@ -55,7 +58,11 @@ pub async fn serve(listener: TcpListener, router: Router, stop: impl Future<Outp
                 Ok((stream, _)) => {
                     connections.spawn(converse(stream, router.clone(), graceful.watcher()));
                 }
-                Err(error) => tracing::warn!(%error, "cannot accept a connection"),
+                Err(error) => {
+                    // Out of file descriptors, mostly: at once it would fail again.
+                    tracing::warn!(%error, "cannot accept a connection");
+                    tokio::time::sleep(BREATH).await;
+                }
             },
             Some(_) = connections.join_next() => {}
         }

@@ -6,13 +6,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use http::Request;
+use jiff::Timestamp;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, later};
 use crate::fault::Fault;
 use crate::journal::{Entry, Stats};
-use crate::outcome::Reply;
+use crate::outcome::{Delivery, Reply};
 use crate::rutter;
 use crate::state::{Admission, State};
 
@@ -111,26 +112,40 @@ impl Simulator {
         self.with(|state| state.rutter_mut().act(now, deed))
     }
 
+    /// Stops all data (dates of syncs, counts) where it is, or lets it move on. Readiness and trouble still come.
+    pub fn freeze(&self, frozen: bool) {
+        let now = self.clock.now();
+        self.with(|state| state.rutter_mut().freeze(now, frozen));
+    }
+
     /// Carries a request through the core, with all the waiting that its fault asks for.
     ///
     /// It goes on when the caller stops waiting: a provider does not undo its work because the client hung up.
     pub async fn exchange(&self, request: Request<Bytes>) -> Reply {
-        let admission = self.with(|state| state.admit(self.clock.now(), &request));
+        let now = self.clock.now();
+        let admission = self.with(|state| state.admit(now, &request));
+        let due = later(now, admission.wait);
         let (answer, answered) = oneshot::channel();
-        tokio::spawn(self.clone().carry_out(admission, request, answer));
+        tokio::spawn(self.clone().carry_out(admission, due, request, answer));
         answered.await.unwrap_or_else(|_| Reply::lost())
     }
 
-    async fn carry_out(self, admission: Admission, request: Request<Bytes>, answer: oneshot::Sender<Reply>) {
-        let Admission { ticket, wait, hang_up } = admission;
+    async fn carry_out(
+        self,
+        Admission { ticket, hang_up, .. }: Admission,
+        due: Timestamp,
+        request: Request<Bytes>,
+        answer: oneshot::Sender<Reply>,
+    ) {
         // The receiver of a dropped sender sees a lost answer.
         let answer = (!hang_up).then_some(answer);
-        self.clock.sleep(wait).await;
-        let mut reply = self.with(|state| state.apply(self.clock.now(), &ticket, &request));
+        self.clock.sleep_until(due).await;
+        let now = self.clock.now();
+        let mut reply = self.with(|state| state.apply(now, &ticket, &request));
         if hang_up {
-            reply.delivery = crate::Delivery::Lost;
+            reply.delivery = Delivery::Lost;
         }
-        self.clock.sleep(reply.held_back).await;
+        self.clock.sleep_until(later(now, reply.held_back)).await;
         self.with(|state| state.finish(self.clock.now(), &ticket, &reply));
         self.log(ticket.seq());
         if let Some(answer) = answer {

@@ -3,8 +3,8 @@
 //! Owns the records, the journal and the faults. It must never read a clock, wait, or touch a socket: it is told the
 //! time, and it says how long to wait and what to break.
 //!
-//! A request goes through three steps, so that time can pass between them: [`admit`](State::admit) notes the arrival and
-//! meets a fault, [`apply`](State::apply) acts, [`finish`](State::finish) notes the end.
+//! A request goes through three steps, so that time can pass between them: [`admit`](State::admit) notes the arrival
+//! and meets a fault, [`apply`](State::apply) acts, [`finish`](State::finish) notes the end.
 
 use std::time::Duration;
 

@@ -1,7 +1,7 @@
 //! Who may call, and how often.
 //!
-//! Rutter's Authorization page: HTTP Basic of client id and client secret. Its help article on rate limits: 500 requests
-//! in 10 seconds for an organization, then 429; `Retry-After` is not promised.
+//! Rutter's Authorization page: HTTP Basic of client id and client secret. Its help article on rate limits: 500
+//! requests in 10 seconds for an organization, then 429; `Retry-After` is not promised.
 
 use std::collections::VecDeque;
 use std::time::Duration;

@@ -167,8 +167,8 @@ impl Connection {
             .find_map(|trouble| if let Trouble::Disabled { reason } = trouble { Some(reason) } else { None })
     }
 
-    /// The state by which it is listed. That `needs_reauth` goes before `disabled` is inferred: the help describes it as
-    /// disabled with a remedy.
+    /// The state by which it is listed. That `needs_reauth` goes before `disabled` is inferred: the help describes it
+    /// as disabled with a remedy.
     pub(super) fn list_status(&self, moment: &Moment) -> ListStatus {
         if self.needs_update(moment.now) {
             ListStatus::NeedsReauth

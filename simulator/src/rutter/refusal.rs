@@ -1,7 +1,7 @@
 //! What Rutter says instead of what was asked for.
 //!
-//! The body and the codes of connection errors: Rutter's Errors page. It lists the HTTP statuses too, but not which code
-//! comes with which, nor the codes for bad requests beyond the beginning `MISSI…`; those are inferred.
+//! The body and the codes of connection errors: Rutter's Errors page. It lists the HTTP statuses too, but not which
+//! code comes with which, nor the codes for bad requests beyond the beginning `MISSI…`; those are inferred.
 
 use bytes::Bytes;
 use http::header::RETRY_AFTER;

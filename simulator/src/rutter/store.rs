@@ -30,8 +30,8 @@ impl Store {
     }
 }
 
-/// What a store URL comes down to: host and path in lower case, without scheme and trailing slash. The reference shows a
-/// bare host; that a scheme is accepted too is inferred.
+/// What a store URL comes down to: host and path in lower case, without scheme and trailing slash. The reference shows
+/// a bare host; that a scheme is accepted too is inferred.
 pub(super) fn canonical(store_url: &str) -> Option<String> {
     let with_scheme = if store_url.contains("://") { store_url.to_owned() } else { format!("https://{store_url}") };
     let url = Url::parse(&with_scheme).ok()?;

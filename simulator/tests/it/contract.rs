@@ -6,7 +6,7 @@ use http::{Method, Request};
 use rstest::rstest;
 use serde_json::{Value, json};
 use tradewind_simulator::rutter::{Account, Gone, RateLimit};
-use tradewind_simulator::{Operation, Setup, Simulator};
+use tradewind_simulator::{Delivery, ManualClock, Operation, Setup, Simulator};
 
 use crate::support::{
     Answer, Bench, CREATE, Connected, LIST, STORE, create, credentials, delete, get, request, with_header,
@@ -51,6 +51,18 @@ async fn every_answer_carries_a_request_id_and_the_time_of_the_provider() -> Res
         assert!(answer.header("x-rutter-request-id").is_some());
         assert_eq!(answer.header("date"), Some("Mon, 05 Jan 2026 10:00:00 GMT"));
     }
+    Ok(())
+}
+
+/// The core alone: no runtime, no clock, no socket.
+#[test]
+fn the_core_answers_by_itself() -> Result<()> {
+    let clock = ManualClock::starting_at("2026-01-05T10:00:00Z".parse()?);
+    let simulator = Simulator::new(clock.clock(), Setup::default());
+    let request = create(&credentials(STORE))?;
+    let reply = simulator.with(|state| state.handle(clock.now(), &request));
+    assert_eq!((reply.response.status().as_u16(), reply.delivery), (200, Delivery::Whole));
+    assert_eq!(simulator.stats().in_flight, 0);
     Ok(())
 }
 

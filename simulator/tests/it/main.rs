@@ -1,4 +1,7 @@
 //! The simulator from outside: every rule it holds its clients to, every way in which it lets them down.
 
 mod contract;
+mod faults;
+mod life;
+mod sockets;
 mod support;
