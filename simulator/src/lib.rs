@@ -6,7 +6,8 @@
 //! * in process, as an axum [`Router`](axum::Router) ([`Simulator::router`]) or as a tower service that turns a lost
 //!   answer into an `Err` ([`Simulator::in_process`]);
 //! * on a real loopback socket ([`Simulator::serve`]), where a lost answer is a connection that closes without a byte;
-//! * in the binary `tradewind-simulator`, together with the admin API under `/_sim/`.
+//! * in the binary `tradewind-simulator`, together with the admin API under `/_sim/`
+//!   ([`Simulator::router_with_admin`]).
 //!
 //! # What it owns
 //!
@@ -19,6 +20,7 @@
 //! * Store or show a credential it was sent. Tokens that it *hands out* are invented here and guard nothing.
 //! * Know anything about Kubernetes or about the operator.
 
+mod admin;
 mod clock;
 mod fault;
 mod journal;

@@ -63,7 +63,8 @@ impl Simulator {
     }
 }
 
-async fn answer(State(simulator): State<Simulator>, request: Request<Body>) -> Response {
+/// Answers a request to a provider.
+pub(crate) async fn answer(State(simulator): State<Simulator>, request: Request<Body>) -> Response {
     let (head, body) = request.into_parts();
     match Limited::new(body, BODY_LIMIT).collect().await {
         Ok(body) => deliver(simulator.exchange(Request::from_parts(head, body.to_bytes())).await),

@@ -2,17 +2,25 @@
 
 use std::time::Duration;
 
+use jiff::fmt::serde::unsigned_duration::friendly::compact;
+use serde::{Deserialize, Serialize};
+
 /// The switches. The default grants nothing that the public references do not promise.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 #[expect(clippy::struct_excessive_bools, reason = "switches, each independent of the others")]
 pub struct Settings {
     /// How long a connection is not ready after its credentials were given.
+    #[serde(with = "compact::required")]
     pub initial_sync: Duration,
     /// How long after that the history is complete.
+    #[serde(with = "compact::required")]
     pub history: Duration,
     /// How often a healthy connection is synchronized once it is ready.
+    #[serde(with = "compact::required")]
     pub sync_period: Duration,
     /// How long a new connection is missing in lists.
+    #[serde(with = "compact::required")]
     pub list_lag: Duration,
     /// Whether a deleted connection stays in lists for the same time.
     pub deleted_rows_linger: bool,
@@ -51,11 +59,13 @@ impl Default for Settings {
 }
 
 /// What an unknown connection id is answered with. Rutter's Errors page announces 410 and keeps 404 possible.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Gone {
     /// 404
     #[default]
+    #[serde(rename = "404")]
     NotFound,
     /// 410
+    #[serde(rename = "410")]
     Gone,
 }

@@ -3,5 +3,6 @@
 mod contract;
 mod faults;
 mod life;
+mod program;
 mod sockets;
 mod support;
