@@ -29,8 +29,8 @@ pub fn all() -> Result<Vec<Crd>, serde_json::Error> {
         .collect()
 }
 
-/// Drops `nullable` (the server then prunes a null instead of refusing it in an enum) and bounds conditions, which
-/// carry no limits of their own.
+/// Drops `nullable` (the server then prunes a null instead of refusing it in an enum), bounds conditions, which carry
+/// no limits of their own, and writes whole numbers as such: the bounds of integers come as `64.0`.
 fn tidy(value: &mut Value) {
     match value {
         Value::Object(map) => {
@@ -46,7 +46,13 @@ fn tidy(value: &mut Value) {
             map.values_mut().for_each(tidy);
         }
         Value::Array(items) => items.iter_mut().for_each(tidy),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+        Value::Number(number) => {
+            let whole = number.to_string().strip_suffix(".0").and_then(|digits| digits.parse::<i64>().ok());
+            if let Some(whole) = whole {
+                *value = whole.into();
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::String(_) => {}
     }
 }
 

@@ -36,7 +36,7 @@ pub struct AccountRef {
     #[serde(default)]
     pub kind: AccountKind,
     /// The account's name.
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(min = 1, max = 253), regex(pattern = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"))]
     pub name: String,
 }
 
