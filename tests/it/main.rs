@@ -1,1 +1,14 @@
-//! it
+//! The integration tests: everything that needs the whole program, a real API server or the whole source tree.
+//!
+//! One binary, so that one control plane serves them all: it starts with the first test that asks for a [`cluster::Sandbox`] and ends
+//! with the process. A test that needs it fails where there is none; it is never skipped.
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test ends at the first thing that is not as it must be"
+)]
+
+mod cluster;
+mod conditions;
+mod manifests;
