@@ -5,7 +5,7 @@
 
 use super::{
     ids::{ExternalId, NaturalKey},
-    intent::Creation,
+    intent::{Creation, Stored},
     reason::{Problem, Reason},
 };
 use crate::api::v1alpha1::{
@@ -73,6 +73,36 @@ pub enum Resolution {
     CreateAnew,
 }
 
+impl Resolution {
+    /// The value of the annotation that gives this answer to the present state of an object.
+    #[must_use]
+    pub fn write(&self, stored: &Stored<'_>) -> String {
+        let question = question(stored);
+        match self {
+            Self::Adopt(id) => format!("{question} adopt {id}"),
+            Self::CreateAnew => format!("{question} create-anew"),
+        }
+    }
+
+    /// The answer that the annotation gives; `None` for what is no answer, or answers another question: that of a
+    /// copied object, or of an attempt that is over.
+    #[must_use]
+    pub fn read(text: &str, stored: &Stored<'_>) -> Option<Self> {
+        let answer = text.trim().strip_prefix(&question(stored))?.trim();
+        match answer.split_once(' ') {
+            None if answer == "create-anew" => Some(Self::CreateAnew),
+            Some(("adopt", id)) => Some(ExternalId::new(id)).filter(ExternalId::is_plain).map(Self::Adopt),
+            Some(_) | None => None,
+        }
+    }
+}
+
+/// Names the object and the attempt that a person is asked about.
+fn question(stored: &Stored<'_>) -> String {
+    let nonce = stored.intent().ok().flatten().map_or_else(|| "unreadable".to_owned(), |i| i.nonce);
+    format!("{}/{nonce}", stored.uid)
+}
+
 /// How the record differs, without saying how to change it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Drift {
@@ -97,6 +127,8 @@ pub struct Facts<'a> {
     pub creation: &'a Creation,
     /// Its policies.
     pub policy: Policy,
+    /// The id in status, whatever it is worth; a candidate where nothing else is certain.
+    pub recorded: Option<&'a ExternalId>,
     /// `spec.externalRef`.
     pub external_ref: Option<&'a ExternalId>,
     /// The key that the spec declares, where the platform has one.
@@ -298,9 +330,12 @@ fn deleting(f: &Facts<'_>) -> Step {
 /// Row 1: nobody can tell whose the record is, so a person must.
 fn with_candidates(f: &Facts<'_>, intent: Option<&StoredIntent>, reason: Reason) -> Step {
     match (f.seen, intent) {
-        (Some(seen), _) => Step::Halt(reason, unheld(seen)),
         (None, Some(i)) => Step::Look(look_for(i)),
-        (None, None) => Step::Halt(reason, vec![]),
+        (seen, _) => {
+            let mut candidates = unheld(seen.unwrap_or_default());
+            candidates.extend(f.recorded.filter(|id| !candidates.contains(id)).cloned());
+            Step::Halt(reason, candidates)
+        }
     }
 }
 
@@ -417,7 +452,8 @@ fn present(f: &Facts<'_>, id: &ExternalId) -> Step {
         Drift::Fields(_) | Drift::None if f.problem.is_some() => {
             f.problem.map_or(Step::Idle(id.clone()), |p| Step::Blocked(p.clone()))
         }
-        Drift::Fields(_) | Drift::None if f.needs_person => Step::Wait(Waiting::Person),
+        // Its health says so; a change or a refresh would be refused until then.
+        Drift::Fields(_) | Drift::None if f.needs_person => Step::Idle(id.clone()),
         Drift::Fields(_) => Step::Update(id.clone()),
         Drift::None if f.refresh_due => Step::Refresh(id.clone()),
         Drift::None => Step::Idle(id.clone()),

@@ -50,6 +50,7 @@ fn step<'a>(creation: &'a Creation, seen: Option<&'a [Sighting]>, change: impl F
         bound: *creation != Creation::NotStarted,
         creation,
         policy: POLICY,
+        recorded: None,
         external_ref: None,
         key: Some(&KEY),
         seen,
@@ -453,9 +454,24 @@ mod recorded {
     fn a_person_comes_before_a_change_and_a_change_before_a_refresh() {
         let fields = || Drift::Fields(vec!["x".into()]);
         let got = step(&done(), Some(&[seen("a")]), |f| (f.needs_person, f.drift, f.refresh_due) = (true, fields(), true));
-        assert_eq!(got, Step::Wait(Waiting::Person));
+        assert_eq!(got, Step::Idle(id("a")));
         let got = step(&done(), Some(&[seen("a")]), |f| (f.drift, f.refresh_due) = (fields(), true));
         assert_eq!(got, Step::Update(id("a")));
         assert_eq!(step(&done(), Some(&[seen("a")]), |f| f.refresh_due = true), Step::Refresh(id("a")));
     }
+}
+
+#[test]
+fn an_answer_counts_for_its_own_question_only() {
+    let status = crate::api::v1alpha1::ManagedStatus::default();
+    let annotation = serde_json::to_string(&intent(Some("k"))).expect("an intent");
+    let asked = Stored { uid: "u", annotation: Some(&annotation), status: &status, observe_only: false };
+    for answer in [Resolution::Adopt(id("a")), Resolution::CreateAnew] {
+        let text = answer.write(&asked);
+        assert_eq!(Resolution::read(&text, &asked), Some(answer));
+        assert_eq!(Resolution::read(&text, &Stored { uid: "copy", ..asked }), None);
+        assert_eq!(Resolution::read(&text, &Stored { annotation: None, ..asked }), None);
+    }
+    assert_eq!(Resolution::read("u/n adopt ../x", &asked), None);
+    assert_eq!(Resolution::read("u/n", &asked), None);
 }

@@ -3,6 +3,7 @@
 //! Pure: values in, values out. It must never hold a clock, a client, a future or any other effect; what it needs
 //! to know of the world is handed to it as [`decide::Facts`].
 
+pub mod advice;
 pub mod claims;
 pub mod conditions;
 pub mod decide;

@@ -136,6 +136,7 @@ pub fn credentials(platform: &RutterPlatform, secret: &str, data: &SecretData) -
             text if text.chars().any(|c| c.is_whitespace() || c.is_control()) => {
                 Err(missing(key, "holds white space or a control character (a trailing line break?)"))
             }
+            text if text.contains(char::REPLACEMENT_CHARACTER) => Err(missing(key, "is no text")),
             _ => Ok((key, value.clone())),
         },
     };

@@ -201,6 +201,14 @@ pub struct ProviderAccountStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 256))]
     pub identity: Option<String>,
+    /// Fingerprint of the login that the identity was learned with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub login: Option<String>,
+    /// The Secret that carries our finalizer while the account is in use.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 253))]
+    pub held_secret: Option<String>,
     /// The last handled value of the reconcile annotation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 256))]

@@ -254,9 +254,15 @@ pub struct Refused {
     /// Why, in the words of the conditions.
     #[schemars(length(max = 64))]
     pub reason: String,
+    /// What the condition said.
+    #[schemars(length(max = 1024))]
+    pub message: String,
     /// The credentials that were refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credentials: Option<AppliedCredentials>,
+    /// When it may be sent again as it is; absent = only after a change.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_at: Option<Time>,
 }
 
 /// A version of a Secret; never its value.

@@ -1,0 +1,88 @@
+//! What a halted object tells its people: what is wrong, and the next step.
+
+use super::{
+    ids::ExternalId,
+    reason::{Problem, Reason},
+};
+
+/// The sentence for a halt of the decision. `ids`: the records it is about; `fields`: how the record differs.
+#[must_use]
+pub fn halted(reason: Reason, ids: &[ExternalId], fields: &[String]) -> Problem {
+    let names = list(ids);
+    let text = match reason {
+        Reason::CreateOutcomeUnknown if ids.is_empty() => {
+            "Nobody can tell whether a record of this object exists, and none was found: the object was restored or copied, \
+             or a create went unanswered. Look at the provider, then run `tradewind resolve --create-anew` or `--adopt ID`"
+                .to_owned()
+        }
+        Reason::CreateOutcomeUnknown => format!(
+            "Nobody can tell whether {names} belongs to this object. Look at the provider, then run \
+             `tradewind resolve --adopt ID` or `--create-anew`"
+        ),
+        Reason::DeletionBlocked if ids.is_empty() => {
+            "Nobody can tell whether a record of this object exists. Look at the provider, then run `tradewind resolve`, \
+             or `tradewind abandon` to let the object go and leave the provider as it is"
+                .to_owned()
+        }
+        Reason::DeletionBlocked => format!(
+            "Nobody can tell whether {names} belongs to this object. Run `tradewind resolve --adopt ID` to have it deleted, \
+             `--create-anew` if none is this object's, or `tradewind abandon` to leave the provider as it is"
+        ),
+        Reason::AlreadyExists => format!(
+            "{names} exists at the provider for the same store and was not made by this object. Delete it there, or take \
+             it over with adoptionPolicy: Match"
+        ),
+        Reason::AmbiguousMatch => {
+            format!("{names} all match. Delete all but one at the provider, or name one with externalRef")
+        }
+        Reason::ExternalIdConflict if ids.is_empty() => {
+            "Another object declares the same store and came first. Delete one of the two objects".to_owned()
+        }
+        Reason::ExternalIdConflict => format!(
+            "{names} belongs to another object, or is not the one that externalRef names. Delete one of the two objects, \
+             or correct externalRef"
+        ),
+        Reason::AccountMismatch => {
+            "The record was made in another account than the one that accountRef logs in to now. Give the account its \
+             old login back, or run `tradewind abandon` on this object"
+                .to_owned()
+        }
+        Reason::NotMatch => format!(
+            "{names} exists but differs in {}. Change the declaration to match it, or delete the record at the provider",
+            join(fields)
+        ),
+        Reason::ExternalNotFound if ids.is_empty() => {
+            "No such record exists at the provider. Check externalRef, or the store that the declaration names".to_owned()
+        }
+        Reason::ExternalNotFound => format!(
+            "{names} no longer exists at the provider. Delete and re-create this object, or set onExternalLoss: Recreate"
+        ),
+        Reason::ReplacementRequired => format!(
+            "The provider cannot change {} in place. Change it back, set replacementPolicy: Recreate, or delete and \
+             re-create this object",
+            join(fields)
+        ),
+        Reason::AdoptionForbidden => {
+            "The account forbids adoption. Ask whoever owns it to set adoption: Allowed, or remove adoptionPolicy, \
+             externalRef and managementPolicy: ObserveOnly"
+                .to_owned()
+        }
+        other => format!("{other}: see docs/conditions.md"),
+    };
+    Problem::new(reason, text)
+}
+
+/// At most this many ids are named in a message; status.creation.candidates has more.
+const NAMED: usize = 5;
+
+fn list(ids: &[ExternalId]) -> String {
+    let named: Vec<&str> = ids.iter().take(NAMED).map(ExternalId::as_str).collect();
+    match ids.len().saturating_sub(NAMED) {
+        0 => named.join(", "),
+        more => format!("{} and {more} more", named.join(", ")),
+    }
+}
+
+fn join(fields: &[String]) -> String {
+    if fields.is_empty() { "what was declared".to_owned() } else { fields.join(", ") }
+}
