@@ -1,0 +1,226 @@
+//! The only place that sends HTTP to a provider: one request, one answer, both bounded in time and size.
+//!
+//! It never retries, never follows a redirect, and never lets a URL or a body out in an error.
+
+use super::{
+    ApiError, CreatePermit, Operation,
+    gate::{Gate, Ticket},
+};
+use crate::{domain::verdict::Kind, telemetry::Metrics};
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
+use jiff::{Timestamp, fmt::rfc2822};
+use serde_json::Value;
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+use tokio::time::Instant;
+use tower::{ServiceExt, service_fn, util::BoxCloneSyncService};
+use url::Url;
+
+/// How a request reaches a provider: reqwest in the operator, a router in deterministic tests.
+pub type Wire = BoxCloneSyncService<Request<Bytes>, Response<Bytes>, WireError>;
+
+/// Why there is no whole answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum WireError {
+    /// Nothing was sent: no connection, no TLS, no such host.
+    #[error("nothing was sent")]
+    NotSent,
+    /// The permit had expired: nothing was sent.
+    #[error("the permit expired before sending")]
+    Expired,
+    /// No whole answer in time.
+    #[error("no answer in time")]
+    Timeout,
+    /// The connection broke.
+    #[error("the connection broke")]
+    Broken,
+    /// The answer is larger than this many bytes.
+    #[error("the answer is larger than {0} bytes")]
+    TooBig(usize),
+}
+
+/// The largest answer to anything but a list.
+pub(super) const BODY_CAP: usize = 1 << 20;
+/// The largest list.
+pub(super) const LIST_CAP: usize = 8 << 20;
+
+/// One request.
+pub(super) struct Call<'a> {
+    pub(super) operation: Operation,
+    pub(super) method: Method,
+    /// Path segments below the base URL; each is percent-encoded.
+    pub(super) path: &'a [&'a str],
+    pub(super) query: &'a [(&'a str, &'a str)],
+    pub(super) body: Option<Value>,
+}
+
+/// A whole answer, whatever its status.
+pub(super) struct Reply {
+    pub(super) status: StatusCode,
+    pub(super) body: Bytes,
+    pub(super) retry_after: Option<Duration>,
+    pub(super) request_id: Option<String>,
+}
+
+/// One login at one endpoint.
+pub(super) struct Http {
+    wire: Wire,
+    base: Url,
+    headers: HeaderMap,
+    request_id: HeaderName,
+    timeout: Duration,
+    gate: Arc<Gate>,
+    metrics: Metrics,
+    /// The provider's last `Date`, and when it arrived.
+    date: Mutex<Option<(Timestamp, Instant)>>,
+}
+
+impl Http {
+    /// `headers` go with every request; those that carry credentials must be marked sensitive.
+    pub(super) fn new(
+        wire: Wire,
+        base: Url,
+        headers: HeaderMap,
+        request_id: HeaderName,
+        timeout: Duration,
+        gate: Arc<Gate>,
+        metrics: Metrics,
+    ) -> Self {
+        Self { wire, base, headers, request_id, timeout, gate, metrics, date: Mutex::new(None) }
+    }
+
+    /// The provider's clock now.
+    pub(super) fn now(&self) -> Option<Timestamp> {
+        let (date, at) = (*self.date.lock().unwrap_or_else(PoisonError::into_inner))?;
+        date.saturating_add(jiff::SignedDuration::try_from(at.elapsed()).ok()?).ok()
+    }
+
+    /// Sends a request that creates nothing.
+    pub(super) async fn send(&self, call: Call<'_>) -> Result<Reply, ApiError> {
+        let ticket = self.gate.ticket().map_err(|refusal| ApiError::refused(call.operation, refusal))?;
+        self.exchange(call, None, ticket).await
+    }
+
+    /// Sends a create. The permit is spent, and refused if it has expired: that is checked here, after everything
+    /// that may take time and right before sending.
+    pub(super) async fn send_create(&self, call: Call<'_>, permit: CreatePermit) -> Result<Reply, ApiError> {
+        let CreatePermit { key, expires, ticket } = permit;
+        self.exchange(call, Some((&key, expires)), ticket).await
+    }
+
+    async fn exchange(
+        &self,
+        call: Call<'_>,
+        create: Option<(&str, Instant)>,
+        _ticket: Ticket,
+    ) -> Result<Reply, ApiError> {
+        let operation = call.operation;
+        let cap = if operation == Operation::List { LIST_CAP } else { BODY_CAP };
+        let wire_error = |e| ApiError::wire(operation, e);
+        let request = self.request(call, create.map(|(key, _)| key)).ok_or(WireError::NotSent).map_err(wire_error)?;
+        if create.is_some_and(|(_, expires)| Instant::now() >= expires) {
+            return Err(wire_error(WireError::Expired));
+        }
+        let begun = Instant::now();
+        let answer = tokio::time::timeout(self.timeout, self.wire.clone().oneshot(request)).await;
+        let answer = answer.unwrap_or(Err(WireError::Timeout));
+        let status = answer.as_ref().ok().map(|r| r.status().as_u16());
+        self.metrics.provider_request(operation.into(), status, begun.elapsed());
+        let (head, body) = answer.map_err(wire_error)?.into_parts();
+        if body.len() > cap {
+            return Err(wire_error(WireError::TooBig(cap)));
+        }
+        self.heard(&head.headers);
+        let retry_after = head.headers.get(header::RETRY_AFTER).and_then(retry_after);
+        Ok(Reply { status: head.status, body, retry_after, request_id: plain(head.headers.get(&self.request_id)) })
+    }
+
+    /// `None` for what can be no request: a base URL without a path, a key that is no header value.
+    fn request(&self, call: Call<'_>, idempotency_key: Option<&str>) -> Option<Request<Bytes>> {
+        let mut url = self.base.clone();
+        url.path_segments_mut().ok()?.pop_if_empty().extend(call.path);
+        if !call.query.is_empty() {
+            url.query_pairs_mut().extend_pairs(call.query);
+        }
+        let mut request = Request::builder().method(call.method).uri(url.as_str());
+        let headers = request.headers_mut()?;
+        headers.extend(self.headers.clone());
+        if let Some(key) = idempotency_key {
+            headers.insert("idempotency-key", HeaderValue::from_str(key).ok()?);
+        }
+        let body = match call.body {
+            None => Bytes::new(),
+            Some(body) => {
+                headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+                serde_json::to_vec(&body).ok()?.into()
+            }
+        };
+        request.body(body).ok()
+    }
+
+    fn heard(&self, headers: &HeaderMap) {
+        let date = headers.get(header::DATE).and_then(|v| v.to_str().ok()).and_then(|v| rfc2822::parse(v).ok());
+        if let Some(date) = date {
+            let now = (date.timestamp(), Instant::now());
+            *self.date.lock().unwrap_or_else(PoisonError::into_inner) = Some(now);
+        }
+    }
+
+    /// Closes the account's gate where an error asks for it.
+    pub(super) fn heed(&self, error: ApiError, otherwise: Duration) -> ApiError {
+        if error.kind == Kind::RateLimited && !error.local {
+            self.gate.close(error.retry_after.unwrap_or(otherwise));
+        }
+        error
+    }
+}
+
+/// `Retry-After` in seconds or as a date; bounded, since nothing obliges the provider to be reasonable.
+fn retry_after(value: &HeaderValue) -> Option<Duration> {
+    const LONGEST: Duration = Duration::from_secs(3600);
+    let seconds: u64 = value.to_str().ok()?.trim().parse().ok()?;
+    Some(Duration::from_secs(seconds).min(LONGEST))
+}
+
+/// A request id as it may be logged: short and without surprises.
+fn plain(value: Option<&HeaderValue>) -> Option<String> {
+    let text = value?.to_str().ok()?;
+    (text.len() <= 128 && text.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c))).then(|| text.to_owned())
+}
+
+/// The wire of the operator.
+pub(super) fn over_reqwest(client: reqwest::Client) -> Wire {
+    BoxCloneSyncService::new(service_fn(move |request: Request<Bytes>| {
+        let client = client.clone();
+        async move {
+            let request = reqwest::Request::try_from(request).map_err(|_| WireError::NotSent)?;
+            let mut response = client.execute(request).await.map_err(|e| classify(&e))?;
+            let mut head = Response::builder().status(response.status());
+            if let Some(headers) = head.headers_mut() {
+                headers.clone_from(response.headers());
+            }
+            let mut body = BytesMut::new();
+            while let Some(chunk) = response.chunk().await.map_err(|e| classify(&e))? {
+                if body.len() + chunk.len() > LIST_CAP {
+                    return Err(WireError::TooBig(LIST_CAP));
+                }
+                body.extend_from_slice(&chunk);
+            }
+            head.body(body.freeze()).map_err(|_| WireError::Broken)
+        }
+    }))
+}
+
+/// Only a failed connection is certain to have sent nothing.
+fn classify(error: &reqwest::Error) -> WireError {
+    if error.is_connect() || error.is_builder() {
+        WireError::NotSent
+    } else if error.is_timeout() {
+        WireError::Timeout
+    } else {
+        WireError::Broken
+    }
+}

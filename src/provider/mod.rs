@@ -1,0 +1,206 @@
+//! The providers: how a record is observed, created, updated and deleted, and what their answers mean.
+//!
+//! Owns HTTP and the three API contracts. It must never know Kubernetes clients, objects or events; what it needs of
+//! a declaration reaches it as a Want.
+
+#[macro_use]
+mod backend;
+mod connect;
+mod endpoint;
+mod error;
+mod gate;
+mod http;
+mod inventory;
+pub mod rutter;
+
+pub use backend::Backend;
+pub(crate) use backend::with_external;
+pub use connect::{ConnectSettings, Login, Session, connect, login, refusal};
+pub use endpoint::{AllowList, BadEndpoint};
+pub use error::{ApiError, Operation};
+pub use gate::{Gate, Refusal, Slot, Ticket};
+pub use http::{Wire, WireError};
+
+use crate::{
+    api::v1alpha1::{AppliedField, ConnectionSpec},
+    domain::{
+        conditions::Health,
+        decide::Look,
+        diff::Difference,
+        ids::{ExternalId, NaturalKey},
+        reason::Problem,
+        validate::{Credentials, SecretData},
+    },
+};
+use jiff::Timestamp;
+use secrecy::SecretString;
+use std::{fmt, future::Future, time::Duration};
+use tokio::time::Instant;
+
+/// How new an observation must be.
+#[derive(Clone, Copy, Debug)]
+pub enum Freshness {
+    /// Begun after this moment: an absence may be concluded from it.
+    After(Instant),
+    /// Not older than this: enough to see that a known record is still there.
+    Within(Duration),
+}
+
+/// One record as a look found it.
+#[derive(Clone, Debug)]
+pub struct Record<H> {
+    /// Its id.
+    pub id: ExternalId,
+    /// When it was made, by the provider's clock; for soft-deleted rows, when it was last switched on.
+    pub born: Option<Timestamp>,
+    /// What was read of it; `None` where its identity could not be read.
+    pub have: Option<H>,
+}
+
+/// What the engine writes of a record into status, the same for every provider.
+#[derive(Clone, Debug)]
+pub struct Summary {
+    /// The record's health; `None` if it was not read.
+    pub health: Option<Health>,
+    /// The platform as the provider names it.
+    pub platform: Option<String>,
+    /// The store's name.
+    pub store_name: Option<String>,
+    /// The store's domain.
+    pub store_domain: Option<String>,
+    /// When the last sync ended.
+    pub last_sync: Option<Timestamp>,
+    /// What belongs into the connection Secret.
+    pub secret: Option<ConnectionSecret>,
+}
+
+/// What the operator hands out in the connection Secret, by its fixed keys.
+#[derive(Clone, Debug)]
+pub struct ConnectionSecret(pub Vec<(&'static str, SecretString)>);
+
+/// A record that a create made.
+#[derive(Clone, Debug)]
+pub struct Created {
+    /// Its id.
+    pub id: ExternalId,
+    /// What is known of it already; its health as the provider promises it for a new record.
+    pub summary: Summary,
+    /// When it was made, by the provider's clock; `None` if that could not be read.
+    pub born: Option<Timestamp>,
+    /// It stood in the list before the call: not made by it.
+    pub known_before: bool,
+}
+
+/// The right to send one create: minted by `engine::intent` after the intent is stored, and spent by the call.
+///
+/// # Guarantees
+/// A create without a stored intent does not compile: nothing else makes this value, and it cannot be cloned.
+/// `http` refuses it once it has expired, right before sending.
+#[derive(Debug)]
+pub struct CreatePermit {
+    key: String,
+    expires: Instant,
+    ticket: Ticket,
+}
+
+impl CreatePermit {
+    /// For `engine::intent` alone (an architecture test holds that).
+    pub(crate) fn mint(nonce: &str, expires: Instant, ticket: Ticket) -> Self {
+        Self { key: nonce.to_owned(), expires, ticket }
+    }
+}
+
+/// The right to delete one record: minted by `engine::act` alone, past policy and guard.
+#[derive(Debug)]
+pub struct DeletePermit {
+    id: ExternalId,
+    why: DeleteReason,
+}
+
+/// What a delete is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeleteReason {
+    /// The object is being deleted.
+    Finalize,
+    /// A new record is to take its place.
+    Replace,
+}
+
+impl DeletePermit {
+    /// For `engine::act` alone (an architecture test holds that).
+    pub(crate) fn mint(id: ExternalId, why: DeleteReason) -> Self {
+        Self { id, why }
+    }
+
+    /// The record.
+    #[must_use]
+    pub fn id(&self) -> &ExternalId {
+        &self.id
+    }
+}
+
+impl fmt::Display for DeletePermit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} {}", self.why, self.id)
+    }
+}
+
+/// One provider behind one login.
+///
+/// # Guarantees
+/// Implementations send at most one write for each call of a writing verb, and never retry within it: the requeue of
+/// the engine is the only retry loop.
+///
+/// # Assumptions
+/// The caller holds a [`Slot`] of the session's gate while it calls.
+pub trait External: Send + Sync + 'static {
+    /// The declaration, as this provider understands it; without secrets.
+    type Want: Send + Sync;
+    /// A record, as this provider shows it.
+    type Have: Send + Sync;
+    /// A change that can be applied in place; Display names the fields.
+    type Change: fmt::Display + Send + Sync;
+
+    /// The Want of a declaration.
+    ///
+    /// # Errors
+    /// What is wrong with the declaration, and what to write instead.
+    fn want(spec: &ConnectionSpec) -> Result<Self::Want, Problem>;
+    /// What makes the record the same thing; `None` where the platform documents no identity.
+    fn key(want: &Self::Want) -> Option<NaturalKey>;
+    /// The non-secret fields that a record is made with.
+    fn fields(want: &Self::Want) -> Vec<AppliedField>;
+    /// The Secret with the store's credentials, where the provider takes any.
+    fn credentials_secret(spec: &ConnectionSpec) -> Option<&str>;
+    /// The credentials that the Want needs.
+    ///
+    /// # Errors
+    /// Which key of the Secret is wrong.
+    fn credentials(want: &Self::Want, secret: &str, data: &SecretData) -> Result<Credentials, Problem>;
+    /// How a record differs from the Want; `applied` is what it was made with.
+    fn diff(want: &Self::Want, have: &Self::Have, applied: &[AppliedField]) -> Difference<Self::Change>;
+    /// What of a record goes into status.
+    fn summary(have: &Self::Have) -> Summary;
+
+    /// Who the login is, and that it is accepted.
+    fn probe(&self, freshness: Freshness) -> impl Future<Output = Result<Option<String>, ApiError>> + Send;
+    /// The records that a look finds.
+    fn observe(
+        &self,
+        look: &Look,
+        freshness: Freshness,
+    ) -> impl Future<Output = Result<Vec<Record<Self::Have>>, ApiError>> + Send;
+    /// Creates the record.
+    fn create(
+        &self,
+        permit: CreatePermit,
+        want: &Self::Want,
+        credentials: &Credentials,
+    ) -> impl Future<Output = Result<Created, ApiError>> + Send;
+    /// Applies a change.
+    fn update(&self, id: &ExternalId, change: &Self::Change) -> impl Future<Output = Result<(), ApiError>> + Send;
+    /// Deletes the record; one that is gone already is a success.
+    fn delete(&self, permit: DeletePermit) -> impl Future<Output = Result<(), ApiError>> + Send;
+    /// The provider's clock, from the `Date` of its answers; `None` before the first one.
+    fn now(&self) -> Option<Timestamp>;
+}

@@ -1,0 +1,187 @@
+//! What Rutter's answers mean: status codes and error codes to [`ApiError`], statuses to [`Health`].
+//!
+//! Source: Rutter's public reference, "Errors" and "Connections"; what it leaves open is marked.
+
+use super::wire::{ErrorReply, Status};
+use crate::{
+    domain::{
+        conditions::Health,
+        verdict::{Effect, Kind},
+    },
+    provider::{ApiError, Operation, http::Reply},
+};
+use serde::de::DeserializeOwned;
+
+/// The documented error codes. Only these ever leave this module: an unknown one is the provider's free text.
+const CODES: &[&str] =
+    &["PRODUCT_NOT_READY", "PRODUCT_NOT_ALLOWED", "INVALID_CREDENTIALS", "CONNECTION_DISABLED", "NEEDS_UPDATE"];
+
+/// The meaning of an HTTP status that is no success.
+///
+/// Writes: only what Rutter documents as a refusal is one; every other answer leaves the outcome open.
+pub(super) fn meaning(status: u16) -> (Kind, Effect) {
+    match status {
+        400 | 422 | 450 => (Kind::Invalid, Effect::None),
+        401 => (Kind::Unauthorized, Effect::None),
+        403 => (Kind::Forbidden, Effect::None),
+        404 => (Kind::NotFound, Effect::None),
+        410 => (Kind::Gone, Effect::Unknown),
+        408 => (Kind::Timeout, Effect::Unknown),
+        409 => (Kind::Conflict, Effect::Unknown),
+        429 => (Kind::RateLimited, Effect::None),
+        // The platform's own limit, told by Rutter: whether the write was applied is not said.
+        452 => (Kind::RateLimited, Effect::Unknown),
+        500..=599 => (Kind::Unavailable, Effect::Unknown),
+        425 => (Kind::Unavailable, Effect::Unknown),
+        402 | 405..=407 | 411..=424 | 426..=428 | 430..=449 | 451 | 453..=499 => (Kind::Invalid, Effect::Unknown),
+        _ => (Kind::Protocol, Effect::Unknown),
+    }
+}
+
+/// The body of a success, or the error that the answer is.
+pub(super) fn read<T: DeserializeOwned>(operation: Operation, reply: &Reply) -> Result<T, ApiError> {
+    let status = reply.status.as_u16();
+    if (200..300).contains(&status) {
+        return serde_json::from_slice(&reply.body).map_err(|_| ApiError {
+            request_id: reply.request_id.clone(),
+            ..ApiError::unreadable(operation, Some(status))
+        });
+    }
+    let code = serde_json::from_slice::<ErrorReply>(&reply.body).unwrap_or_default().error_code;
+    let code = code.and_then(|code| CODES.iter().find(|known| **known == code).copied());
+    let (kind, effect) = match (code, meaning(status)) {
+        // The code says more than the status, which Rutter does not document for it. Only a documented refusal may
+        // be read as one, though: 5xx stays open whatever its body says.
+        (Some("INVALID_CREDENTIALS"), (Kind::Invalid | Kind::NotFound, effect)) => (Kind::Unauthorized, effect),
+        (Some("PRODUCT_NOT_ALLOWED"), (Kind::Invalid | Kind::NotFound, effect)) => (Kind::Forbidden, effect),
+        (_, by_status) => by_status,
+    };
+    Err(ApiError {
+        code,
+        retry_after: reply.retry_after,
+        request_id: reply.request_id.clone(),
+        ..ApiError::answered(operation, status, kind, effect)
+    })
+}
+
+/// The health that a status tells.
+pub(super) fn health(status: &Status) -> Health {
+    let reason = status.disabled_status.disabled_reason.as_deref();
+    if status.disabled_status.is_disabled && reason != Some("NEEDS_REAUTH") {
+        return Health::Disabled(disabled(reason));
+    }
+    if status.needs_update_status.needs_update || status.disabled_status.is_disabled {
+        return Health::NeedsAuthorization;
+    }
+    if !status.is_ready {
+        return Health::FirstSync;
+    }
+    if status.is_healthy == Some(false) {
+        return Health::Unhealthy;
+    }
+    Health::Works { history: status.historical_sync_status.as_ref().and_then(|h| h.historical_sync_completed) }
+}
+
+/// Why Rutter disabled a connection, and what to do, in our words.
+fn disabled(reason: Option<&str>) -> String {
+    let (why, next) = match reason.unwrap_or("UNKNOWN") {
+        "SHOP_API_KEY_EXPIRED" => ("the store's API key has expired", RENEW),
+        "FAILED TO AUTHENTICATE" => ("the store refused the credentials", RENEW),
+        "SHOP_NOT_FOUND" => ("the store was not found", CHECK_STORE),
+        "SHOP_ID_IS_INVALID" => ("the store's id is invalid", CHECK_STORE),
+        "SHOP_IS_DISABLED_OR_EXPIRED" => ("the store is disabled or has expired", OWNER),
+        "SHOP_IS_LOCKED" => ("the store is locked", OWNER),
+        "SHOP_PAYMENT_REQUIRED" => ("the store's plan is not paid", OWNER),
+        "SHOP_IS_UNAVAILABLE" => ("the store is unavailable", OWNER),
+        "WEB_SERVICE_IS_DISABLED" => ("the store's web service is switched off", OWNER),
+        "TUNNEL_ERROR" => ("the store's tunnel fails", OWNER),
+        "CERT_EXPIRED" => ("the store's certificate has expired", OWNER),
+        "REQUEST_TIMEOUT" => ("the store does not answer in time", OWNER),
+        "MANUALLY_DISABLED" => ("somebody switched the connection off", "Switch it on in Rutter's dashboard"),
+        _ => ("no known reason is given", "Look at the connection in Rutter's dashboard"),
+    };
+    format!("Rutter disabled the connection: {why}. {next}")
+}
+
+const RENEW: &str = "Give the store new credentials: delete and re-create this object with a new Secret";
+const CHECK_STORE: &str = "Check store_url, or ask the store's owner whether it still exists";
+const OWNER: &str = "Ask the store's owner to put that right; Rutter then resumes";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+    use http::StatusCode;
+    use rstest::rstest;
+    use serde_json::{Value, json};
+    use std::fmt::Write;
+
+    fn reply(status: u16, body: &Value) -> Reply {
+        let status = StatusCode::from_u16(status).expect("a status");
+        Reply { status, body: Bytes::from(body.to_string()), retry_after: None, request_id: None }
+    }
+
+    #[test]
+    fn every_status_has_a_meaning() {
+        let mut runs: Vec<(u16, u16, String)> = Vec::new();
+        for status in (100..=599).filter(|s| !(200..300).contains(s)) {
+            let (kind, effect) = meaning(status);
+            let text = format!("{kind:?}, effect of a write {effect:?}");
+            match runs.last_mut() {
+                Some((_, last, same)) if *same == text && *last + 1 == status => *last = status,
+                _ => runs.push((status, status, text)),
+            }
+        }
+        let table = runs.iter().fold(String::new(), |mut out, (from, to, text)| {
+            let _ = writeln!(out, "{from}-{to}: {text}");
+            out
+        });
+        insta::assert_snapshot!(table);
+    }
+
+    #[rstest]
+    #[case::token_or_login(400, "INVALID_CREDENTIALS", Kind::Unauthorized)]
+    #[case::not_enabled(400, "PRODUCT_NOT_ALLOWED", Kind::Forbidden)]
+    #[case::server_error_stays_open(500, "INVALID_CREDENTIALS", Kind::Unavailable)]
+    #[case::unknown_code(400, "SOMETHING_NEW", Kind::Invalid)]
+    fn the_code_refines_the_status(#[case] status: u16, #[case] code: &str, #[case] kind: Kind) {
+        let got = read::<Value>(Operation::Create, &reply(status, &json!({"error_code": code})));
+        assert_eq!(got.expect_err("an error").kind, kind);
+    }
+
+    #[test]
+    fn an_unknown_code_does_not_get_out() {
+        let got = read::<Value>(Operation::Create, &reply(400, &json!({"error_code": "test-canary"})));
+        assert_eq!(got.expect_err("an error").code, None);
+    }
+
+    #[test]
+    fn a_read_never_has_an_effect() {
+        let got = read::<Value>(Operation::List, &reply(500, &json!({})));
+        assert_eq!(got.expect_err("an error").effect, Effect::None);
+    }
+
+    #[rstest]
+    #[case::ready(json!({"is_ready": true}), Health::Works { history: None })]
+    #[case::history(json!({"is_ready": true, "historical_sync_status": {"historical_sync_completed": false}}), Health::Works { history: Some(false) })]
+    #[case::first_sync(json!({"is_ready": false}), Health::FirstSync)]
+    #[case::unhealthy(json!({"is_ready": true, "is_healthy": false}), Health::Unhealthy)]
+    #[case::needs_update(json!({"is_ready": true, "needs_update_status": {"needs_update": true}}), Health::NeedsAuthorization)]
+    #[case::disabled_for_reauth(json!({"is_ready": true, "disabled_status": {"is_disabled": true, "disabled_reason": "NEEDS_REAUTH"}}), Health::NeedsAuthorization)]
+    fn health_of_a_status(#[case] status: Value, #[case] want: Health) {
+        let status: Status = serde_json::from_value(status).expect("a status");
+        assert_eq!(health(&status), want);
+    }
+
+    #[test]
+    fn every_documented_reason_of_disabling_is_told_in_our_words() {
+        let reasons = [
+            "SHOP_API_KEY_EXPIRED", "SHOP_NOT_FOUND", "SHOP_ID_IS_INVALID", "SHOP_IS_DISABLED_OR_EXPIRED",
+            "SHOP_IS_LOCKED", "SHOP_PAYMENT_REQUIRED", "TUNNEL_ERROR", "WEB_SERVICE_IS_DISABLED", "SHOP_IS_UNAVAILABLE",
+            "CERT_EXPIRED", "FAILED TO AUTHENTICATE", "REQUEST_TIMEOUT", "MANUALLY_DISABLED",
+        ];
+        let unknown = disabled(Some("UNKNOWN"));
+        assert!(reasons.iter().all(|r| disabled(Some(r)) != unknown));
+        assert_eq!(disabled(Some("A_NEW_ONE")), unknown);
+    }
+}

@@ -1,0 +1,233 @@
+//! Rutter: connections of stores and ledgers, by its public reference.
+//!
+//! Rutter has no read by id and no usable update: a record is seen in the account-wide list, read with its own token,
+//! and changed only by a new one.
+
+mod map;
+mod reads;
+mod wire;
+
+pub use reads::Have;
+
+use super::{
+    ApiError, ConnectSettings, ConnectionSecret, CreatePermit, Created, DeletePermit, External, Freshness, Login,
+    Operation, Record, Summary,
+    gate::Gate,
+    http::{Call, Http, Wire},
+};
+use crate::{
+    api::v1alpha1::{AppliedField, ConnectionSpec},
+    domain::{
+        conditions::Health,
+        decide::Look,
+        diff::Difference,
+        ids::{ExternalId, NaturalKey},
+        intent::{Timing, window},
+        reason::Problem,
+        text::plain,
+        validate::{self, Credentials, RutterWant, SecretData},
+        verdict::{Effect, Kind},
+    },
+    telemetry::Metrics,
+};
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use jiff::Timestamp;
+use reads::Reads;
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::{Map, Value, json};
+use std::{convert::Infallible, sync::Arc};
+use tokio::time::Instant;
+use wire::{CreateReply, DeleteReply, Row};
+
+/// Rutter behind one login.
+pub struct Rutter {
+    reads: Reads,
+    timing: Timing,
+}
+
+impl Rutter {
+    pub(super) fn new(login: &Login, wire: Wire, gate: Arc<Gate>, settings: &ConnectSettings, metrics: Metrics) -> Self {
+        let timing = settings.timing;
+        let request_id = HeaderName::from_static("x-rutter-request-id");
+        let http = Http::new(wire, login.endpoint.clone(), headers(login), request_id, timing.call, gate, metrics);
+        Self { reads: Reads::new(http, timing.lag, settings.poll), timing }
+    }
+}
+
+fn headers(login: &Login) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    let pair = format!("{}:{}", login.name.expose_secret(), login.secret.expose_secret());
+    if let Ok(mut basic) = HeaderValue::from_str(&format!("Basic {}", BASE64_STANDARD.encode(pair))) {
+        basic.set_sensitive(true);
+        headers.insert(header::AUTHORIZATION, basic);
+    }
+    if let Ok(version) = HeaderValue::from_str(&login.version) {
+        headers.insert("x-rutter-version", version);
+    }
+    headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
+    headers
+}
+
+fn secret(row: &Row) -> Option<ConnectionSecret> {
+    let token = row.access_token.clone()?;
+    let mut fields = vec![("connection_id", SecretString::from(row.id.as_str())), ("access_token", token)];
+    fields.extend(row.link_url.clone().map(|link| ("link_url", link)));
+    Some(ConnectionSecret(fields))
+}
+
+fn body(want: &RutterWant, credentials: &Credentials) -> Value {
+    let mut body = Map::from_iter([
+        ("platform".to_owned(), json!(want.platform.name)),
+        ("store_url".to_owned(), json!(want.host)),
+    ]);
+    body.extend(want.scope.as_ref().map(|s| ("scope".to_owned(), json!(s))));
+    body.extend(credentials.iter().map(|(name, value)| (name.to_owned(), json!(value.expose_secret()))));
+    Value::Object(body)
+}
+
+impl External for Rutter {
+    type Want = RutterWant;
+    type Have = Have;
+    /// Rutter applies no change in place: its PATCH is not documented.
+    type Change = Infallible;
+
+    fn want(spec: &ConnectionSpec) -> Result<RutterWant, Problem> {
+        validate::rutter(spec)
+    }
+
+    fn key(want: &RutterWant) -> Option<NaturalKey> {
+        Some(want.key())
+    }
+
+    fn fields(want: &RutterWant) -> Vec<AppliedField> {
+        want.fields()
+    }
+
+    fn credentials_secret(spec: &ConnectionSpec) -> Option<&str> {
+        spec.rutter.as_ref()?.credentials_secret_ref.as_ref().map(|r| r.name.as_str())
+    }
+
+    fn credentials(want: &RutterWant, secret: &str, data: &SecretData) -> Result<Credentials, Problem> {
+        validate::credentials(want.platform, secret, data)
+    }
+
+    fn diff(want: &RutterWant, have: &Have, applied: &[AppliedField]) -> Difference<Infallible> {
+        // What the record was made with counts: the store's own domain may be another name of the same store.
+        let made_with = |path: &str| applied.iter().find(|f| f.path == path).map(|f| f.value.clone());
+        let declared = want.fields();
+        let mut fields: Vec<String> = declared
+            .iter()
+            .filter(|f| made_with(&f.path).is_some_and(|value| value != f.value))
+            .map(|f| f.path.clone())
+            .collect();
+        let dropped = applied.iter().filter(|a| !declared.iter().any(|d| d.path == a.path)).map(|a| a.path.clone());
+        fields.extend(dropped);
+        let store = applied.is_empty() && !have.hosts.is_empty() && !have.hosts.contains(&want.host);
+        fields.extend(store.then(|| "spec.rutter.parameters.store_url".to_owned()));
+        let platform = have.row.platform.as_deref().is_some_and(|p| p != want.platform.name);
+        fields.extend(platform.then(|| "spec.platform".to_owned()));
+        if fields.is_empty() { Difference::None } else { Difference::Replace(fields) }
+    }
+
+    fn summary(have: &Have) -> Summary {
+        let store = have.store.as_ref();
+        let short = |s: Option<&String>| s.map(|s| plain(s, 256)).filter(|s| !s.is_empty());
+        Summary {
+            health: have.health.as_ref().map(|(health, _)| health.clone()),
+            platform: have.row.platform.as_ref().map(|p| plain(p, 64)),
+            store_name: short(store.and_then(|d| d.store_name.as_ref())),
+            store_domain: short(store.and_then(|d| d.store_domain.as_ref())),
+            last_sync: have.health.as_ref().and_then(|(_, last_sync)| *last_sync),
+            secret: secret(&have.row),
+        }
+    }
+
+    async fn probe(&self, freshness: Freshness) -> Result<Option<String>, ApiError> {
+        let snapshot = self.reads.list(freshness).await?;
+        let known = self.reads.organisation();
+        let Some(row) = snapshot.rows.first().filter(|_| known.is_none()) else { return Ok(known) };
+        // Rutter names the organisation only together with a connection. A failure here is about that connection.
+        match self.reads.read_status(row, None).await {
+            Err(e) if e.kind == Kind::RateLimited => Err(e),
+            Ok(_) | Err(_) => Ok(self.reads.organisation()),
+        }
+    }
+
+    async fn observe(&self, look: &Look, freshness: Freshness) -> Result<Vec<Record<Have>>, ApiError> {
+        match look {
+            Look::Id(id) => self.reads.by_id(id, freshness).await,
+            Look::Key(key) => self.reads.by_key(key, freshness).await,
+            Look::Window(intent) => {
+                let (from, until) = window(intent, Timestamp::MIN, None, self.timing);
+                let rows = self.reads.rows(&*self.reads.list(freshness).await?);
+                let inside = |r: &Row| r.created_at.is_some_and(|t| from <= t && t <= until);
+                let record = |r: Row| Record { id: ExternalId::new(&r.id), born: r.created_at, have: None };
+                Ok(rows.into_iter().filter(inside).map(record).collect())
+            }
+        }
+    }
+
+    async fn create(
+        &self,
+        permit: CreatePermit,
+        want: &RutterWant,
+        credentials: &Credentials,
+    ) -> Result<Created, ApiError> {
+        let before = self.reads.listed().await;
+        let operation = Operation::Create;
+        let (path, body) = (["connections", "create"], Some(body(want, credentials)));
+        let call = Call { operation, method: Method::POST, path: &path, query: &[], body };
+        let reply = self.reads.http.send_create(call, permit).await?;
+        let made = map::read::<CreateReply>(operation, &reply).map_err(|e| self.reads.heed(e))?.connection;
+        let id = ExternalId::new(&made.id);
+        if !id.is_plain() || made.access_token.expose_secret().is_empty() {
+            return Err(ApiError::unreadable(operation, Some(reply.status.as_u16())));
+        }
+        let known_before = before.is_some_and(|s| s.rows.iter().any(|r| r.id == made.id));
+        let mut row = Row {
+            id: made.id,
+            access_token: Some(made.access_token),
+            link_url: made.link_url,
+            platform: Some(want.platform.name.to_owned()),
+            created_at: None,
+        };
+        // The answer does not say when the connection was made, and a server that de-duplicates answers an old one.
+        let detail = self.reads.details(std::slice::from_ref(&row)).await.ok().and_then(|d| d.into_iter().next());
+        let detail = detail.flatten();
+        row.created_at = match detail.as_ref().and_then(|d| d.created_at) {
+            Some(created_at) => Some(created_at),
+            // Optional in the detail, required in the list.
+            None => self.reads.listed_since(&row.id, Instant::now()).await.and_then(|r| r.created_at),
+        };
+        self.reads.made(row.clone());
+        // A connection made with credentials is not ready before its first sync.
+        let have = Have { health: Some((Health::FirstSync, None)), ..Have::new(row, detail) };
+        Ok(Created { id, born: have.row.created_at, summary: Self::summary(&have), known_before })
+    }
+
+    async fn update(&self, _: &ExternalId, change: &Infallible) -> Result<(), ApiError> {
+        match *change {}
+    }
+
+    async fn delete(&self, permit: DeletePermit) -> Result<(), ApiError> {
+        let id = permit.id().as_str();
+        let operation = Operation::Delete;
+        let call = Call { operation, method: Method::DELETE, path: &["connections", id], query: &[], body: None };
+        let reply = self.reads.http.send(call).await?;
+        match map::read::<DeleteReply>(operation, &reply).map_err(|e| self.reads.heed(e)) {
+            Ok(DeleteReply { success: false }) => {
+                let status = reply.status.as_u16();
+                return Err(ApiError::answered(operation, status, Kind::Unavailable, Effect::Unknown));
+            }
+            Err(e) if !matches!(e.kind, Kind::NotFound | Kind::Gone) => return Err(e),
+            Ok(DeleteReply { success: true }) | Err(_) => {}
+        }
+        self.reads.deleted(id);
+        Ok(())
+    }
+
+    fn now(&self) -> Option<Timestamp> {
+        self.reads.http.now()
+    }
+}

@@ -1,0 +1,312 @@
+//! What is read of Rutter, and how seldom: the account's lists, shared by all passes; details, once for each connection;
+//! statuses, when a list hints at a change.
+//!
+//! It must never conclude an absence from a list that was begun before the question.
+
+use super::{
+    map,
+    wire::{Detail, DetailReply, ListReply, Row, StatusReply},
+};
+use crate::{
+    domain::{
+        conditions::Health,
+        ids::{ExternalId, NaturalKey},
+        rules,
+        verdict::Kind,
+    },
+    provider::{
+        ApiError, Freshness, Operation, Record,
+        http::{Call, Http},
+        inventory::{Inventory, Snapshot},
+    },
+};
+use http::Method;
+use jiff::Timestamp;
+use secrecy::ExposeSecret;
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+use tokio::time::Instant;
+
+/// Pages of a list that are read at most. Rutter documents no pages; a server that sends a cursor for ever is cut off.
+const MAX_PAGES: usize = 1000;
+/// A platform limit (452) without `Retry-After` is waited out this long; the limits of stores are slower than Rutter's.
+const PLATFORM_WAIT: Duration = Duration::from_secs(60);
+/// Rutter's own limit is counted over ten seconds.
+const OWN_WAIT: Duration = Duration::from_secs(10);
+/// A status that nothing hints at is read again after this long all the same.
+const STATUS_AGE: Duration = Duration::from_secs(3600);
+
+/// The values of the list's `status` filter that hint at a change of health.
+const HINTS: [&str; 4] = [FIRST_SYNC, "unhealthy", "needs_reauth", "disabled"];
+/// The one that shows connections before the end of their first sync.
+const FIRST_SYNC: &str = "not_ready";
+
+/// A connection as Rutter shows it.
+#[derive(Clone, Debug)]
+pub struct Have {
+    pub(super) row: Row,
+    /// The hosts by which its store is known; empty where nobody can tell.
+    pub(super) hosts: Vec<String>,
+    pub(super) store: Option<Detail>,
+    pub(super) health: Option<(Health, Option<Timestamp>)>,
+}
+
+impl Have {
+    pub(super) fn new(row: Row, store: Option<Detail>) -> Self {
+        let platform = row.platform.as_deref().and_then(rules::rutter_platform);
+        let hosts = platform.zip(store.as_ref()).and_then(|(platform, detail)| {
+            platform.hosts(detail.store_domain.as_deref(), detail.store_unique_id.as_deref())
+        });
+        Self { row, hosts: hosts.unwrap_or_default(), store, health: None }
+    }
+
+    fn born(&self) -> Option<Timestamp> {
+        self.row.created_at.or_else(|| self.store.as_ref().and_then(|d| d.created_at))
+    }
+}
+
+/// The reading side of one login.
+pub(super) struct Reads {
+    pub(super) http: Http,
+    lag: Duration,
+    poll: Duration,
+    any: Inventory<Vec<Row>>,
+    hints: [Inventory<Vec<Row>>; 4],
+    /// Held while details are read: two passes never read the same ones twice.
+    details: tokio::sync::Mutex<HashMap<String, Detail>>,
+    known: Mutex<Known>,
+}
+
+/// What this process itself did or read, by connection id.
+#[derive(Default)]
+struct Known {
+    /// Made by us, and perhaps not listed yet.
+    made: HashMap<String, (Row, Instant)>,
+    /// Deleted by us, and perhaps still listed.
+    deleted: HashMap<String, Instant>,
+    health: HashMap<String, Read>,
+    organisation: Option<String>,
+}
+
+/// A status as it was read.
+#[derive(Clone)]
+pub(super) struct Read {
+    /// The filter that showed the connection then.
+    hint: Option<&'static str>,
+    at: Instant,
+    health: Health,
+    last_sync: Option<Timestamp>,
+}
+
+impl Reads {
+    pub(super) fn new(http: Http, lag: Duration, poll: Duration) -> Self {
+        let (any, hints) = (Inventory::default(), Default::default());
+        Self { http, lag, poll, any, hints, details: tokio::sync::Mutex::default(), known: Mutex::default() }
+    }
+
+    fn known(&self) -> std::sync::MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whom the login belongs to, once a status told.
+    pub(super) fn organisation(&self) -> Option<String> {
+        self.known().organisation.clone()
+    }
+
+    /// A connection of ours exists from now on, whatever lists show yet. It begins with its first sync.
+    pub(super) fn made(&self, row: Row) {
+        let (id, at) = (row.id.clone(), Instant::now());
+        let read = Read { hint: Some(FIRST_SYNC), at, health: Health::FirstSync, last_sync: None };
+        let mut known = self.known();
+        known.made.insert(id.clone(), (row, at));
+        known.health.insert(id, read);
+    }
+
+    /// A connection is gone from now on, whatever lists show still.
+    pub(super) fn deleted(&self, id: &str) {
+        let mut known = self.known();
+        known.made.remove(id);
+        known.health.remove(id);
+        known.deleted.insert(id.to_owned(), Instant::now());
+    }
+
+    /// The ids of the last list that was read, without reading one.
+    pub(super) async fn listed(&self) -> Option<Arc<Snapshot<Vec<Row>>>> {
+        self.any.last().await
+    }
+
+    /// The row of a connection in a list that is read now, if it can be.
+    pub(super) async fn listed_since(&self, id: &str, since: Instant) -> Option<Row> {
+        let snapshot = self.list(Freshness::After(since)).await.ok()?;
+        snapshot.rows.iter().find(|r| r.id == id).cloned()
+    }
+
+    /// Closes the account's gate where an error asks for it.
+    pub(super) fn heed(&self, error: ApiError) -> ApiError {
+        let wait = if error.status == Some(452) { PLATFORM_WAIT } else { OWN_WAIT };
+        self.http.heed(error, wait)
+    }
+
+    async fn get<T: serde::de::DeserializeOwned>(
+        &self,
+        operation: Operation,
+        path: &[&str],
+        query: &[(&str, &str)],
+    ) -> Result<T, ApiError> {
+        let call = Call { operation, method: Method::GET, path, query, body: None };
+        let reply = self.http.send(call).await?;
+        map::read(operation, &reply).map_err(|e| self.heed(e))
+    }
+
+    async fn read_list(&self, filter: &str) -> Result<Vec<Row>, ApiError> {
+        let (mut rows, mut cursor) = (Vec::new(), None::<String>);
+        for _ in 0..MAX_PAGES {
+            let mut query = vec![("status", filter)];
+            query.extend(cursor.as_deref().map(|c| ("cursor", c)));
+            let page: ListReply = self.get(Operation::List, &["connections"], &query).await?;
+            rows.extend(page.connections);
+            cursor = page.next_cursor.filter(|c| !c.is_empty());
+            if cursor.is_none() {
+                return Ok(rows);
+            }
+        }
+        Err(ApiError::unreadable(Operation::List, None))
+    }
+
+    /// Every connection of the account, whatever its state.
+    pub(super) async fn list(&self, freshness: Freshness) -> Result<Arc<Snapshot<Vec<Row>>>, ApiError> {
+        self.any.get(freshness, || self.read_list("any")).await
+    }
+
+    /// The rows that count: those of a list without what we deleted since, and what we made that it cannot show yet.
+    pub(super) fn rows(&self, snapshot: &Snapshot<Vec<Row>>) -> Vec<Row> {
+        let mut known = self.known();
+        let listed: std::collections::HashSet<&str> = snapshot.rows.iter().map(|r| r.id.as_str()).collect();
+        let lag = self.lag;
+        known.made.retain(|id, (_, at)| *at + lag > snapshot.began && !listed.contains(id.as_str()));
+        known.health.retain(|id, read| read.at + lag > snapshot.began || listed.contains(id.as_str()));
+        let listed = snapshot.rows.iter().filter(|r| !known.deleted.contains_key(&r.id));
+        listed.chain(known.made.values().map(|(row, _)| row)).cloned().collect()
+    }
+
+    /// The details of these rows; `None` for one that Rutter does not let us read.
+    pub(super) async fn details(&self, rows: &[Row]) -> Result<Vec<Option<Detail>>, ApiError> {
+        let mut cache = self.details.lock().await;
+        let mut out = Vec::with_capacity(rows.len());
+        for row in rows {
+            let detail = match cache.get(&row.id) {
+                Some(known) => Some(known.clone()),
+                None => self.detail(row).await?,
+            };
+            // A store that Rutter cannot tell yet is asked for again.
+            if let Some(detail) = detail.as_ref().filter(|d| !Have::new(row.clone(), Some((*d).clone())).hosts.is_empty()) {
+                cache.entry(row.id.clone()).or_insert_with(|| detail.clone());
+            }
+            out.push(detail);
+        }
+        Ok(out)
+    }
+
+    async fn detail(&self, row: &Row) -> Result<Option<Detail>, ApiError> {
+        let Some(token) = row.access_token.as_ref() else { return Ok(None) };
+        let query = [("access_token", token.expose_secret())];
+        match self.get::<DetailReply>(Operation::Read, &["connections", "access_token"], &query).await {
+            Ok(reply) if reply.connection.id == row.id => Ok(Some(reply.connection)),
+            Ok(_) => Err(ApiError::unreadable(Operation::Read, None)),
+            Err(e) => match e.kind {
+                // Of this one connection alone: the login has just listed it.
+                Kind::Unauthorized | Kind::Forbidden | Kind::Invalid | Kind::NotFound | Kind::Gone => Ok(None),
+                Kind::Conflict | Kind::RateLimited | Kind::Unavailable | Kind::Timeout | Kind::Protocol => Err(e),
+            },
+        }
+    }
+
+    /// The records of a platform and store. One whose store cannot be read is handed on without a Have.
+    pub(super) async fn by_key(&self, key: &NaturalKey, freshness: Freshness) -> Result<Vec<Record<Have>>, ApiError> {
+        let platform = key.as_str().split('/').next().unwrap_or_default();
+        let mut rows = self.rows(&*self.list(freshness).await?);
+        rows.retain(|r| r.platform.as_deref().is_none_or(|p| p == platform));
+        let details = self.details(&rows).await?;
+        let records = rows.into_iter().zip(details).filter_map(|(row, detail)| {
+            let (id, have) = (ExternalId::new(&row.id), Have::new(row, detail));
+            let doubtful = have.hosts.is_empty();
+            let matches = have.hosts.iter().any(|h| rules::store_key(platform, h) == *key);
+            (doubtful || matches).then(|| Record { id, born: have.born(), have: (!doubtful).then_some(have) })
+        });
+        Ok(records.collect())
+    }
+
+    /// The record with this id, with its health.
+    pub(super) async fn by_id(&self, id: &ExternalId, freshness: Freshness) -> Result<Vec<Record<Have>>, ApiError> {
+        let asked = Instant::now();
+        let snapshot = self.list(freshness).await?;
+        let find = |rows: Vec<Row>| rows.into_iter().find(|r| r.id == id.as_str());
+        let mut row = find(self.rows(&snapshot));
+        if row.is_none() && snapshot.began < asked && matches!(freshness, Freshness::Within(_)) {
+            row = find(self.rows(&*self.list(Freshness::After(asked)).await?));
+        }
+        let Some(row) = row else { return Ok(vec![]) };
+        let read = self.health(&row, freshness).await?;
+        if read.at >= asked {
+            // The store's name may come with the first sync: what is incomplete is read again with the status.
+            self.details.lock().await.retain(|known, detail| *known != row.id || detail.store_name.is_some());
+        }
+        let detail = self.details(std::slice::from_ref(&row)).await?.into_iter().next().flatten();
+        let have = Have { health: Some((read.health, read.last_sync)), ..Have::new(row, detail) };
+        Ok(vec![Record { id: id.clone(), born: have.born(), have: Some(have) }])
+    }
+
+    /// The health of a connection: read once, and again when a list hints at a change, or while it is under way.
+    async fn health(&self, row: &Row, freshness: Freshness) -> Result<Read, ApiError> {
+        let before = self.known().health.get(&row.id).cloned();
+        let (Some(read), Freshness::Within(_)) = (before, freshness) else {
+            return self.read_status(row, None).await;
+        };
+        let settled = read.health.is_settled();
+        let hint = self.hint(&row.id, if settled { freshness } else { Freshness::Within(self.poll) }).await?;
+        let age = if settled { STATUS_AGE } else { self.poll * 4 };
+        if hint == read.hint && read.at.elapsed() < age {
+            return Ok(read);
+        }
+        self.read_status(row, Some(hint)).await
+    }
+
+    /// Which filter shows this connection, if any does.
+    async fn hint(&self, id: &str, freshness: Freshness) -> Result<Option<&'static str>, ApiError> {
+        for (name, inventory) in HINTS.into_iter().zip(&self.hints) {
+            let snapshot = inventory.get(freshness, || self.read_list(name)).await?;
+            if snapshot.rows.iter().any(|r| r.id == id) {
+                return Ok(Some(name));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Reads a status. `hint`: what the lists said, if they were asked; else what they would say of it.
+    pub(super) async fn read_status(&self, row: &Row, hint: Option<Option<&'static str>>) -> Result<Read, ApiError> {
+        let token = row.access_token.as_ref().ok_or_else(|| ApiError::unreadable(Operation::Status, None))?;
+        let query = [("access_token", token.expose_secret())];
+        let reply: StatusReply = self.get(Operation::Status, &["connections", "status"], &query).await?;
+        if reply.connection.id != row.id {
+            return Err(ApiError::unreadable(Operation::Status, None));
+        }
+        let health = map::health(&reply.status);
+        let hint = hint.unwrap_or(match health {
+            Health::FirstSync => Some(FIRST_SYNC),
+            Health::Unhealthy => Some("unhealthy"),
+            Health::NeedsAuthorization => Some("needs_reauth"),
+            Health::Disabled(_) => Some("disabled"),
+            Health::Works { .. } => None,
+        });
+        let read = Read { hint, at: Instant::now(), health, last_sync: reply.status.last_sync_completed_at };
+        let mut known = self.known();
+        known.health.insert(row.id.clone(), read.clone());
+        if let Some(organisation) = reply.connection.org_id {
+            known.organisation = Some(organisation);
+        }
+        Ok(read)
+    }
+}
