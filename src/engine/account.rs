@@ -1,0 +1,180 @@
+//! One pass over one ProviderAccount: its login is checked, a session opened for it, its identity learned, and the
+//! account held for as long as objects use it.
+//!
+//! It must never write at the provider.
+
+use super::{
+    context::Engine,
+    error::PassError,
+    hold,
+    object::{AccountTarget, Lean},
+    outcome::{self, Next},
+    report, resolve,
+};
+use crate::{
+    api::{
+        keys,
+        v1alpha1::{AccountKind, Connection, ProviderAccount},
+    },
+    domain::{
+        conditions::State,
+        reason::{Problem, Reason},
+        verdict::{Kind, Verdict, problem, verdict},
+    },
+    provider::{self, ApiError, External, Freshness, Login, Session, with_external},
+};
+use kube::ResourceExt;
+use std::{sync::Arc, time::Duration};
+use tokio::time::Instant;
+
+/// How often a deleted account looks whether it is still in use.
+const HELD: Duration = Duration::from_secs(5);
+
+/// One pass.
+///
+/// # Errors
+/// Where the API server did not take part; the provider's failures end in a status instead.
+pub(super) async fn pass(engine: &Engine, object: &ProviderAccount) -> Result<Next, PassError> {
+    let mut target = AccountTarget::from(object);
+    if engine.memory.outdated(&target.uid, &target.version) || !engine.synced() {
+        return Ok(Next::After(Duration::from_millis(250)));
+    }
+    let users = users(engine, &target);
+    if users == 0 && target.deleting {
+        engine.sessions.forget(&target.uid);
+        hold::release(engine, &mut target).await?;
+        return Ok(Next::Change);
+    }
+    hold::keep(engine, &mut target, users > 0).await?;
+    let checked = check(engine, &mut target).await?;
+    if !target.deleting {
+        return Ok(checked);
+    }
+    let text = format!("{users} Connections use this account. Delete them first: they need its login to clean up");
+    let held = State::Deleting(Problem::new(Reason::DeletionHeld, text));
+    report::account(engine, &mut target, &held, |_| {}).await?;
+    Ok(Next::After(HELD))
+}
+
+/// The Connections that name the account and may have a record in it. What cannot be read may be one of them.
+fn users(engine: &Engine, target: &AccountTarget) -> usize {
+    let uses = |object: &Lean<Connection>| match object {
+        Lean::Good(c) => {
+            let named = &c.spec.account_ref;
+            named.kind == AccountKind::ProviderAccount && named.name == target.name
+        }
+        Lean::Bad { meta, .. } => {
+            meta.finalizers.iter().flatten().any(|f| f == keys::CONNECTION_FINALIZER)
+        }
+    };
+    let all = engine.connections.state();
+    all.iter().filter(|c| c.namespace().as_deref() == Some(&target.namespace) && uses(c)).count()
+}
+
+/// Reads the login, opens the session, and proves it at the provider.
+async fn check(engine: &Engine, target: &mut AccountTarget) -> Result<Next, PassError> {
+    let session = match open(engine, target).await? {
+        Ok(session) => session,
+        Err(problem) => return unusable(engine, target, problem).await,
+    };
+    if engine.sessions.is_proven(&target.uid, engine.probe_interval) && !target.is_requested() {
+        return works(engine, target, &session).await;
+    }
+    let _slot = match session.gate.enter() {
+        Ok(slot) => slot,
+        Err(refusal) => return Ok(Next::After(refusal.after)),
+    };
+    let fresh = Freshness::After(Instant::now());
+    let probed = with_external!(&session.backend, external => external.probe(fresh).await);
+    match probed {
+        Ok(organisation) => {
+            organisation.into_iter().for_each(|organisation| session.learned(organisation));
+            engine.sessions.prove(&target.uid);
+            works(engine, target, &session).await
+        }
+        Err(error) if error.local => Ok(Next::After(error.retry_after.unwrap_or(Duration::from_secs(1)))),
+        Err(error) => failed(engine, target, &error).await,
+    }
+}
+
+/// The session of the account's login as it stands in the Secret now.
+async fn open(engine: &Engine, target: &AccountTarget) -> Result<Result<Arc<Session>, Problem>, PassError> {
+    let name = &target.spec.credentials_secret_ref.name;
+    let data = match resolve::secret(engine, &target.namespace, name).await? {
+        Ok((data, _)) => data,
+        Err(problem) => return Ok(Err(problem)),
+    };
+    let login: Login = match provider::login(&target.spec, &engine.connect.allow, name, &data) {
+        Ok(login) => login,
+        Err(problem) => return Ok(Err(problem)),
+    };
+    let opened = engine.sessions.open(&target.uid, &login, &target.spec.limits, &engine.connect, &engine.metrics);
+    if let (Ok(session), Some(identity)) = (&opened, &target.status.identity) {
+        // What an earlier process learned of this very login.
+        if session.identity().organisation.is_none() && target.status.login.as_ref() == Some(&login.fingerprint) {
+            session.learned(identity.clone());
+        }
+    }
+    Ok(opened)
+}
+
+async fn works(engine: &Engine, target: &mut AccountTarget, session: &Session) -> Result<Next, PassError> {
+    engine.memory.succeeded(&target.uid);
+    engine.sessions.judge(&target.uid, None);
+    let identity = session.identity();
+    if !target.deleting {
+        report::account(engine, target, &State::AccountWorks, |status| {
+            if status.login.as_ref() != Some(&identity.login) || identity.organisation.is_some() {
+                status.identity.clone_from(&identity.organisation);
+                status.login = identity.organisation.as_ref().map(|_| identity.login.clone());
+            }
+        })
+        .await?;
+    }
+    Ok(Next::After(engine.probe_interval))
+}
+
+/// Objects must not use the account: what is wrong with it must be put right first.
+async fn unusable(engine: &Engine, target: &mut AccountTarget, problem: Problem) -> Result<Next, PassError> {
+    let comes_by_itself = matches!(problem.reason, Reason::SecretNotFound | Reason::PermissionDenied);
+    engine.sessions.judge(&target.uid, Some(problem.clone()));
+    let state = if comes_by_itself { State::Awaiting(problem) } else { State::Halted(problem) };
+    if !target.deleting {
+        report::account(engine, target, &state, |_| {}).await?;
+    }
+    Ok(Next::After(outcome::backoff(engine, &target.uid, &target.status.conditions)))
+}
+
+/// A probe failed. Only what a person must put right keeps objects from using the account.
+async fn failed(engine: &Engine, target: &mut AccountTarget, error: &ApiError) -> Result<Next, PassError> {
+    tracing::warn!(account = %target, operation = %error.operation, request_id = error.request_id, "{error}");
+    let provider = target.spec.provider.to_string();
+    let why = match error.kind {
+        Kind::Unauthorized | Kind::Forbidden => Problem::new(
+            Reason::CredentialsRejected,
+            format!("{provider} refused the login. Correct the Secret that credentialsSecretRef names"),
+        ),
+        Kind::NotFound
+        | Kind::Gone
+        | Kind::Conflict
+        | Kind::Invalid
+        | Kind::RateLimited
+        | Kind::Unavailable
+        | Kind::Timeout
+        | Kind::Protocol => problem(error.kind, &provider, error.code),
+    };
+    let judged = verdict(error.kind, error.retry_after);
+    if judged == Verdict::Stall {
+        return unusable(engine, target, why).await;
+    }
+    engine.sessions.judge(&target.uid, None);
+    let failures = engine.memory.failed(&target.uid);
+    let state = outcome::failing(why, &target.status.conditions, failures);
+    if !target.deleting {
+        report::account(engine, target, &state, |_| {}).await?;
+    }
+    Ok(Next::After(match judged {
+        Verdict::Wait(delay) => delay,
+        Verdict::Retry | Verdict::Stall => outcome::backoff(engine, &target.uid, &target.status.conditions),
+    }))
+}

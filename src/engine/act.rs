@@ -1,0 +1,316 @@
+//! One step carried out: at most one write at the provider, and what it leaves in the object.
+
+use super::{
+    claims::Claims,
+    context::Engine,
+    create,
+    error::PassError,
+    intent,
+    meta::{self, Change},
+    object::Target,
+    outcome::{self, Next},
+    publish,
+    record::{action, describe, handle_refresh, present},
+    report,
+};
+use crate::{
+    api::v1alpha1::{AppliedCredentials, StoredIntent},
+    domain::{
+        advice,
+        conditions::{State, Type},
+        decide::{Release, Resolution, Step, Waiting},
+        diff::Difference,
+        ids::{AccountIdentity, ExternalId, NaturalKey},
+        intent::Creation,
+        reason::{Problem, Reason},
+        validate::Credentials,
+    },
+    provider::{DeletePermit, DeleteReason, External, Record, Session, Summary},
+};
+use std::time::Duration;
+
+/// What an open attempt says while nobody can know its outcome.
+pub(super) const OUTCOME_OPEN: &str =
+    "The provider's answer to the create is not known. Waiting until a record would have to show, then looking for it";
+
+/// All that a step may need.
+pub(super) struct Scene<'a, E: External> {
+    pub(super) engine: &'a Engine,
+    pub(super) session: &'a Session,
+    pub(super) external: &'a E,
+    pub(super) want: Option<E::Want>,
+    pub(super) key: Option<NaturalKey>,
+    pub(super) identity: AccountIdentity,
+    pub(super) creation: Creation,
+    /// The record that the step is about.
+    pub(super) record: Option<Record<E::Have>>,
+    pub(super) credentials: Option<Credentials>,
+    pub(super) version: Option<AppliedCredentials>,
+    /// The fields in which the record differs.
+    pub(super) fields: Vec<String>,
+    pub(super) claims: Claims<'a>,
+}
+
+/// The steps that need no provider, for an object whose account cannot be used.
+pub(super) async fn without_account(engine: &Engine, target: &mut Target, step: Step) -> Result<Next, PassError> {
+    match step {
+        Step::Release(why) => release(engine, target, why).await,
+        Step::Rebind => rebind(engine, target).await,
+        Step::Halt(reason, ids) => halt(engine, target, reason, &ids, &[]).await,
+        Step::Blocked(problem) => outcome::blocked(engine, target, problem).await,
+        Step::Suspended => {
+            report::report(engine, target, &State::Suspended).await?;
+            Ok(Next::Change)
+        }
+        // Each of these follows a look, and there was none: the account comes first.
+        Step::Wait(_)
+        | Step::Look(_)
+        | Step::Record(_)
+        | Step::RecordObserved(_)
+        | Step::Adopt(_)
+        | Step::Settle(..)
+        | Step::Resolve(_)
+        | Step::Create
+        | Step::Forget
+        | Step::Delete(_)
+        | Step::Replace(_)
+        | Step::Update(_)
+        | Step::Refresh(_)
+        | Step::Idle(_) => Ok(Next::After(Duration::from_secs(1))),
+    }
+}
+
+impl<E: External> Scene<'_, E> {
+    /// Carries the step out.
+    pub(super) async fn act(self, target: &mut Target, step: Step) -> Result<Next, PassError> {
+        match step {
+            Step::Release(_) | Step::Rebind | Step::Blocked(_) | Step::Suspended | Step::Look(_) => {
+                without_account(self.engine, target, step).await
+            }
+            Step::Halt(reason, ids) => halt(self.engine, target, reason, &ids, &self.fields).await,
+            Step::Wait(what) => self.wait(target, what).await,
+            Step::Record(id) => self.record(target, &id).await,
+            Step::RecordObserved(id) => self.record_observed(target, &id).await,
+            Step::Adopt(id) => self.adopt(target, &id).await,
+            Step::Settle(reason, ids) => self.settle(target, reason, &ids).await,
+            Step::Resolve(answer) => self.resolve(target, &answer).await,
+            Step::Create => create::create(self, target).await,
+            Step::Forget => self.forget(target).await,
+            Step::Delete(id) => self.delete(target, &id).await,
+            Step::Replace(id) => self.replace(target, &id).await,
+            Step::Update(id) => self.update(target, &id).await,
+            Step::Refresh(id) => self.refresh(target, &id).await,
+            Step::Idle(id) => self.idle(target, &id).await,
+        }
+    }
+
+    pub(super) fn summary(&self) -> Option<Summary> {
+        self.record.as_ref()?.have.as_ref().map(E::summary)
+    }
+
+    pub(super) fn pending(&self) -> Option<&StoredIntent> {
+        match &self.creation {
+            Creation::Pending(intent) => Some(intent),
+            Creation::NotStarted | Creation::Done(_) | Creation::Unverifiable(_) => None,
+        }
+    }
+
+    async fn wait(&self, target: &mut Target, what: Waiting) -> Result<Next, PassError> {
+        let rest = self.engine.patience(&target.uid, &self.creation);
+        let state = match what {
+            Waiting::Grace if target.deleting => State::Deleting(Problem::new(Reason::Deleting, OUTCOME_OPEN)),
+            Waiting::Grace => State::Creating(OUTCOME_OPEN.to_owned()),
+            // A record that a list does not show yet is no news.
+            Waiting::Absence => return Ok(Next::After(rest + Duration::from_millis(100))),
+            Waiting::Person | Waiting::Link => State::Awaiting(Problem::new(
+                Reason::AuthorizationRequired,
+                "A person must authorize the connection with the link in the connection Secret",
+            )),
+        };
+        report::report(self.engine, target, &state).await?;
+        Ok(Next::After(rest + Duration::from_millis(100)))
+    }
+
+    /// An open attempt made nothing of ours.
+    async fn settle(&self, target: &mut Target, reason: Option<Reason>, ids: &[ExternalId]) -> Result<Next, PassError> {
+        let Some(intent) = self.pending() else { return Ok(Next::Change) };
+        let state = match reason {
+            Some(reason) => State::Halted(advice::halted(reason, ids, &self.fields)),
+            None => State::Creating("The last attempt made no record. Creating it anew".to_owned()),
+        };
+        report::commit(self.engine, target, intent, Some(&state), |status| {
+            report::settle(status, intent).candidates = names(ids);
+        })
+        .await?;
+        Ok(Next::After(Duration::from_millis(100)))
+    }
+
+    /// A person's answer becomes an attempt of this object that is settled at once, with the record or without.
+    async fn resolve(&self, target: &mut Target, answer: &Resolution) -> Result<Next, PassError> {
+        let at = self.external.now().unwrap_or_else(|| self.engine.clock.now());
+        let intent = intent::draft(target, self.key.as_ref(), self.identity.recorded(), at);
+        meta::patch(self.engine, target, Change { bound: true, intent: Some(&intent), answered: true }).await?;
+        let adopted = match answer {
+            Resolution::Adopt(id) => Some(id),
+            Resolution::CreateAnew => None,
+        };
+        let state = State::Creating("A person resolved the creation. Carrying on".to_owned());
+        report::commit(self.engine, target, &intent, Some(&state), |status| {
+            report::settle(status, &intent).key.clone_from(&intent.key);
+            status.external_id = adopted.map(ToString::to_string);
+            status.account = adopted.map(|_| self.identity.recorded());
+            status.applied_fields.clear();
+        })
+        .await?;
+        Ok(Next::After(Duration::from_millis(100)))
+    }
+
+    /// The record is gone for good: the object is one that has not started.
+    async fn forget(&self, target: &mut Target) -> Result<Next, PassError> {
+        let state = State::Creating("The record is gone from the provider. Creating it anew".to_owned());
+        report::change(self.engine, target, Some(&state), |status| {
+            (status.external_id, status.account) = (None, None);
+            status.applied_fields.clear();
+            status.drifted_fields.clear();
+            status.conditions.retain(|c| c.type_ != Type::InitialRefreshComplete.to_string());
+            if let Some(creation) = &mut status.creation {
+                (creation.key, creation.replacing) = (None, None);
+            }
+        })
+        .await?;
+        Ok(Next::After(Duration::from_millis(100)))
+    }
+
+    async fn delete(&self, target: &mut Target, id: &ExternalId) -> Result<Next, PassError> {
+        if let Err(error) = self.external.delete(DeletePermit::mint(id.clone(), DeleteReason::Finalize)).await {
+            return outcome::failed(self.engine, target, &error).await;
+        }
+        tracing::info!(object = %target, id = %id, "deleted");
+        self.engine.note(&target.reference, false, Reason::Deleting, "Delete", &format!("Deleted {id}")).await;
+        meta::patch(self.engine, target, Change { bound: false, ..Change::default() }).await?;
+        Ok(Next::Change)
+    }
+
+    /// Says that it will, deletes, and forgets: a crash in between finds the loss expected.
+    async fn replace(&self, target: &mut Target, id: &ExternalId) -> Result<Next, PassError> {
+        if let Some(problem) = publish::check(self.engine, target).await? {
+            return outcome::blocked(self.engine, target, problem).await;
+        }
+        let state = State::Correcting(self.fields.clone());
+        report::change(self.engine, target, Some(&state), |status| {
+            status.creation.get_or_insert_default().replacing = Some(id.to_string());
+            status.drifted_fields.clone_from(&self.fields);
+        })
+        .await?;
+        if let Err(error) = self.external.delete(DeletePermit::mint(id.clone(), DeleteReason::Replace)).await {
+            return outcome::failed(self.engine, target, &error).await;
+        }
+        tracing::info!(object = %target, id = %id, fields = self.fields.join(","), "deleted to be replaced");
+        let text = format!("Deleted {id} to replace it: {} changed", self.fields.join(", "));
+        self.engine.note(&target.reference, false, Reason::Updating, "Replace", &text).await;
+        self.forget(target).await
+    }
+
+    async fn update(&self, target: &mut Target, id: &ExternalId) -> Result<Next, PassError> {
+        let have = self.record.as_ref().and_then(|r| r.have.as_ref());
+        let (Some(want), Some(have)) = (self.want.as_ref(), have) else { return Ok(Next::Change) };
+        let Difference::Update(change) = E::diff(want, have, &target.status.applied_fields) else {
+            return Ok(Next::Change);
+        };
+        if let Err(error) = self.external.update(id, &change).await {
+            return outcome::failed(self.engine, target, &error).await;
+        }
+        let (fields, at) = (E::fields(want), self.engine.clock.now());
+        report::change(self.engine, target, Some(&State::Correcting(self.fields.clone())), |status| {
+            status.applied_fields.clone_from(&fields);
+            status.last_action = Some(action("Updated", self.fields.clone(), at));
+        })
+        .await?;
+        self.engine.note(&target.reference, false, Reason::Updating, "Update", &format!("Updated {change}")).await;
+        Ok(Next::After(Duration::from_millis(100)))
+    }
+
+    /// No provider of this version refreshes on request: the token is handled by saying so, once.
+    async fn refresh(&self, target: &mut Target, _: &ExternalId) -> Result<Next, PassError> {
+        let (token, at) = (target.refresh.clone(), self.engine.clock.now());
+        report::change(self.engine, target, None, |status| {
+            handle_refresh(status, token.as_ref(), "Unsupported", at);
+        })
+        .await?;
+        let text = format!("This version of Tradewind starts no refresh at {}; the provider syncs by itself", target.spec.provider);
+        self.engine.note(&target.reference, true, Reason::RefreshUnsupported, "Refresh", &text).await;
+        Ok(Next::After(Duration::from_millis(100)))
+    }
+
+    async fn idle(&self, target: &mut Target, id: &ExternalId) -> Result<Next, PassError> {
+        let Some(summary) = self.summary() else { return Ok(Next::Change) };
+        let observed = target.stored().observe_only;
+        let secret = summary.secret.as_ref().filter(|_| !observed);
+        let conflict = publish::publish(self.engine, target, secret).await?;
+        let state = conflict.map_or_else(|| present(summary.health.as_ref()), State::Halted);
+        report::change(self.engine, target, Some(&state), |status| {
+            describe(status, &summary);
+            status.drifted_fields.clear();
+            status.account = Some(self.identity.recorded());
+            if let Some(creation) = &mut status.creation {
+                (creation.refused, creation.replacing) = (None, None);
+                creation.candidates.clear();
+            }
+        })
+        .await?;
+        self.engine.memory.succeeded(&target.uid);
+        tracing::debug!(object = %target, id = %id, "as declared");
+        Ok(match summary.health {
+            Some(health) if health.is_settled() => outcome::next_check(self.engine, target, &self.identity.login),
+            Some(_) | None => Next::After(self.engine.connect.poll),
+        })
+    }
+}
+
+/// Says what a person must do. The records it is about stand in status, for `tradewind resolve`.
+pub(super) async fn halt(
+    engine: &Engine,
+    target: &mut Target,
+    reason: Reason,
+    ids: &[ExternalId],
+    fields: &[String],
+) -> Result<Next, PassError> {
+    let problem = advice::halted(reason, ids, fields);
+    let state = if target.deleting { State::Deleting(problem) } else { State::Halted(problem) };
+    report::change(engine, target, Some(&state), |status| {
+        status.drifted_fields = fields.to_vec();
+        if !ids.is_empty() || status.creation.is_some() {
+            status.creation.get_or_insert_default().candidates = names(ids);
+        }
+    })
+    .await?;
+    engine.memory.succeeded(&target.uid);
+    Ok(Next::After(outcome::backoff(engine, &target.uid, &target.status.conditions)))
+}
+
+/// The object goes without a delete at the provider.
+async fn release(engine: &Engine, target: &mut Target, why: Release) -> Result<Next, PassError> {
+    let id = target.status.external_id.clone();
+    meta::patch(engine, target, Change { bound: false, ..Change::default() }).await?;
+    if let Some(id) = id {
+        let text = match why {
+            Release::Retained => format!("Left {id} at the provider, as the policy says"),
+            Release::HeldByAnother => format!("Left {id} at the provider: another object holds it"),
+            Release::NothingMade => format!("Left {id} at the provider: it was never this object's"),
+        };
+        engine.note(&target.reference, false, Reason::Deleting, "Release", &text).await;
+    }
+    Ok(Next::Change)
+}
+
+/// `kubectl replace` wiped our finalizer, and perhaps our annotation: nothing else happens before they are back.
+async fn rebind(engine: &Engine, target: &mut Target) -> Result<Next, PassError> {
+    let intent = target.intent();
+    meta::patch(engine, target, Change { bound: true, intent: intent.as_ref(), answered: false }).await?;
+    Ok(Next::After(Duration::from_millis(100)))
+}
+
+/// As many as status may hold.
+pub(super) fn names(ids: &[ExternalId]) -> Vec<String> {
+    ids.iter().take(32).map(ToString::to_string).collect()
+}

@@ -1,0 +1,140 @@
+//! What every pass has in common: clients, caches, sessions, memory.
+
+use super::{
+    clock::Clock,
+    memory::Memory,
+    object::{Lean, Target},
+    sessions::Sessions,
+    starting::Starting,
+};
+use crate::{
+    api::v1alpha1::{Connection, ProviderAccount},
+    domain::{
+        intent::{Creation, Timing},
+        reason::Reason,
+        text::bounded,
+    },
+    provider::ConnectSettings,
+    telemetry::Metrics,
+};
+use futures::FutureExt;
+use k8s_openapi::api::core::v1::ObjectReference;
+use kube::{
+    Api, Client, ResourceExt,
+    api::PatchParams,
+    runtime::{
+        events::{Event, EventType, Recorder},
+        reflector::{ObjectRef, Store},
+    },
+};
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+/// The engine's shared state.
+pub(super) struct Engine {
+    /// The API server.
+    pub(super) client: Client,
+    /// Clocks.
+    pub(super) clock: Clock,
+    /// All Connections that are watched.
+    pub(super) connections: Store<Lean<Connection>>,
+    /// All accounts that are watched.
+    pub(super) accounts: Store<Lean<ProviderAccount>>,
+    /// Open sessions, by account.
+    pub(super) sessions: Sessions,
+    /// What this process remembers.
+    pub(super) memory: Memory,
+    /// Who is about to create.
+    pub(super) starting: Starting,
+    /// Events.
+    pub(super) recorder: Recorder,
+    /// Metrics.
+    pub(super) metrics: Metrics,
+    /// For opening sessions.
+    pub(super) connect: ConnectSettings,
+    /// How often accounts are probed.
+    pub(super) probe_interval: Duration,
+    /// Asks for a look at all accounts; those that nobody doubts are not probed for it.
+    pub(super) suspect: mpsc::Sender<()>,
+}
+
+/// Field manager of all our writes.
+pub(super) const FIELD_MANAGER: &str = "tradewind";
+
+impl Engine {
+    /// The protocol's times.
+    #[must_use]
+    pub(super) fn timing(&self) -> Timing {
+        self.connect.timing
+    }
+
+    /// How long nothing may be concluded yet from what lists do not show of an object's record.
+    pub(super) fn patience(&self, uid: &str, creation: &Creation) -> Duration {
+        let timing = self.timing();
+        match creation {
+            Creation::Pending(intent) => timing.grace().saturating_sub(self.memory.seen_for(uid, &intent.nonce)),
+            // A list without it is believed only once the next one, a lag later, is without it too.
+            Creation::Done(id) => {
+                let young = timing.grace().saturating_sub(self.memory.seen_for(uid, id.as_str()));
+                young.max(self.memory.missing(uid).map_or(Duration::ZERO, |since| timing.lag.saturating_sub(since)))
+            }
+            Creation::NotStarted | Creation::Unverifiable(_) => Duration::ZERO,
+        }
+    }
+
+    /// The Connections of a namespace.
+    #[must_use]
+    pub(super) fn connections_in(&self, namespace: &str) -> Api<Connection> {
+        Api::namespaced(self.client.clone(), namespace)
+    }
+
+    /// The accounts of a namespace.
+    #[must_use]
+    pub(super) fn accounts_in(&self, namespace: &str) -> Api<ProviderAccount> {
+        Api::namespaced(self.client.clone(), namespace)
+    }
+
+    /// The account of an object needs a look: its login was refused, or it is not held yet.
+    pub(super) fn doubt(&self, target: &Target) {
+        let reference = ObjectRef::new(&target.spec.account_ref.name).within(&target.namespace);
+        if let Some(uid) = self.accounts.get(&reference).and_then(|a| a.uid()) {
+            self.sessions.doubt(&uid);
+        }
+        // Full means that a look is on its way already.
+        let _ = self.suspect.try_send(());
+    }
+
+    /// Parameters of all our patches.
+    #[must_use]
+    pub(super) fn patch_params() -> PatchParams {
+        PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() }
+    }
+
+    /// The other kind's cache is complete, so that an absence in it means something.
+    #[must_use]
+    pub(super) fn synced(&self) -> bool {
+        ready(&self.connections) && ready(&self.accounts)
+    }
+
+    /// Tells people what happened. Never fails a pass: an event is a courtesy.
+    pub(super) async fn note(&self, about: &ObjectReference, warning: bool, reason: Reason, action: &str, text: &str) {
+        let event = Event {
+            type_: if warning { EventType::Warning } else { EventType::Normal },
+            reason: reason.to_string(),
+            action: action.to_owned(),
+            note: Some(bounded(text)),
+            secondary: None,
+        };
+        if let Err(error) = self.recorder.publish(&event, about).await {
+            tracing::debug!(%error, "event not published");
+        }
+    }
+}
+
+fn ready<K: kube::runtime::reflector::Lookup + Clone + 'static>(store: &Store<K>) -> bool
+where
+    K::DynamicType: Eq + std::hash::Hash + Clone,
+{
+    // Asked, not awaited: several tasks that wait on one store lose wake-ups.
+    matches!(store.wait_until_ready().now_or_never(), Some(Ok(())))
+}

@@ -1,0 +1,180 @@
+//! Creation: everything that may say no first, then the intent, then one call, then its outcome.
+//!
+//! The outcome has four classes: applied, accepted (a person's turn; no provider of this version answers it), not
+//! applied, unknown. Only the first and the third settle the attempt here.
+
+use super::{
+    act::{OUTCOME_OPEN, Scene, names},
+    claims::Claims,
+    context::Engine,
+    error::PassError,
+    intent,
+    object::Target,
+    outcome::{self, Next},
+    publish, report,
+};
+use crate::{
+    api::v1alpha1::{Refused, StoredIntent},
+    domain::{
+        advice,
+        conditions::State,
+        intent::authored,
+        reason::{Problem, Reason},
+        text::bounded,
+        verdict::{Effect, Kind, Verdict, problem, verdict},
+    },
+    provider::{ApiError, Created, External},
+};
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use std::time::Duration;
+
+/// Two objects that would create the same record come back one after the other.
+const SOON: Duration = Duration::from_millis(250);
+/// A login or store that was refused is tried again this often without a change.
+const PROBE: Duration = Duration::from_secs(600);
+
+/// Creates the record.
+pub(super) async fn create<E: External>(scene: Scene<'_, E>, target: &mut Target) -> Result<Next, PassError> {
+    let engine = scene.engine;
+    if let Some(problem) = publish::check(engine, target).await? {
+        return outcome::blocked(engine, target, problem).await;
+    }
+    let (Some(want), Some(credentials)) = (scene.want.as_ref(), scene.credentials.as_ref()) else {
+        return Ok(Next::Change);
+    };
+    // Two objects with one key at the same moment: the second one waits until the cache shows what the first one did.
+    let turn = scene.key.as_ref().map(|key| engine.starting.turn(&scene.identity.recorded(), key));
+    let claims = Claims::gather::<E>(engine, target, &scene.identity);
+    if matches!(turn, Some(None)) || claims.unsettled() || claims.key_claimed() {
+        return Ok(Next::After(SOON));
+    }
+    let ticket = match scene.session.gate.ticket() {
+        Ok(ticket) => ticket,
+        Err(refusal) => return Ok(Next::After(refusal.after)),
+    };
+    let at = scene.external.now().unwrap_or_else(|| engine.clock.now());
+    let intent = intent::draft(target, scene.key.as_ref(), scene.identity.recorded(), at);
+    let permit = intent::open(engine, target, &intent, ticket).await?;
+    tracing::info!(object = %target, attempt = intent.attempt, nonce = intent.nonce, "creating");
+    let result = match scene.external.create(permit, want, credentials).await {
+        Ok(created) => applied(&scene, target, &intent, created).await,
+        Err(error) if error.effect == Effect::None => refused(&scene, target, &intent, &error).await,
+        Err(error) => unknown(engine, target, &intent, &error).await,
+    };
+    if matches!(result, Err(PassError::Superseded)) {
+        let text = "A create was answered after its attempt had been replaced: whatever it made stays at the provider, unowned";
+        tracing::error!(object = %target, attempt = intent.attempt, nonce = intent.nonce, "{text}");
+        engine.note(&target.reference, true, Reason::CreateOutcomeUnknown, "Create", text).await;
+    }
+    result
+}
+
+/// An answered id is ours only if our call made it: a server that de-duplicates answers somebody else's.
+async fn applied<E: External>(
+    scene: &Scene<'_, E>,
+    target: &mut Target,
+    intent: &StoredIntent,
+    created: Created,
+) -> Result<Next, PassError> {
+    let engine = scene.engine;
+    let Some(born) = created.born else {
+        // Nobody can tell when it was made: the look after the grace will.
+        tracing::warn!(object = %target, id = %created.id, "the answered record cannot be read yet");
+        return wait(engine, target, intent).await;
+    };
+    let declared = scene.external.now().map_or(target.declared, |now| engine.clock.translate(target.declared, now));
+    let ours = authored(intent, declared, born, None, engine.timing());
+    if created.known_before || !ours || scene.claims.held(&created.id) {
+        let ids = [created.id];
+        let state = State::Halted(advice::halted(Reason::AlreadyExists, &ids, &[]));
+        report::commit(engine, target, intent, Some(&state), |status| {
+            report::settle(status, intent).candidates = names(&ids);
+        })
+        .await?;
+        return Ok(Next::After(outcome::backoff(engine, &target.uid, &target.status.conditions)));
+    }
+    let state = created.summary.health.clone().map_or_else(
+        || State::Creating("The record exists. Reading its health".to_owned()),
+        State::Present,
+    );
+    engine.memory.succeeded(&target.uid);
+    scene.record_own(target, intent, &created.id, &created.summary, &state).await
+}
+
+/// Nothing was made: settled in the same write that says why.
+async fn refused<E: External>(
+    scene: &Scene<'_, E>,
+    target: &mut Target,
+    intent: &StoredIntent,
+    error: &ApiError,
+) -> Result<Next, PassError> {
+    let engine = scene.engine;
+    tracing::warn!(object = %target, request_id = error.request_id, "{error}");
+    let why = explain(target, error);
+    let judged = verdict(error.kind, error.retry_after);
+    let delay = match (judged, error.kind) {
+        (Verdict::Wait(delay), _) => Some(delay),
+        (Verdict::Retry, _) => Some(outcome::backoff(engine, &target.uid, &target.status.conditions)),
+        (Verdict::Stall, Kind::Invalid) => None,
+        (Verdict::Stall, _) => Some(PROBE),
+    };
+    let retry_at = delay.and_then(|delay| later(engine.clock.now(), delay)).map(Time);
+    let state = match judged {
+        Verdict::Stall => State::Halted(why.clone()),
+        Verdict::Wait(_) | Verdict::Retry => State::Failing { problem: why.clone(), keep_ready: false },
+    };
+    let note = Refused {
+        generation: target.generation,
+        reason: why.reason.to_string(),
+        message: bounded(&why.message),
+        credentials: scene.version.clone(),
+        retry_at,
+    };
+    report::commit(engine, target, intent, Some(&state), |status| {
+        report::settle(status, intent).refused = Some(note.clone());
+    })
+    .await?;
+    Ok(delay.map_or(Next::Change, |d| Next::After(d + Duration::from_secs(1))))
+}
+
+/// The login has just listed the account, so what was refused is the store.
+fn explain(target: &Target, error: &ApiError) -> Problem {
+    let provider = target.spec.provider.to_string();
+    match error.kind {
+        Kind::Unauthorized | Kind::Forbidden => Problem::new(
+            Reason::CredentialsRejected,
+            format!("{provider} refused the store's credentials. Correct the Secret that credentialsSecretRef names"),
+        ),
+        Kind::NotFound
+        | Kind::Gone
+        | Kind::Conflict
+        | Kind::Invalid
+        | Kind::RateLimited
+        | Kind::Unavailable
+        | Kind::Timeout
+        | Kind::Protocol => problem(error.kind, &provider, error.code),
+    }
+}
+
+/// Stamps are stored in whole seconds: rounded up, so that nothing is tried too early.
+fn later(now: Timestamp, delay: Duration) -> Option<Timestamp> {
+    let then = now.saturating_add(SignedDuration::try_from(delay).ok()?).ok()?;
+    Timestamp::from_second(then.as_second() + 1).ok()
+}
+
+/// The attempt stays open: only a look after the grace can tell.
+async fn unknown(
+    engine: &Engine,
+    target: &mut Target,
+    intent: &StoredIntent,
+    error: &ApiError,
+) -> Result<Next, PassError> {
+    tracing::warn!(object = %target, attempt = intent.attempt, request_id = error.request_id, "{error}");
+    wait(engine, target, intent).await
+}
+
+async fn wait(engine: &Engine, target: &mut Target, intent: &StoredIntent) -> Result<Next, PassError> {
+    report::commit(engine, target, intent, Some(&State::Creating(OUTCOME_OPEN.to_owned())), |_| {}).await?;
+    Ok(Next::After(engine.timing().grace()))
+}

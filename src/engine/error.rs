@@ -1,0 +1,69 @@
+//! Why a pass ended early: one variant for each stage that talks to the API server.
+
+/// A pass that could not go on.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum PassError {
+    /// The view was stale: somebody wrote in between. Nothing was done; the change brings the next pass.
+    #[error("the object changed in the meantime")]
+    Stale,
+    /// The attempt that a write belongs to is no longer the object's open one.
+    #[error("the attempt is no longer the one that the object has open")]
+    Superseded,
+    /// Reading what the object names.
+    #[error("resolve")]
+    Resolve(#[source] Box<kube::Error>),
+    /// Storing the intent, or the finalizer.
+    #[error("intent")]
+    Intent(#[source] Box<kube::Error>),
+    /// Writing the connection Secret.
+    #[error("publish")]
+    Publish(#[source] Box<kube::Error>),
+    /// Writing status.
+    #[error("report")]
+    Report(#[source] Box<kube::Error>),
+    /// The pass took longer than any pass may.
+    #[error("the pass took too long")]
+    Deadline,
+    /// The pass panicked: a bug.
+    #[error("the pass panicked")]
+    Panicked,
+}
+
+impl PassError {
+    /// The stage, as a metric label.
+    #[must_use]
+    pub(super) fn stage(&self) -> &'static str {
+        match self {
+            Self::Stale => "stale",
+            Self::Superseded => "superseded",
+            Self::Resolve(_) => "resolve",
+            Self::Intent(_) => "intent",
+            Self::Publish(_) => "publish",
+            Self::Report(_) => "report",
+            Self::Deadline => "deadline",
+            Self::Panicked => "panic",
+        }
+    }
+
+    /// The whole story in one line. The API server's refusals in its own words; never the Debug of an answer.
+    #[must_use]
+    pub(super) fn chain(&self) -> String {
+        match self {
+            Self::Stale | Self::Superseded | Self::Deadline | Self::Panicked => self.to_string(),
+            Self::Resolve(source) | Self::Intent(source) | Self::Publish(source) | Self::Report(source) => {
+                match source.as_ref() {
+                    kube::Error::Api(status) => format!("{self}: {} {}: {}", status.code, status.reason, status.message),
+                    other => format!("{self}: {other}"),
+                }
+            }
+        }
+    }
+}
+
+/// A write bound to a version: a conflict, and an object that is gone, are a stale view and no failure.
+pub(super) fn bound(error: kube::Error, stage: impl FnOnce(Box<kube::Error>) -> PassError) -> PassError {
+    match error {
+        kube::Error::Api(status) if status.is_conflict() || status.is_not_found() => PassError::Stale,
+        other => stage(Box::new(other)),
+    }
+}

@@ -1,0 +1,98 @@
+//! What stands around every pass: a deadline, a barrier against panics, and the answer to objects that do not parse.
+//!
+//! One object must never stop or slow the others.
+
+use super::{
+    account,
+    context::Engine,
+    error::PassError,
+    object::Lean,
+    outcome::Next,
+    pass, report,
+};
+use crate::api::v1alpha1::{Connection, ProviderAccount};
+use futures::FutureExt;
+use kube::{ResourceExt, runtime::controller::Action};
+use std::{future::Future, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use tokio::time::{Instant, timeout};
+
+/// For what a pass does beside its calls to the provider: reads and writes of the API server.
+const REST: Duration = Duration::from_secs(60);
+/// An object whose pass panicked or that cannot be read is looked at again this often.
+const RARELY: Duration = Duration::from_secs(600);
+
+/// A pass over a Connection.
+///
+/// # Errors
+/// Why the pass ended early.
+pub(super) async fn connection(object: Arc<Lean<Connection>>, engine: Arc<Engine>) -> Result<Action, PassError> {
+    let work = async {
+        match object.as_ref() {
+            Lean::Good(object) => pass::pass(&engine, object).await,
+            Lean::Bad { meta, error } => {
+                report::malformed::<Connection>(&engine, meta, error).await.map(|()| Next::After(RARELY))
+            }
+        }
+    };
+    guarded(&engine, "Connection", object.as_ref(), work).await
+}
+
+/// A pass over a ProviderAccount.
+///
+/// # Errors
+/// Why the pass ended early.
+pub(super) async fn provider_account(
+    object: Arc<Lean<ProviderAccount>>,
+    engine: Arc<Engine>,
+) -> Result<Action, PassError> {
+    let work = async {
+        match object.as_ref() {
+            Lean::Good(object) => account::pass(&engine, object).await,
+            Lean::Bad { meta, error } => {
+                report::malformed::<ProviderAccount>(&engine, meta, error).await.map(|()| Next::After(RARELY))
+            }
+        }
+    };
+    guarded(&engine, "ProviderAccount", object.as_ref(), work).await
+}
+
+async fn guarded(
+    engine: &Engine,
+    kind: &'static str,
+    object: &impl ResourceExt,
+    work: impl Future<Output = Result<Next, PassError>>,
+) -> Result<Action, PassError> {
+    let begun = Instant::now();
+    // A create and what it reads before and after it; the rest must still be able to record what the call did.
+    let timing = engine.timing();
+    let deadline = timing.permit + timing.call * 4 + REST;
+    let ended = match timeout(deadline, AssertUnwindSafe(work).catch_unwind()).await {
+        Err(_) => Err(PassError::Deadline),
+        Ok(Err(_)) => {
+            engine.metrics.panicked();
+            Err(PassError::Panicked)
+        }
+        Ok(Ok(ended)) => ended,
+    };
+    engine.metrics.pass(kind, ended.as_ref().err().map_or("done", PassError::stage), begun.elapsed());
+    if let Err(error) = &ended
+        && !matches!(error, PassError::Stale)
+    {
+        let (namespace, name) = (object.namespace(), object.name_any());
+        tracing::warn!(kind, namespace, name, "{}", error.chain());
+    }
+    ended.map(Action::from)
+}
+
+/// When a pass that ended early is tried again; the change that made a view stale brings the next pass by itself.
+pub(super) fn retry(error: &PassError) -> Action {
+    match error {
+        PassError::Stale => Action::requeue(Duration::from_secs(2)),
+        PassError::Superseded => Action::requeue(Duration::from_millis(500)),
+        PassError::Resolve(_) | PassError::Intent(_) | PassError::Publish(_) | PassError::Report(_) => {
+            Action::requeue(Duration::from_secs(5))
+        }
+        PassError::Deadline => Action::requeue(Duration::from_secs(30)),
+        PassError::Panicked => Action::requeue(RARELY),
+    }
+}

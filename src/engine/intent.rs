@@ -1,0 +1,51 @@
+//! The ledger of creation: an attempt is stored, twice, before its call; only then is there a permit to send it.
+//!
+//! See `docs/adr/0002-creation-intent.md`.
+
+use super::{
+    context::Engine,
+    error::PassError,
+    meta::{self, Change},
+    object::Target,
+    report,
+};
+use crate::{
+    api::v1alpha1::StoredIntent,
+    domain::{conditions::State, ids::NaturalKey},
+    provider::{CreatePermit, Ticket},
+};
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use tokio::time::Instant;
+
+/// A new attempt of this object, not stored yet.
+pub(super) fn draft(target: &Target, key: Option<&NaturalKey>, account: String, at: Timestamp) -> StoredIntent {
+    StoredIntent {
+        uid: target.uid.clone(),
+        attempt: target.stored().next_attempt(),
+        nonce: uuid::Uuid::new_v4().to_string(),
+        // Whole seconds: that is what is stored, and what a comparison must see.
+        at: Time(Timestamp::from_second(at.as_second()).unwrap_or(at)),
+        key: key.map(|k| k.as_str().to_owned()),
+        account,
+    }
+}
+
+/// Stores an attempt in the annotation (with our finalizer, bound to the version seen) and then in status.
+///
+/// # Errors
+/// [`PassError::Stale`] where the view was stale; then no call may follow, and none can: there is no permit.
+pub(super) async fn open(
+    engine: &Engine,
+    target: &mut Target,
+    intent: &StoredIntent,
+    ticket: Ticket,
+) -> Result<CreatePermit, PassError> {
+    // Counted from before the write: whoever sees the attempt stored must be able to outwait it.
+    let expires = Instant::now() + engine.timing().permit;
+    meta::patch(engine, target, Change { bound: true, intent: Some(intent), answered: false }).await?;
+    engine.memory.seen_for(&target.uid, &intent.nonce);
+    let creating = State::Creating("The record is being created".to_owned());
+    report::commit(engine, target, intent, Some(&creating), |_| {}).await?;
+    Ok(CreatePermit::mint(&intent.nonce, expires, ticket))
+}

@@ -1,0 +1,118 @@
+//! What this process remembers of objects; losing it costs time, never correctness.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+use tokio::time::Instant;
+
+/// The memory of one process.
+#[derive(Debug, Default)]
+pub(super) struct Memory(Mutex<HashMap<String, Entry>>);
+
+#[derive(Debug, Default)]
+struct Entry {
+    /// When an attempt (by nonce) or an id was first seen here.
+    first_saw: Option<(String, Instant)>,
+    /// Since when the record is missing in every list that this process read.
+    absent_since: Option<Instant>,
+    /// Failures in a row.
+    failures: u32,
+    /// Version of our last write: an older one from a cache is what we ourselves have overwritten.
+    written: Option<u64>,
+}
+
+impl Memory {
+    fn with<T>(&self, uid: &str, f: impl FnOnce(&mut Entry) -> T) -> T {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        f(all.entry(uid.to_owned()).or_default())
+    }
+
+    /// How long ago this process first saw this attempt or id of the object.
+    pub(super) fn seen_for(&self, uid: &str, what: &str) -> Duration {
+        self.with(uid, |entry| match &entry.first_saw {
+            Some((known, at)) if known == what => at.elapsed(),
+            Some(_) | None => {
+                entry.first_saw = Some((what.to_owned(), Instant::now()));
+                Duration::ZERO
+            }
+        })
+    }
+
+    /// A list shows the record, or not.
+    pub(super) fn missed(&self, uid: &str, missing: bool) {
+        self.with(uid, |entry| entry.absent_since = missing.then(|| entry.absent_since.unwrap_or_else(Instant::now)));
+    }
+
+    /// How long ago the first of the lists was read that are all without the record; `None` if the last one shows it.
+    pub(super) fn missing(&self, uid: &str) -> Option<Duration> {
+        self.with(uid, |entry| entry.absent_since.map(|at| at.elapsed()))
+    }
+
+    /// One more failure; how many in a row.
+    pub(super) fn failed(&self, uid: &str) -> u32 {
+        self.with(uid, |entry| {
+            entry.failures += 1;
+            entry.failures
+        })
+    }
+
+    /// A pass without a failure.
+    pub(super) fn succeeded(&self, uid: &str) {
+        self.with(uid, |entry| entry.failures = 0);
+    }
+
+    /// This version is ours.
+    pub(super) fn wrote(&self, uid: &str, version: &str) {
+        if let Ok(version) = version.parse() {
+            self.with(uid, |entry| entry.written = entry.written.max(Some(version)));
+        }
+    }
+
+    /// Whether a cached version is older than our own last write. Versions are comparable numbers since Kubernetes 1.35
+    /// and have been in every release before; one that is no number is never called old.
+    pub(super) fn outdated(&self, uid: &str, version: &str) -> bool {
+        let version: Option<u64> = version.parse().ok();
+        self.with(uid, |entry| version.is_some_and(|v| entry.written.is_some_and(|w| v < w)))
+    }
+
+    /// Forgets objects that are gone.
+    pub(super) fn retain(&self, exists: impl Fn(&str) -> bool) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).retain(|uid, _| exists(uid));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_first_sight_counts_for_each_attempt_anew() {
+        let memory = Memory::default();
+        assert_eq!(memory.seen_for("u", "n1"), Duration::ZERO);
+        tokio::time::advance(Duration::from_secs(5)).await;
+        assert_eq!(memory.seen_for("u", "n1"), Duration::from_secs(5));
+        assert_eq!(memory.seen_for("u", "n2"), Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_record_is_missing_only_as_long_as_no_list_shows_it() {
+        let memory = Memory::default();
+        memory.missed("u", true);
+        tokio::time::advance(Duration::from_secs(5)).await;
+        memory.missed("u", true);
+        assert_eq!(memory.missing("u"), Some(Duration::from_secs(5)));
+        memory.missed("u", false);
+        assert_eq!(memory.missing("u"), None);
+    }
+
+    #[test]
+    fn an_older_version_than_our_own_is_outdated() {
+        let memory = Memory::default();
+        assert!(!memory.outdated("u", "5"));
+        memory.wrote("u", "7");
+        assert!(memory.outdated("u", "5") && !memory.outdated("u", "7") && !memory.outdated("u", "8"));
+        assert!(!memory.outdated("u", "opaque"));
+    }
+}

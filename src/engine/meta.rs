@@ -1,0 +1,58 @@
+//! Writes of our finalizer and annotations: one metadata patch, always bound to a version.
+
+use super::{
+    context::Engine,
+    error::{PassError, bound},
+    object::Target,
+};
+use crate::api::{keys, v1alpha1::StoredIntent};
+use kube::{ResourceExt, api::Patch};
+use serde_json::{Map, Value, json};
+
+/// What to change.
+#[derive(Debug, Default)]
+pub(super) struct Change<'a> {
+    /// Carry our finalizer, or not any more.
+    pub(super) bound: bool,
+    /// Store this intent.
+    pub(super) intent: Option<&'a StoredIntent>,
+    /// Remove the person's answer: it is carried out.
+    pub(super) answered: bool,
+}
+
+/// Writes the change, bound to the version that the pass has seen.
+///
+/// # Errors
+/// [`PassError::Stale`] where somebody wrote in between: no call may follow.
+pub(super) async fn patch(engine: &Engine, target: &mut Target, change: Change<'_>) -> Result<(), PassError> {
+    let finalizers = target.finalizers(change.bound);
+    let mut annotations = Map::new();
+    let mut stored = None;
+    if let Some(intent) = change.intent {
+        let fail = |e| PassError::Intent(Box::new(kube::Error::SerdeError(e)));
+        let text = serde_json::to_string(intent).map_err(fail)?;
+        annotations.insert(keys::CREATE_INTENT.to_owned(), json!(text));
+        stored = Some(text);
+    }
+    if change.answered && target.resolve.is_some() {
+        annotations.insert(keys::RESOLVE.to_owned(), Value::Null);
+    }
+    let mut metadata = json!({"resourceVersion": target.version, "finalizers": finalizers});
+    if let (Some(metadata), false) = (metadata.as_object_mut(), annotations.is_empty()) {
+        metadata.insert("annotations".to_owned(), Value::Object(annotations));
+    }
+    let api = engine.connections_in(&target.namespace);
+    let body = json!({"metadata": metadata});
+    let written = api
+        .patch_metadata(&target.name, &Engine::patch_params(), &Patch::Merge(&body))
+        .await
+        .map_err(|e| bound(e, PassError::Intent))?;
+    target.version = written.resource_version().unwrap_or_default();
+    target.finalizers = finalizers;
+    target.annotation = stored.or(target.annotation.take());
+    if change.answered {
+        target.resolve = None;
+    }
+    engine.memory.wrote(&target.uid, &target.version);
+    Ok(())
+}

@@ -1,0 +1,183 @@
+//! The engine: watches objects, runs passes over them, and writes back what became of them.
+
+mod account;
+mod act;
+mod claims;
+mod clock;
+mod context;
+mod create;
+mod error;
+mod guard;
+mod hold;
+mod intent;
+mod memory;
+mod meta;
+mod object;
+mod outcome;
+mod pass;
+mod publish;
+mod record;
+mod report;
+mod resolve;
+mod sessions;
+mod starting;
+mod supplies;
+mod watches;
+
+use crate::{
+    provider::ConnectSettings,
+    serve::{Gate, Readiness},
+    settings::Settings,
+    telemetry::Metrics,
+};
+use clock::Clock;
+use context::Engine;
+use futures::future::{BoxFuture, Shared};
+use k8s_controller::LeaderElection;
+use kube::{
+    Client, Resource,
+    client::ClientBuilder,
+    runtime::events::{Recorder, Reporter},
+};
+use memory::Memory;
+use sessions::Sessions;
+use starting::Starting;
+use std::{collections::HashSet, sync::Arc, time::Duration};
+use tokio::{
+    sync::mpsc,
+    time::{interval, timeout},
+};
+use tower::{timeout::TimeoutLayer, util::MapResponseLayer};
+use watches::{Scope, Watches};
+
+/// Done when the process is asked to stop.
+pub type Stop = Shared<BoxFuture<'static, ()>>;
+
+/// Why the engine cannot run, or had to end.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// No client for the API server can be built.
+    #[error("no client for the API server")]
+    Client(#[source] Box<kube::Error>),
+    /// The Lease went to another process.
+    #[error("the Lease was lost: another process leads now")]
+    LeaseLost,
+}
+
+/// Runs the operator until `stop` is done, then lets the passes under way come to their end.
+///
+/// # Errors
+/// Where there is no client, or the Lease was lost.
+pub async fn run(
+    config: kube::Config,
+    settings: Settings,
+    metrics: Metrics,
+    ready: Readiness,
+    stop: Stop,
+) -> Result<(), RunError> {
+    let clock = Clock::default();
+    let client = connect(config, &clock).map_err(|e| RunError::Client(Box::new(e)))?;
+    let gate = ready.gate("watches");
+    let Some(namespace) = settings.lease.clone() else {
+        lead(client, clock, settings, metrics, &gate, stop).await;
+        return Ok(());
+    };
+    // One that stands by is ready to: a rollout must not wait for it to lead.
+    gate.open();
+    let lease = LeaderElection::new(client.clone(), &namespace, LEASE, &settings.identity);
+    let end = ended(stop.clone(), settings.shutdown_grace);
+    tokio::select! {
+        led = lease.with_lease(lead(client, clock, settings, metrics, &gate, stop)) => led.ok_or(RunError::LeaseLost),
+        // It never led, or its passes did not end in time.
+        () = end => {
+            lease.release().await;
+            Ok(())
+        }
+    }
+}
+
+/// Name of the Lease.
+const LEASE: &str = "tradewind";
+/// The API server's answers begin within this time, or the request has failed.
+const API_TIMEOUT: Duration = Duration::from_secs(15);
+/// How often what is remembered of objects that are gone is thrown away.
+const TIDY: Duration = Duration::from_secs(300);
+
+/// A client that retries nothing: a retried write can meet its own first attempt as a conflict.
+fn connect(mut config: kube::Config, clock: &Clock) -> kube::Result<Client> {
+    let agent = concat!("tradewind/", env!("CARGO_PKG_VERSION"));
+    config.headers.push((http::header::USER_AGENT, http::HeaderValue::from_static(agent)));
+    config.connect_timeout = Some(Duration::from_secs(5));
+    config.default_retry = false;
+    let clock = clock.clone();
+    let listen = MapResponseLayer::new(move |answer| {
+        clock.heard(&answer);
+        answer
+    });
+    Ok(ClientBuilder::try_from(config)?.with_layer(&listen).with_layer(&TimeoutLayer::new(API_TIMEOUT)).build())
+}
+
+async fn lead(client: Client, clock: Clock, settings: Settings, metrics: Metrics, gate: &Gate, stop: Stop) {
+    metrics.leads(true);
+    let watches = Watches::new(Scope {
+        client: client.clone(),
+        namespace: settings.namespace.clone(),
+        concurrency: settings.concurrency,
+        secrets: settings.watch_secrets,
+    });
+    let (connections, accounts) = watches.stores();
+    let (suspect, doubts) = mpsc::channel(1);
+    let reporter = Reporter { controller: "tradewind.dev/tradewind".to_owned(), instance: Some(settings.identity) };
+    let engine = Arc::new(Engine {
+        recorder: Recorder::new(client.clone(), reporter),
+        client,
+        clock,
+        connections,
+        accounts,
+        sessions: Sessions::default(),
+        memory: Memory::default(),
+        starting: Starting::default(),
+        metrics: metrics.clone(),
+        connect: ConnectSettings {
+            allow: settings.allow,
+            ca_bundle: settings.ca_bundle,
+            timing: settings.timing,
+            poll: settings.poll,
+            wire: None,
+        },
+        probe_interval: settings.probe_interval,
+        suspect,
+    });
+    tokio::select! {
+        () = watches.run(Arc::clone(&engine), doubts, stop.clone()) => {}
+        // A stop before the first list is complete would never end the watches.
+        () = ended(stop, settings.shutdown_grace) => tracing::warn!("passes were still under way when the time to stop was over"),
+        () = attend(&engine, gate) => {}
+    }
+    metrics.leads(false);
+}
+
+/// Opens the gate once the caches are complete, then keeps the memory small. Never done.
+async fn attend(engine: &Engine, gate: &Gate) {
+    let mut often = interval(Duration::from_millis(100));
+    while !engine.synced() {
+        often.tick().await;
+    }
+    gate.open();
+    tracing::info!("watching");
+    let mut rarely = interval(TIDY);
+    loop {
+        rarely.tick().await;
+        let connections = engine.connections.state();
+        let accounts = engine.accounts.state();
+        let uids = connections.iter().filter_map(|o| o.meta().uid.clone());
+        let uids: HashSet<String> = uids.chain(accounts.iter().filter_map(|o| o.meta().uid.clone())).collect();
+        engine.memory.retain(|uid| uids.contains(uid));
+    }
+}
+
+/// Done this long after the stop.
+async fn ended(stop: Stop, grace: Duration) {
+    stop.await;
+    let _ = timeout(grace, std::future::pending::<()>()).await;
+}

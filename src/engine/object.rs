@@ -1,0 +1,288 @@
+//! An object as the engine sees it: the cached form of a watch, and the working copy of one pass.
+
+use crate::{
+    api::{
+        keys,
+        v1alpha1::{
+            Connection, ConnectionSpec, ManagedStatus, ProviderAccount, ProviderAccountSpec, ProviderAccountStatus,
+            StoredIntent,
+        },
+    },
+    domain::{
+        ids::ExternalId,
+        intent::{Creation, Stored},
+    },
+};
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::ObjectReference;
+use kube::{Resource, ResourceExt, core::ObjectMeta};
+use serde::{Deserialize, Deserializer, de::DeserializeOwned, de::Error as _};
+use serde_json::Value;
+use std::borrow::Cow;
+
+/// An object as a watch delivers it: pruned of what nobody reads, and kept even if its stored form does not parse.
+///
+/// One object that does not parse must not stop the watch of all the others.
+#[derive(Clone, Debug)]
+pub(super) enum Lean<K> {
+    /// It parses.
+    Good(Box<K>),
+    /// It does not.
+    Bad {
+        /// Its metadata.
+        meta: Box<ObjectMeta>,
+        /// What the parser says.
+        error: String,
+    },
+}
+
+impl<K> Lean<K> {
+    /// The object, if it parses.
+    pub(super) fn good(&self) -> Option<&K> {
+        match self {
+            Self::Good(k) => Some(k),
+            Self::Bad { .. } => None,
+        }
+    }
+}
+
+impl<'de, K: DeserializeOwned> Deserialize<'de> for Lean<K> {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        let mut value = Value::deserialize(d)?;
+        let meta = value.get_mut("metadata").and_then(Value::as_object_mut);
+        meta.map(|m| m.remove("managedFields"));
+        match K::deserialize(&value) {
+            Ok(k) => Ok(Self::Good(Box::new(k))),
+            Err(e) => {
+                let meta = value.get("metadata").cloned().unwrap_or_default();
+                let meta = serde_json::from_value(meta).map_err(D::Error::custom)?;
+                Ok(Self::Bad { meta: Box::new(meta), error: e.to_string() })
+            }
+        }
+    }
+}
+
+impl<K: Resource<DynamicType = ()>> Resource for Lean<K> {
+    type DynamicType = ();
+    type Scope = K::Scope;
+    fn kind((): &()) -> Cow<'_, str> {
+        K::kind(&())
+    }
+    fn group((): &()) -> Cow<'_, str> {
+        K::group(&())
+    }
+    fn version((): &()) -> Cow<'_, str> {
+        K::version(&())
+    }
+    fn plural((): &()) -> Cow<'_, str> {
+        K::plural(&())
+    }
+    fn meta(&self) -> &ObjectMeta {
+        match self {
+            Self::Good(k) => k.meta(),
+            Self::Bad { meta, .. } => meta,
+        }
+    }
+    fn meta_mut(&mut self) -> &mut ObjectMeta {
+        match self {
+            Self::Good(k) => k.meta_mut(),
+            Self::Bad { meta, .. } => meta,
+        }
+    }
+}
+
+/// The working copy of one pass: it follows the pass' own writes, so that the next one carries the right version.
+#[derive(Clone, Debug)]
+pub(super) struct Target {
+    /// For events.
+    pub(super) reference: ObjectReference,
+    /// Namespace.
+    pub(super) namespace: String,
+    /// Name.
+    pub(super) name: String,
+    /// UID; never changes under a pass.
+    pub(super) uid: String,
+    /// Version that the next write is bound to.
+    pub(super) version: String,
+    /// Generation that the status is about.
+    pub(super) generation: i64,
+    /// When the object came to be, by the API server's clock.
+    pub(super) declared: Timestamp,
+    /// It is being deleted.
+    pub(super) deleting: bool,
+    /// All finalizers.
+    pub(super) finalizers: Vec<String>,
+    /// Our intent annotation.
+    pub(super) annotation: Option<String>,
+    /// The person's answer, see [`keys::RESOLVE`].
+    pub(super) resolve: Option<String>,
+    /// The value that asks for a reconcile now.
+    pub(super) requested: Option<String>,
+    /// The value that asks for a refresh.
+    pub(super) refresh: Option<String>,
+    /// The declaration.
+    pub(super) spec: ConnectionSpec,
+    /// The status as last read or written.
+    pub(super) status: ManagedStatus,
+}
+
+/// The value that asks for a reconcile now. Stamps of either annotation sort by time: the newer one counts.
+fn requested(object: &impl ResourceExt) -> Option<String> {
+    let annotations = object.annotations();
+    [keys::RECONCILE, keys::RECONCILE_FLUX].into_iter().filter_map(|key| annotations.get(key)).max().cloned()
+}
+
+impl From<&Connection> for Target {
+    fn from(object: &Connection) -> Self {
+        let annotation = |key: &str| object.annotations().get(key).cloned();
+        let declared = object.meta().creation_timestamp.as_ref().map_or(Timestamp::MIN, |t| t.0);
+        Self {
+            reference: object.object_ref(&()),
+            namespace: object.namespace().unwrap_or_default(),
+            name: object.name_any(),
+            uid: object.uid().unwrap_or_default(),
+            version: object.resource_version().unwrap_or_default(),
+            generation: object.meta().generation.unwrap_or_default(),
+            declared,
+            deleting: object.meta().deletion_timestamp.is_some(),
+            finalizers: object.finalizers().to_vec(),
+            annotation: annotation(keys::CREATE_INTENT),
+            resolve: annotation(keys::RESOLVE),
+            requested: requested(object),
+            refresh: annotation(keys::REFRESH),
+            spec: object.spec.clone(),
+            status: object.status.clone().unwrap_or_default(),
+        }
+    }
+}
+
+impl Target {
+    /// What the object says of its creation.
+    #[must_use]
+    pub(super) fn stored(&self) -> Stored<'_> {
+        Stored {
+            uid: &self.uid,
+            annotation: self.annotation.as_deref(),
+            status: &self.status,
+            observe_only: self.spec.management_policy == crate::api::v1alpha1::ManagementPolicy::ObserveOnly,
+        }
+    }
+
+    /// How far its creation has come.
+    #[must_use]
+    pub(super) fn creation(&self) -> Creation {
+        self.stored().creation()
+    }
+
+    /// Whether it carries our finalizer.
+    #[must_use]
+    pub(super) fn bound(&self) -> bool {
+        self.finalizers.iter().any(|f| f == keys::CONNECTION_FINALIZER)
+    }
+
+    /// All finalizers, with or without ours.
+    #[must_use]
+    pub(super) fn finalizers(&self, with_ours: bool) -> Vec<String> {
+        let ours = with_ours.then(|| keys::CONNECTION_FINALIZER.to_owned());
+        self.finalizers.iter().filter(|f| *f != keys::CONNECTION_FINALIZER).cloned().chain(ours).collect()
+    }
+
+    /// The id in status.
+    #[must_use]
+    pub(super) fn recorded(&self) -> Option<ExternalId> {
+        self.status.external_id.as_ref().map(ExternalId::new)
+    }
+
+    /// The newest intent, if it can be read.
+    #[must_use]
+    pub(super) fn intent(&self) -> Option<StoredIntent> {
+        self.stored().intent().ok().flatten()
+    }
+
+    /// The identity of the account that the record, or the open attempt, belongs to.
+    #[must_use]
+    pub(super) fn account(&self, creation: &Creation) -> Option<String> {
+        match creation {
+            Creation::Pending(intent) => Some(intent.account.clone()),
+            Creation::Done(_) => self.status.account.clone(),
+            Creation::NotStarted | Creation::Unverifiable(_) => None,
+        }
+    }
+
+    /// Whether somebody asked for a reconcile and has not been answered.
+    #[must_use]
+    pub(super) fn is_requested(&self) -> bool {
+        self.requested.is_some() && self.requested != self.status.last_handled_reconcile_at
+    }
+}
+
+impl std::fmt::Display for Target {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)
+    }
+}
+
+/// The working copy of one pass over an account.
+#[derive(Clone, Debug)]
+pub(super) struct AccountTarget {
+    /// For events.
+    pub(super) reference: ObjectReference,
+    /// Namespace.
+    pub(super) namespace: String,
+    /// Name.
+    pub(super) name: String,
+    /// UID; never changes under a pass.
+    pub(super) uid: String,
+    /// Version that the next write is bound to.
+    pub(super) version: String,
+    /// Generation that the status is about.
+    pub(super) generation: i64,
+    /// It is being deleted.
+    pub(super) deleting: bool,
+    /// All finalizers.
+    pub(super) finalizers: Vec<String>,
+    /// The value that asks for a reconcile now.
+    pub(super) requested: Option<String>,
+    /// The declaration.
+    pub(super) spec: ProviderAccountSpec,
+    /// The status as last read or written.
+    pub(super) status: ProviderAccountStatus,
+}
+
+impl From<&ProviderAccount> for AccountTarget {
+    fn from(object: &ProviderAccount) -> Self {
+        Self {
+            reference: object.object_ref(&()),
+            namespace: object.namespace().unwrap_or_default(),
+            name: object.name_any(),
+            uid: object.uid().unwrap_or_default(),
+            version: object.resource_version().unwrap_or_default(),
+            generation: object.meta().generation.unwrap_or_default(),
+            deleting: object.meta().deletion_timestamp.is_some(),
+            finalizers: object.finalizers().to_vec(),
+            requested: requested(object),
+            spec: object.spec.clone(),
+            status: object.status.clone().unwrap_or_default(),
+        }
+    }
+}
+
+impl AccountTarget {
+    /// Whether it carries our finalizer.
+    #[must_use]
+    pub(super) fn held(&self) -> bool {
+        self.finalizers.iter().any(|f| f == keys::ACCOUNT_FINALIZER)
+    }
+
+    /// Whether somebody asked for a reconcile and has not been answered.
+    #[must_use]
+    pub(super) fn is_requested(&self) -> bool {
+        self.requested.is_some() && self.requested != self.status.last_handled_reconcile_at
+    }
+}
+
+impl std::fmt::Display for AccountTarget {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)
+    }
+}

@@ -1,0 +1,118 @@
+//! How a pass ends: what a failure or a halt says in status, and when the next pass comes.
+
+use super::{context::Engine, error::PassError, object::Target, report};
+use crate::{
+    domain::{
+        conditions::{State, Type, is_true},
+        reason::{Problem, Reason},
+        schedule, validate,
+        verdict::{Kind, Verdict, problem, verdict},
+    },
+    provider::{ApiError, Operation},
+};
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::runtime::controller::Action;
+use std::time::Duration;
+
+/// When the next pass comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    /// When something changes.
+    Change,
+    /// After this long, or when something changes.
+    After(Duration),
+}
+
+impl From<Next> for Action {
+    fn from(next: Next) -> Self {
+        match next {
+            Next::Change => Self::await_change(),
+            Next::After(delay) => Self::requeue(delay),
+        }
+    }
+}
+
+/// Failures in a row that leave an object Ready that was.
+const TOLERATED: u32 = 2;
+
+/// A request failed: says so, and when it is tried again. What our own budget refused is nobody's news.
+pub(super) async fn failed(engine: &Engine, target: &mut Target, error: &ApiError) -> Result<Next, PassError> {
+    if error.local {
+        return Ok(Next::After(error.retry_after.unwrap_or(Duration::from_secs(1))));
+    }
+    tracing::warn!(object = %target, operation = %error.operation, request_id = error.request_id, "{error}");
+    let why = explain(engine, target, error);
+    let judged = verdict(error.kind, error.retry_after);
+    let failures = engine.memory.failed(&target.uid);
+    let state = if target.deleting {
+        let reason = if judged == Verdict::Stall { Reason::DeletionBlocked } else { Reason::Deleting };
+        State::Deleting(Problem::new(reason, why.message))
+    } else if judged == Verdict::Stall {
+        State::Halted(why)
+    } else {
+        failing(why, &target.status.conditions, failures)
+    };
+    report::report(engine, target, &state).await?;
+    Ok(Next::After(match judged {
+        Verdict::Wait(delay) => delay,
+        Verdict::Retry | Verdict::Stall => backoff(engine, &target.uid, &target.status.conditions),
+    }))
+}
+
+/// A failure that may pass: what was ready stays so for a while.
+pub(super) fn failing(problem: Problem, before: &[Condition], failures: u32) -> State {
+    State::Failing { problem, keep_ready: is_true(before, Type::Ready) && failures <= TOLERATED }
+}
+
+/// The failure in our words. A list that is refused is the login's fault: the account is looked at at once.
+fn explain(engine: &Engine, target: &Target, error: &ApiError) -> Problem {
+    let refused = matches!(error.kind, Kind::Unauthorized | Kind::Forbidden);
+    if refused {
+        engine.doubt(target);
+    }
+    if refused && error.operation == Operation::List {
+        let account = &target.spec.account_ref.name;
+        let text = format!("ProviderAccount {account} is not ready: its login was refused. Correct the account's Secret");
+        return Problem::new(Reason::DependencyNotReady, text);
+    }
+    problem(error.kind, &target.spec.provider.to_string(), error.code)
+}
+
+/// Something keeps the declaration from being carried out.
+pub(super) async fn blocked(engine: &Engine, target: &mut Target, problem: Problem) -> Result<Next, PassError> {
+    let comes_by_itself =
+        matches!(problem.reason, Reason::DependencyNotReady | Reason::SecretNotFound | Reason::PermissionDenied);
+    let state = if target.deleting {
+        State::Deleting(Problem::new(Reason::DeletionBlocked, problem.message))
+    } else if comes_by_itself {
+        State::Awaiting(problem)
+    } else {
+        State::Halted(problem)
+    };
+    report::report(engine, target, &state).await?;
+    Ok(Next::After(backoff(engine, &target.uid, &target.status.conditions)))
+}
+
+/// The delay that grows with how long the object has not been ready, or not in step.
+pub(super) fn backoff(engine: &Engine, uid: &str, conditions: &[Condition]) -> Duration {
+    let now = engine.clock.now();
+    let since = [Type::Ready, Type::Synced].into_iter().filter_map(|t| not_true_since(conditions, t)).max();
+    let lasting = since.map_or(Duration::ZERO, |t| Duration::try_from(now.duration_since(t)).unwrap_or_default());
+    schedule::backoff(lasting, uid)
+}
+
+fn not_true_since(conditions: &[Condition], t: Type) -> Option<Timestamp> {
+    let found = conditions.iter().find(|c| c.type_ == t.to_string() && c.status != "True");
+    found.map(|c| c.last_transition_time.0)
+}
+
+/// The next drift check.
+pub(super) fn next_check(engine: &Engine, target: &Target, account: &str) -> Next {
+    match validate::interval(&target.spec) {
+        Ok(interval) if !interval.is_zero() => {
+            Next::After(schedule::next_check(engine.clock.now(), interval, account, &target.uid))
+        }
+        Ok(_) | Err(_) => Next::Change,
+    }
+}

@@ -1,0 +1,330 @@
+//! One pass over one Connection: guard → resolve → observe → decide → act → report.
+//!
+//! It must never ask why it was called, and never write at the provider more than once.
+
+use super::{
+    act::{self, Scene},
+    claims::Claims,
+    context::Engine,
+    error::PassError,
+    object::Target,
+    outcome::{self, Next},
+    resolve::{self, Account},
+    supplies::Supplies,
+};
+use crate::{
+    api::v1alpha1::{AppliedCredentials, Connection, ReplacementPolicy},
+    domain::{
+        conditions::Health,
+        decide::{Drift, Facts, LinkState, Look, Resolution, Sighting, Step, decide},
+        diff::Difference,
+        ids::{AccountIdentity, ExternalId},
+        intent::{Creation, authored},
+        reason::{Problem, Reason},
+        validate,
+    },
+    provider::{self, ApiError, External, Freshness, Record, Refusal, Session, Slot, with_external},
+};
+use jiff::Timestamp;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// An object whose account has not been looked at yet comes back after this long.
+const SOON: Duration = Duration::from_millis(250);
+
+/// One pass.
+///
+/// # Errors
+/// Where the API server did not take part; the provider's failures end in a status instead.
+pub(super) async fn pass(engine: &Engine, object: &Connection) -> Result<Next, PassError> {
+    let mut target = Target::from(object);
+    if engine.memory.outdated(&target.uid, &target.version) {
+        return Ok(Next::Change);
+    }
+    if target.deleting && !target.bound() {
+        return Ok(Next::Change);
+    }
+    match resolve::account(engine, &target) {
+        Account::NotYet => match decide(&facts_without_account(&target, &Parts::new(&target), None)) {
+            step if step.needs_account() || matches!(step, Step::Blocked(_)) => Ok(Next::After(SOON)),
+            step => act::without_account(engine, &mut target, step).await,
+        },
+        Account::Unusable(problem) => {
+            // What is wrong with the declaration itself comes first: it can be put right here.
+            let problem = provider::refusal(&target.spec).unwrap_or(problem);
+            let step = decide(&facts_without_account(&target, &Parts::new(&target), Some(&problem)));
+            act::without_account(engine, &mut target, step).await
+        }
+        Account::Usable { session, adoption_allowed, leaving } => {
+            with_external!(&session.backend, external => {
+                let pass = Pass { engine, session: &session, external, adoption_allowed, leaving };
+                pass.run(target).await
+            })
+        }
+    }
+}
+
+/// What of an object the facts borrow.
+struct Parts {
+    creation: Creation,
+    recorded: Option<ExternalId>,
+    external_ref: Option<ExternalId>,
+    resolution: Option<Resolution>,
+}
+
+impl Parts {
+    fn new(target: &Target) -> Self {
+        Self {
+            creation: target.creation(),
+            recorded: target.recorded(),
+            external_ref: target.spec.external_ref.as_ref().map(|r| ExternalId::new(&r.id)),
+            resolution: target.resolve.as_deref().and_then(|text| Resolution::read(text, &target.stored())),
+        }
+    }
+}
+
+/// The facts before anything is known of the account.
+fn facts_without_account<'a>(target: &Target, parts: &'a Parts, problem: Option<&'a Problem>) -> Facts<'a> {
+    Facts {
+        deleting: target.deleting,
+        bound: target.bound(),
+        creation: &parts.creation,
+        policy: validate::policy(&target.spec),
+        recorded: parts.recorded.as_ref(),
+        external_ref: parts.external_ref.as_ref(),
+        key: None,
+        seen: None,
+        other_account: false,
+        held: false,
+        key_claimed: false,
+        in_grace: false,
+        link: LinkState::None,
+        unreachable: problem,
+        problem,
+        refused: None,
+        adoption_allowed: true,
+        replacing: target.status.creation.as_ref().is_some_and(|c| c.replacing.is_some()),
+        drift: Drift::None,
+        needs_person: false,
+        refresh_due: refresh_due(target),
+        resolution: parts.resolution.as_ref(),
+    }
+}
+
+/// A token that was present when the id was recorded counts as handled; see [`act`].
+fn refresh_due(target: &Target) -> bool {
+    let handled = target.status.refresh.as_ref().and_then(|r| r.products.as_ref()).map(|r| r.token.as_str());
+    target.refresh.is_some() && target.refresh.as_deref() != handled
+}
+
+/// A pass with an account.
+struct Pass<'a, E> {
+    engine: &'a Engine,
+    session: &'a Session,
+    external: &'a E,
+    adoption_allowed: bool,
+    leaving: bool,
+}
+
+impl<E: External> Pass<'_, E> {
+    async fn run(&self, mut target: Target) -> Result<Next, PassError> {
+        let now = Instant::now();
+        let identity = self.session.identity();
+        let parts = Parts::new(&target);
+        let want = E::want(&target.spec);
+        let key = want.as_ref().ok().and_then(E::key);
+        let claims = Claims::gather::<E>(self.engine, &target, &identity);
+        let supplies = Supplies::for_create::<E>(self.engine, &target, &parts.creation, want.as_ref(), self.leaving).await?;
+        let refused = self.refused(&target, supplies.version.as_ref());
+        let (late, sightings);
+        let mut records = vec![];
+        let mut facts = Facts {
+            problem: supplies.problem.as_ref(),
+            refused: refused.as_ref(),
+            key: key.as_ref(),
+            adoption_allowed: self.adoption_allowed,
+            ..self.facts(&target, &parts, &claims, &identity)
+        };
+        let mut step = decide(&facts);
+        let _slot = match self.slot(&step) {
+            Ok(slot) => slot,
+            Err(refusal) => return Ok(Next::After(refusal.after)),
+        };
+        if let Step::Look(look) = &step {
+            (sightings, records) = match self.look(&target, look, &parts.creation, &claims, now).await {
+                Ok(found) => found,
+                Err(error) => return outcome::failed(self.engine, &mut target, &error).await,
+            };
+            if let Creation::Done(id) = &parts.creation {
+                self.engine.memory.missed(&target.uid, !sightings.iter().any(|s: &Sighting| s.id == *id));
+                facts.in_grace = !self.engine.patience(&target.uid, &parts.creation).is_zero();
+            }
+            facts.drift = self.drift(&target, &parts.creation, want.as_ref().ok(), &records);
+            facts.needs_person = needs_person::<E>(&records);
+            if matches!(facts.drift, Drift::Replacement(_)) && facts.policy.replacement == ReplacementPolicy::Recreate {
+                // A record is not given up before it is certain that the next one could be made.
+                late = Supplies::read::<E>(self.engine, &target, want.as_ref()).await?.problem;
+                facts.problem = late.as_ref().or(facts.problem);
+            }
+            facts.seen = Some(&sightings);
+            step = decide(&facts);
+        }
+        let fields = drifted(&facts.drift);
+        let scene = Scene {
+            engine: self.engine,
+            session: self.session,
+            external: self.external,
+            record: single(records, &step),
+            want: want.ok(),
+            key,
+            identity,
+            creation: parts.creation,
+            credentials: supplies.credentials,
+            version: supplies.version,
+            fields,
+            claims,
+        };
+        scene.act(&mut target, step).await
+    }
+
+    /// A place among the requests under way, where the step needs one.
+    fn slot(&self, step: &Step) -> Result<Option<Slot>, Refusal> {
+        if step.needs_account() { self.session.gate.enter().map(Some) } else { Ok(None) }
+    }
+
+    fn facts<'a>(&self, target: &Target, parts: &'a Parts, claims: &Claims<'_>, identity: &AccountIdentity) -> Facts<'a> {
+        Facts {
+            other_account: target.account(&parts.creation).is_some_and(|recorded| !identity.is(&recorded)),
+            held: parts.recorded.as_ref().is_some_and(|id| claims.held(id)),
+            key_claimed: parts.creation == Creation::NotStarted && claims.key_claimed(),
+            in_grace: !self.engine.patience(&target.uid, &parts.creation).is_zero(),
+            link: self.link(target),
+            ..facts_without_account(target, parts, None)
+        }
+    }
+
+    async fn look(
+        &self,
+        target: &Target,
+        look: &Look,
+        creation: &Creation,
+        claims: &Claims<'_>,
+        now: Instant,
+    ) -> Result<(Vec<Sighting>, Vec<Record<E::Have>>), ApiError> {
+        let known = matches!((look, creation), (Look::Id(_), Creation::Done(_)));
+        let interval = validate::interval(&target.spec).unwrap_or(Duration::ZERO);
+        // Half an interval: the checks of an account's objects fall together and share one list, and the next round
+        // reads a new one.
+        let age = if interval.is_zero() { Duration::from_secs(300) } else { interval / 2 };
+        let freshness =
+            if known && !target.is_requested() { Freshness::Within(age) } else { Freshness::After(now) };
+        let records = self.external.observe(look, freshness).await?;
+        let records: Vec<_> = records.into_iter().filter(|r| self.matters(target, creation, look, r)).collect();
+        let sighting = |r: &Record<E::Have>| Sighting {
+            authored: self.authored(target, creation, r.born),
+            held: claims.held(&r.id),
+            doubtful: r.have.is_none(),
+            id: r.id.clone(),
+        };
+        Ok((records.iter().map(sighting).collect(), records))
+    }
+
+    /// A record whose identity cannot be read matters only where an open attempt may have made it.
+    fn matters(&self, target: &Target, creation: &Creation, look: &Look, record: &Record<E::Have>) -> bool {
+        match (look, creation) {
+            (Look::Key(_), Creation::Pending(_) | Creation::Unverifiable(_)) if record.have.is_none() => {
+                record.born.is_none() || self.authored(target, creation, record.born)
+            }
+            (Look::Key(_), Creation::NotStarted | Creation::Done(_)) => record.have.is_some(),
+            (Look::Key(_) | Look::Id(_) | Look::Window(_), _) => true,
+        }
+    }
+
+    fn authored(&self, target: &Target, creation: &Creation, born: Option<Timestamp>) -> bool {
+        let (Creation::Pending(intent), Some(born)) = (creation, born) else { return false };
+        let declared = self.declared(target);
+        authored(intent, declared, born, self.link_until(target, intent.attempt), self.engine.timing())
+    }
+
+    /// When the object came to be, by the provider's clock.
+    fn declared(&self, target: &Target) -> Timestamp {
+        match self.external.now() {
+            Some(provider_now) => self.engine.clock.translate(target.declared, provider_now),
+            None => target.declared,
+        }
+    }
+
+    fn link_until(&self, target: &Target, attempt: i64) -> Option<Timestamp> {
+        target.status.authorization.as_ref().filter(|a| a.attempt == attempt).map(|a| a.expires_at.0)
+    }
+
+    fn link(&self, target: &Target) -> LinkState {
+        let until = target.status.authorization.as_ref().map(|a| a.expires_at.0);
+        let now = self.external.now().unwrap_or_else(|| self.engine.clock.now());
+        if until.is_some_and(|until| now < until) { LinkState::Live } else { LinkState::None }
+    }
+
+    fn drift(&self, target: &Target, creation: &Creation, want: Option<&E::Want>, records: &[Record<E::Have>]) -> Drift {
+        let (Some(want), [one]) = (want, records) else { return Drift::None };
+        let Some(have) = one.have.as_ref() else { return Drift::None };
+        let applied = match creation {
+            Creation::Done(_) => target.status.applied_fields.as_slice(),
+            Creation::NotStarted | Creation::Pending(_) | Creation::Unverifiable(_) => &[],
+        };
+        match E::diff(want, have, applied) {
+            Difference::None => Drift::None,
+            Difference::Update(change) => Drift::Fields(vec![change.to_string()]),
+            Difference::Replace(fields) => Drift::Replacement(fields),
+        }
+    }
+
+    /// The refusal of the last create, as long as nothing has changed that could change the answer.
+    fn refused(&self, target: &Target, version: Option<&AppliedCredentials>) -> Option<Problem> {
+        let refused = target.status.creation.as_ref()?.refused.as_ref()?;
+        let waiting = refused.retry_at.as_ref().is_none_or(|t| self.engine.clock.now() < t.0);
+        let same = refused.generation == target.generation && refused.credentials.as_ref() == version;
+        let stands = same && waiting && !target.is_requested();
+        let reason = refused.reason.parse().unwrap_or(Reason::ProviderRejected);
+        stands.then(|| Problem::new(reason, refused.message.clone()))
+    }
+}
+
+/// A record that waits for a person takes no change.
+fn needs_person<E: External>(records: &[Record<E::Have>]) -> bool {
+    let health = records.first().and_then(|r| r.have.as_ref()).and_then(|have| E::summary(have).health);
+    matches!(health, Some(Health::NeedsAuthorization | Health::Disabled(_)))
+}
+
+fn drifted(drift: &Drift) -> Vec<String> {
+    match drift {
+        Drift::None => vec![],
+        Drift::Fields(fields) | Drift::Replacement(fields) => fields.clone(),
+    }
+}
+
+/// The record that a step is about, with what was read of it.
+fn single<H>(records: Vec<Record<H>>, step: &Step) -> Option<Record<H>> {
+    let id = match step {
+        Step::Record(id)
+        | Step::RecordObserved(id)
+        | Step::Adopt(id)
+        | Step::Update(id)
+        | Step::Refresh(id)
+        | Step::Replace(id)
+        | Step::Idle(id)
+        | Step::Resolve(Resolution::Adopt(id)) => id,
+        Step::Look(_)
+        | Step::Release(_)
+        | Step::Rebind
+        | Step::Halt(..)
+        | Step::Blocked(_)
+        | Step::Wait(_)
+        | Step::Settle(..)
+        | Step::Resolve(Resolution::CreateAnew)
+        | Step::Create
+        | Step::Forget
+        | Step::Delete(_)
+        | Step::Suspended => return None,
+    };
+    records.into_iter().find(|r| r.id == *id)
+}

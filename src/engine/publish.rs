@@ -1,0 +1,150 @@
+//! The connection Secret: what the operator hands out, and whom it must never overwrite.
+//!
+//! It is written only if absent, controlled by our object's UID, or uncontrolled and labelled as the object's: a tenant
+//! must not be able to make the operator overwrite a Secret of somebody else.
+
+use super::{context::Engine, error::PassError, object::Target};
+use crate::{
+    api::{keys, v1alpha1::Connection},
+    domain::reason::{Problem, Reason},
+    provider::ConnectionSecret,
+};
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use k8s_openapi::{ByteString, api::core::v1::Secret};
+use kube::{
+    Api, Resource, ResourceExt,
+    api::{Patch, PostParams},
+};
+use secrecy::ExposeSecret;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+/// What stands under the Secret's name.
+enum Place {
+    Free,
+    Ours(Box<Secret>),
+    Foreign,
+}
+
+/// Whether the object's connection Secret could be written; asked before a create, so that nothing is made whose
+/// token has no place to go.
+///
+/// # Errors
+/// The API server's refusal; the problem where the name belongs to somebody else.
+pub(super) async fn check(engine: &Engine, target: &Target) -> Result<Option<Problem>, PassError> {
+    let Some(name) = name(target) else { return Ok(None) };
+    Ok(match place(&api(engine, target), name, target).await? {
+        Place::Free | Place::Ours(_) => None,
+        Place::Foreign => Some(conflict(name)),
+    })
+}
+
+/// Writes the connection Secret if it is not there or differs.
+///
+/// # Errors
+/// The API server's refusal; the problem where the name belongs to somebody else.
+pub(super) async fn publish(
+    engine: &Engine,
+    target: &Target,
+    secret: Option<&ConnectionSecret>,
+) -> Result<Option<Problem>, PassError> {
+    let (Some(name), Some(secret)) = (name(target), secret) else { return Ok(None) };
+    let api = api(engine, target);
+    let failed = |e| PassError::Publish(Box::new(e));
+    match place(&api, name, target).await? {
+        Place::Foreign => Ok(Some(conflict(name))),
+        Place::Free => match api.create(&post_params(), &fresh(name, target, secret)).await {
+            // Somebody was quicker; the next pass looks at what they made.
+            Err(kube::Error::Api(s)) if s.is_already_exists() => Err(PassError::Stale),
+            Err(e) => Err(failed(e)),
+            Ok(_) => Ok(None),
+        },
+        Place::Ours(old) if is_current(&old, target, secret) => Ok(None),
+        Place::Ours(old) => {
+            let body = patch(&old, target, secret);
+            match api.patch(name, &Engine::patch_params(), &Patch::Merge(&body)).await {
+                Err(kube::Error::Api(s)) if s.is_conflict() || s.is_not_found() => Err(PassError::Stale),
+                Err(kube::Error::Api(s)) if s.is_invalid() => Ok(Some(conflict(name))),
+                Err(e) => Err(failed(e)),
+                Ok(_) => Ok(None),
+            }
+        }
+    }
+}
+
+fn name(target: &Target) -> Option<&str> {
+    target.spec.connection_secret_ref.as_ref().map(|r| r.name.as_str())
+}
+
+fn api(engine: &Engine, target: &Target) -> Api<Secret> {
+    Api::namespaced(engine.client.clone(), &target.namespace)
+}
+
+fn post_params() -> PostParams {
+    PostParams { field_manager: Some(super::context::FIELD_MANAGER.to_owned()), ..PostParams::default() }
+}
+
+async fn place(api: &Api<Secret>, name: &str, target: &Target) -> Result<Place, PassError> {
+    let found = api.get_opt(name).await.map_err(|e| PassError::Publish(Box::new(e)))?;
+    let Some(secret) = found else { return Ok(Place::Free) };
+    let controller = secret.owner_references().iter().find(|o| o.controller == Some(true)).map(|o| o.uid.clone());
+    let labelled = secret.labels().get(keys::CONNECTION_LABEL) == Some(&label(target));
+    Ok(match controller {
+        Some(uid) if uid == target.uid => Place::Ours(Box::new(secret)),
+        None if labelled => Place::Ours(Box::new(secret)),
+        Some(_) | None => Place::Foreign,
+    })
+}
+
+fn conflict(name: &str) -> Problem {
+    let message = format!(
+        "Secret {name} exists and is not this object's connection Secret. Name another one in connectionSecretRef, or delete it"
+    );
+    Problem::new(Reason::ConnectionSecretConflict, message)
+}
+
+/// A label value holds 63 characters at most; the owner reference holds the whole name.
+fn label(target: &Target) -> String {
+    target.name.chars().take(63).collect::<String>().trim_end_matches(['-', '.']).to_owned()
+}
+
+fn owner(target: &Target) -> Value {
+    json!({
+        "apiVersion": Connection::api_version(&()), "kind": Connection::kind(&()),
+        "name": target.name, "uid": target.uid, "controller": true
+    })
+}
+
+fn fresh(name: &str, target: &Target, secret: &ConnectionSecret) -> Secret {
+    let mut fresh = Secret { type_: Some("Opaque".to_owned()), data: Some(data(secret)), ..Secret::default() };
+    fresh.metadata.name = Some(name.to_owned());
+    fresh.metadata.labels = Some(BTreeMap::from([(keys::CONNECTION_LABEL.to_owned(), label(target))]));
+    fresh.metadata.owner_references = serde_json::from_value(json!([owner(target)])).ok();
+    fresh
+}
+
+fn data(secret: &ConnectionSecret) -> BTreeMap<String, ByteString> {
+    let bytes = |s: &str| ByteString(s.as_bytes().to_vec());
+    secret.0.iter().map(|(key, value)| ((*key).to_owned(), bytes(value.expose_secret()))).collect()
+}
+
+/// Only the fixed keys are compared: other keys in the Secret are somebody's addition and stay.
+fn is_current(old: &Secret, target: &Target, secret: &ConnectionSecret) -> bool {
+    let held = old.data.as_ref();
+    let controlled = old.owner_references().iter().any(|o| o.controller == Some(true) && o.uid == target.uid);
+    controlled && data(secret).iter().all(|(key, value)| held.and_then(|d| d.get(key)) == Some(value))
+}
+
+fn patch(old: &Secret, target: &Target, secret: &ConnectionSecret) -> Value {
+    let encoded = secret.0.iter().map(|(k, v)| ((*k).to_owned(), json!(BASE64_STANDARD.encode(v.expose_secret()))));
+    let mut owners: Vec<Value> =
+        old.owner_references().iter().filter(|o| o.uid != target.uid).filter_map(|o| serde_json::to_value(o).ok()).collect();
+    owners.push(owner(target));
+    json!({
+        "metadata": {
+            "resourceVersion": old.resource_version(), "ownerReferences": owners,
+            "labels": {keys::CONNECTION_LABEL: label(target)}
+        },
+        "data": encoded.collect::<serde_json::Map<_, _>>()
+    })
+}

@@ -1,0 +1,132 @@
+//! An id comes into an object's status: made by its own attempt, adopted, or only observed.
+
+use super::{
+    act::Scene,
+    error::PassError,
+    meta::{self, Change},
+    object::Target,
+    outcome::Next,
+    publish, report,
+};
+use crate::{
+    api::v1alpha1::{LastAction, ManagedStatus, RefreshState, RefreshStatus, StoredIntent},
+    domain::{
+        conditions::{Health, State},
+        ids::{ExternalId, NaturalKey},
+        reason::Reason,
+    },
+    provider::{External, Summary},
+};
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use std::time::Duration;
+
+impl<E: External> Scene<'_, E> {
+    pub(super) async fn record(&self, target: &mut Target, id: &ExternalId) -> Result<Next, PassError> {
+        let (Some(intent), Some(summary)) = (self.pending(), self.summary()) else { return Ok(Next::Change) };
+        let state = present(summary.health.as_ref());
+        self.record_own(target, intent, id, &summary, &state).await
+    }
+
+    /// Records what an own attempt made: the connection Secret first, the id second, both only while it is open.
+    pub(super) async fn record_own(
+        &self,
+        target: &mut Target,
+        intent: &StoredIntent,
+        id: &ExternalId,
+        summary: &Summary,
+        state: &State,
+    ) -> Result<Next, PassError> {
+        report::check_open(self.engine, target, intent).await?;
+        let conflict = publish::publish(self.engine, target, summary.secret.as_ref()).await?;
+        let state = conflict.map_or_else(|| state.clone(), State::Halted);
+        let (version, fields) = (self.version.clone(), self.want.as_ref().map(E::fields).unwrap_or_default());
+        let (handled, at) = (target.refresh.clone(), self.engine.clock.now());
+        // The spec may have been edited since the intent: what was sent then is what the intent's key says.
+        let sent = self.key.as_ref().map(NaturalKey::as_str) == intent.key.as_deref();
+        report::commit(self.engine, target, intent, Some(&state), |status| {
+            report::settle(status, intent).key.clone_from(&intent.key);
+            status.external_id = Some(id.to_string());
+            status.account = Some(self.identity.recorded());
+            status.observed_only = false;
+            status.applied_fields = if sent { fields.clone() } else { vec![] };
+            status.applied_credentials.clone_from(&version);
+            status.last_action = Some(action("Created", vec![], at));
+            handle_refresh(status, handled.as_ref(), "Handled", at);
+            describe(status, summary);
+        })
+        .await?;
+        tracing::info!(object = %target, id = %id, attempt = intent.attempt, "created");
+        self.engine.note(&target.reference, false, Reason::Creating, "Create", &format!("Created {id}")).await;
+        Ok(Next::After(Duration::from_secs(1)))
+    }
+
+    pub(super) async fn record_observed(&self, target: &mut Target, id: &ExternalId) -> Result<Next, PassError> {
+        report::change(self.engine, target, None, |status| {
+            status.external_id = Some(id.to_string());
+            status.observed_only = true;
+            status.account = Some(self.identity.recorded());
+        })
+        .await?;
+        Ok(Next::After(Duration::from_millis(100)))
+    }
+
+    /// Finalizer first: what is recorded must be cleaned up.
+    pub(super) async fn adopt(&self, target: &mut Target, id: &ExternalId) -> Result<Next, PassError> {
+        let Some(summary) = self.summary() else { return Ok(Next::Change) };
+        if !target.bound() {
+            meta::patch(self.engine, target, Change { bound: true, ..Change::default() }).await?;
+        }
+        let conflict = publish::publish(self.engine, target, summary.secret.as_ref()).await?;
+        let state = conflict.map_or_else(|| present(summary.health.as_ref()), State::Halted);
+        let (handled, at) = (target.refresh.clone(), self.engine.clock.now());
+        report::change(self.engine, target, Some(&state), |status| {
+            status.external_id = Some(id.to_string());
+            status.account = Some(self.identity.recorded());
+            status.observed_only = false;
+            status.applied_fields.clear();
+            status.last_action = Some(action("Adopted", vec![], at));
+            let creation = status.creation.get_or_insert_default();
+            creation.key = self.key.as_ref().map(ToString::to_string);
+            (creation.refused, creation.candidates) = (None, vec![]);
+            handle_refresh(status, handled.as_ref(), "Handled", at);
+            describe(status, &summary);
+        })
+        .await?;
+        self.engine.note(&target.reference, false, Reason::Succeeded, "Adopt", &format!("Adopted {id}")).await;
+        Ok(Next::After(Duration::from_millis(100)))
+    }
+}
+
+pub(super) fn present(health: Option<&Health>) -> State {
+    match health {
+        Some(health) => State::Present(health.clone()),
+        None => State::Creating("The record exists. Reading its health".to_owned()),
+    }
+}
+
+pub(super) fn describe(status: &mut ManagedStatus, summary: &Summary) {
+    let keep = |new: &Option<String>, old: &mut Option<String>| {
+        if new.is_some() {
+            old.clone_from(new);
+        }
+    };
+    keep(&summary.platform, &mut status.platform);
+    keep(&summary.store_name, &mut status.store_name);
+    keep(&summary.store_domain, &mut status.store_domain);
+    // Whole seconds, as they are stored.
+    let last = summary.last_sync.and_then(|t| Timestamp::from_second(t.as_second()).ok());
+    status.last_sync_time = last.map(Time).or(status.last_sync_time.take());
+}
+
+pub(super) fn handle_refresh(status: &mut ManagedStatus, token: Option<&String>, state: &str, at: Timestamp) {
+    let Some(token) = token else { return };
+    let at = Time(Timestamp::from_second(at.as_second()).unwrap_or(at));
+    let one = RefreshState { token: token.clone(), state: state.to_owned(), at };
+    status.refresh = Some(RefreshStatus { products: Some(one.clone()), orders: Some(one) });
+}
+
+pub(super) fn action(cause: &str, fields: Vec<String>, at: Timestamp) -> LastAction {
+    let at = Time(Timestamp::from_second(at.as_second()).unwrap_or(at));
+    LastAction { cause: cause.to_owned(), fields, at }
+}

@@ -1,0 +1,327 @@
+//! The only writer of statuses.
+//!
+//! # Guarantees
+//! Every write carries the version it was computed from; nothing is written where nothing changed; what belongs to an
+//! attempt is written only while that very attempt (by nonce) is stored and open on an object of that UID.
+
+use super::{
+    context::Engine,
+    error::{PassError, bound},
+    object::{AccountTarget, Target},
+};
+use crate::{
+    api::v1alpha1::{
+        Connection, CreationStatus, ManagedStatus, ProviderAccount, ProviderAccountStatus, StoredIntent,
+    },
+    domain::{
+        conditions::{State, Type, lay_over, picture},
+        diff::merge_patch,
+        intent::Creation,
+        reason::{Problem, Reason},
+    },
+};
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::{
+    NamespaceResourceScope, api::core::v1::ObjectReference, apimachinery::pkg::apis::meta::v1::Condition,
+};
+use kube::{
+    Api, Resource, ResourceExt,
+    api::{ApiResource, DynamicObject, Patch},
+    core::ObjectMeta,
+};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::{Value, json};
+use std::fmt::Debug;
+
+/// A volatile stamp of the provider is worth a write of its own only this often.
+const VOLATILE: SignedDuration = SignedDuration::from_hours(1);
+/// A write that belongs to an attempt is tried against this many newer versions: each is somebody else's write.
+const TRIES: usize = 16;
+
+/// Writes a state, bound to the version that the pass has seen.
+///
+/// # Errors
+/// [`PassError::Stale`] where somebody wrote in between.
+pub(super) async fn report(engine: &Engine, target: &mut Target, state: &State) -> Result<(), PassError> {
+    change(engine, target, Some(state), |_| {}).await
+}
+
+/// Writes a state and other fields, bound to the version that the pass has seen.
+///
+/// # Errors
+/// [`PassError::Stale`] where somebody wrote in between.
+pub(super) async fn change(
+    engine: &Engine,
+    target: &mut Target,
+    state: Option<&State>,
+    edit: impl Fn(&mut ManagedStatus),
+) -> Result<(), PassError> {
+    let next = next(target, state, &edit, engine.clock.now());
+    if worth_writing(&target.status, &next) { write(engine, target, next).await } else { Ok(()) }
+}
+
+/// Writes what belongs to an attempt: whatever else changed meanwhile, it must not be lost.
+///
+/// # Errors
+/// [`PassError::Superseded`] where the attempt is no longer the open one, or the object another one.
+pub(super) async fn commit(
+    engine: &Engine,
+    target: &mut Target,
+    intent: &StoredIntent,
+    state: Option<&State>,
+    edit: impl Fn(&mut ManagedStatus),
+) -> Result<(), PassError> {
+    for _ in 0..TRIES {
+        match change(engine, target, state, &edit).await {
+            Err(PassError::Stale) => check_open(engine, target, intent).await?,
+            done => return done,
+        }
+    }
+    Err(PassError::Stale)
+}
+
+/// Reads the object anew and checks that the attempt is its open one.
+///
+/// # Errors
+/// [`PassError::Superseded`] where it is not.
+pub(super) async fn check_open(engine: &Engine, target: &mut Target, intent: &StoredIntent) -> Result<(), PassError> {
+    let read = engine.connections_in(&target.namespace).get_opt(&target.name).await;
+    let read = read.map_err(|e| PassError::Report(Box::new(e)))?.ok_or(PassError::Superseded)?;
+    let fresh = Target::from(&read);
+    match fresh.creation() {
+        Creation::Pending(open) if fresh.uid == target.uid && open.nonce == intent.nonce => {
+            *target = fresh;
+            Ok(())
+        }
+        Creation::NotStarted | Creation::Pending(_) | Creation::Done(_) | Creation::Unverifiable(_) => {
+            Err(PassError::Superseded)
+        }
+    }
+}
+
+/// Settles an attempt in a status: its outcome is known now.
+pub(super) fn settle<'a>(status: &'a mut ManagedStatus, intent: &StoredIntent) -> &'a mut CreationStatus {
+    let creation = status.creation.get_or_insert_default();
+    creation.settled_attempt = creation.settled_attempt.max(intent.attempt);
+    creation.candidates.clear();
+    creation.refused = None;
+    status.authorization = None;
+    status.creation.get_or_insert_default()
+}
+
+fn next(
+    target: &Target,
+    state: Option<&State>,
+    edit: &impl Fn(&mut ManagedStatus),
+    now: Timestamp,
+) -> ManagedStatus {
+    let mut next = target.status.clone();
+    // The twin of the annotation: it survives a `kubectl replace`, and it stays when the attempt is settled.
+    if let Creation::Pending(intent) | Creation::Unverifiable(Some(intent)) = target.creation() {
+        next.creation.get_or_insert_default().intent = Some(intent);
+    }
+    edit(&mut next);
+    if let Some(state) = state {
+        next.observed_generation = target.generation;
+        next.conditions = lay_over(&target.status.conditions, picture(state), target.generation, now);
+        if let Some(requested) = &target.requested {
+            next.last_handled_reconcile_at = Some(requested.clone());
+        }
+    }
+    next
+}
+
+/// A working copy whose status can be written.
+trait Written {
+    type Kind: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned;
+    type Status: Serialize + Clone;
+    const NAME: &'static str;
+
+    fn identity(&self) -> (&ObjectReference, &str, &str);
+    fn version(&mut self) -> &mut String;
+    fn status(&mut self) -> &mut Self::Status;
+    fn conditions(status: &Self::Status) -> &[Condition];
+}
+
+impl Written for Target {
+    type Kind = Connection;
+    type Status = ManagedStatus;
+    const NAME: &'static str = "Connection";
+
+    fn identity(&self) -> (&ObjectReference, &str, &str) {
+        (&self.reference, &self.namespace, &self.uid)
+    }
+    fn version(&mut self) -> &mut String {
+        &mut self.version
+    }
+    fn status(&mut self) -> &mut ManagedStatus {
+        &mut self.status
+    }
+    fn conditions(status: &ManagedStatus) -> &[Condition] {
+        &status.conditions
+    }
+}
+
+impl Written for AccountTarget {
+    type Kind = ProviderAccount;
+    type Status = ProviderAccountStatus;
+    const NAME: &'static str = "ProviderAccount";
+
+    fn identity(&self) -> (&ObjectReference, &str, &str) {
+        (&self.reference, &self.namespace, &self.uid)
+    }
+    fn version(&mut self) -> &mut String {
+        &mut self.version
+    }
+    fn status(&mut self) -> &mut ProviderAccountStatus {
+        &mut self.status
+    }
+    fn conditions(status: &ProviderAccountStatus) -> &[Condition] {
+        &status.conditions
+    }
+}
+
+/// One patch of what changed, bound to the version seen; none where nothing changed.
+async fn write<T: Written>(engine: &Engine, target: &mut T, next: T::Status) -> Result<(), PassError> {
+    let fail = |e| PassError::Report(Box::new(kube::Error::SerdeError(e)));
+    let before = serde_json::to_value(&*target.status()).map_err(fail)?;
+    let Some(patch) = merge_patch(&before, &serde_json::to_value(&next).map_err(fail)?) else { return Ok(()) };
+    let body = json!({"metadata": {"resourceVersion": *target.version()}, "status": patch});
+    let (reference, namespace, uid) = target.identity();
+    let (reference, uid) = (reference.clone(), uid.to_owned());
+    let api = Api::<T::Kind>::namespaced(engine.client.clone(), namespace);
+    let name = reference.name.as_deref().unwrap_or_default();
+    let written = api.patch_status(name, &Engine::patch_params(), &Patch::Merge(&body)).await;
+    let version = written.map_err(|e| bound(e, PassError::Report))?.resource_version().unwrap_or_default();
+    engine.memory.wrote(&uid, &version);
+    *target.version() = version;
+    let old = std::mem::replace(target.status(), next);
+    announce(engine, T::NAME, &reference, T::conditions(&old), T::conditions(target.status())).await;
+    Ok(())
+}
+
+/// What an account says of itself.
+///
+/// # Errors
+/// [`PassError::Stale`] where somebody wrote in between.
+pub(super) async fn account(
+    engine: &Engine,
+    target: &mut AccountTarget,
+    state: &State,
+    edit: impl Fn(&mut ProviderAccountStatus),
+) -> Result<(), PassError> {
+    let mut next = target.status.clone();
+    edit(&mut next);
+    next.observed_generation = target.generation;
+    next.conditions = lay_over(&target.status.conditions, picture(state), target.generation, engine.clock.now());
+    if target.requested.is_some() {
+        next.last_handled_reconcile_at.clone_from(&target.requested);
+    }
+    write(engine, target, next).await
+}
+
+/// Fields of an account's status that no condition speaks of.
+///
+/// # Errors
+/// [`PassError::Stale`] where somebody wrote in between.
+pub(super) async fn account_fields(
+    engine: &Engine,
+    target: &mut AccountTarget,
+    edit: impl Fn(&mut ProviderAccountStatus),
+) -> Result<(), PassError> {
+    let mut next = target.status.clone();
+    edit(&mut next);
+    write(engine, target, next).await
+}
+
+/// Says of an object whose stored form does not parse that it does not. Its record, if it has one, is left alone.
+///
+/// # Errors
+/// [`PassError::Stale`] where somebody wrote in between.
+pub(super) async fn malformed<K>(engine: &Engine, meta: &ObjectMeta, why: &str) -> Result<(), PassError>
+where
+    K: Resource<DynamicType = ()>,
+{
+    let kind = ApiResource::erase::<K>(&());
+    let (name, namespace) = (meta.name.as_deref().unwrap_or_default(), meta.namespace.as_deref().unwrap_or_default());
+    let api = Api::<DynamicObject>::namespaced_with(engine.client.clone(), namespace, &kind);
+    let read = api.get_opt(name).await.map_err(|e| PassError::Report(Box::new(e)))?;
+    let Some(object) = read.filter(|o| o.metadata.uid == meta.uid) else { return Err(PassError::Stale) };
+    let before = object.data.pointer("/status/conditions").cloned().unwrap_or_default();
+    let before: Vec<Condition> = serde_json::from_value(before).unwrap_or_default();
+    let generation = object.metadata.generation.unwrap_or_default();
+    let text = format!(
+        "The stored object cannot be read by this version of Tradewind ({why}). Correct it, or run the version that wrote it"
+    );
+    let state = State::Halted(Problem::new(Reason::InvalidSpec, text));
+    let after = lay_over(&before, picture(&state), generation, engine.clock.now());
+    let observed = object.data.pointer("/status/observedGeneration").and_then(Value::as_i64);
+    if after == before && observed == Some(generation) {
+        return Ok(());
+    }
+    let status = json!({"observedGeneration": generation, "conditions": after});
+    let body = json!({"metadata": {"resourceVersion": object.metadata.resource_version}, "status": status});
+    let written = api.patch_status(name, &Engine::patch_params(), &Patch::Merge(&body)).await;
+    written.map_err(|e| bound(e, PassError::Report))?;
+    announce(engine, "malformed", &object.object_ref(&kind), &before, &after).await;
+    Ok(())
+}
+
+/// A stamp that moves with every sync of the provider is written together with something else, or hourly.
+fn worth_writing(old: &ManagedStatus, next: &ManagedStatus) -> bool {
+    let mut quiet = next.clone();
+    quiet.last_sync_time.clone_from(&old.last_sync_time);
+    // The same account under its other name: told with the next change.
+    if old.account.is_some() {
+        quiet.account.clone_from(&old.account);
+    }
+    quiet != *old
+        || match (&old.last_sync_time, &next.last_sync_time) {
+            (Some(old), Some(next)) => next.0.duration_since(old.0) >= VOLATILE,
+            (None, next) => next.is_some(),
+            (Some(_), None) => false,
+        }
+}
+
+/// One event where `Ready` came to mean something else that people should know.
+async fn announce(
+    engine: &Engine,
+    kind: &'static str,
+    about: &ObjectReference,
+    before: &[Condition],
+    after: &[Condition],
+) {
+    let ready = |all: &[Condition]| all.iter().find(|c| c.type_ == Type::Ready.to_string()).cloned();
+    let Some(now) = ready(after) else { return };
+    if ready(before).is_some_and(|b| b.status == now.status && b.reason == now.reason) {
+        return;
+    }
+    let reason = now.reason.parse().unwrap_or(Reason::Progressing);
+    let good = now.status == "True";
+    let quiet = matches!(
+        reason,
+        Reason::Progressing | Reason::Creating | Reason::Deleting | Reason::InitialRefreshRunning | Reason::Suspended
+    );
+    let (namespace, name) = (about.namespace.as_deref(), about.name.as_deref());
+    tracing::info!(kind, namespace, name, ready = now.status, reason = now.reason, "{}", now.message);
+    if good || !quiet {
+        engine.note(about, !good, reason, "Reconciling", &now.message).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+    #[test]
+    fn a_moving_stamp_alone_is_written_hourly_at_most() {
+        let at = |s| Some(Time(Timestamp::from_second(s).expect("a time")));
+        let old = ManagedStatus { last_sync_time: at(0), ..Default::default() };
+        let moved = |s| ManagedStatus { last_sync_time: at(s), ..Default::default() };
+        assert!(!worth_writing(&old, &moved(3599)));
+        assert!(worth_writing(&old, &moved(3600)));
+        assert!(worth_writing(&old, &ManagedStatus { platform: Some("x".into()), ..moved(60) }));
+        assert!(worth_writing(&ManagedStatus::default(), &moved(0)));
+    }
+}
