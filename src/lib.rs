@@ -2,4 +2,10 @@
 #![forbid(unsafe_code)]
 
 pub mod api;
+pub mod cli;
 pub mod domain;
+pub mod engine;
+pub mod provider;
+pub mod serve;
+pub mod settings;
+pub mod telemetry;

@@ -5,22 +5,22 @@
 use serde_json::{Value, json};
 
 /// A patch, and what the refusal of it says.
-pub(super) struct Change {
-    pub(super) patch: Value,
-    pub(super) says: &'static str,
+pub(crate) struct Change {
+    pub(crate) patch: Value,
+    pub(crate) says: &'static str,
 }
 
 /// The test of one rule.
-pub(super) struct Case {
+pub(crate) struct Case {
     /// The rule, by its message.
-    pub(super) message: &'static str,
+    pub(crate) message: &'static str,
     /// A good manifest.
-    pub(super) object: Value,
-    pub(super) check: Check,
+    pub(crate) object: Value,
+    pub(crate) check: Check,
 }
 
 /// What to send.
-pub(super) enum Check {
+pub(crate) enum Check {
     /// For a rule about one version: patches that make a manifest the rule refuses, and one it passes.
     OnCreate { refused: Value, passes: Value },
     /// For a rule about two versions: the object is created, then patched.
@@ -35,7 +35,7 @@ pub(super) enum Check {
 }
 
 impl Case {
-    pub(super) fn kind(&self) -> &str {
+    pub(crate) fn kind(&self) -> &str {
         self.object["kind"].as_str().expect("a kind")
     }
 
@@ -56,7 +56,7 @@ impl Case {
 }
 
 /// A manifest with a JSON merge patch (RFC 7386) laid over it.
-pub(super) fn overlaid(object: &Value, patch: &Value) -> Value {
+pub(crate) fn overlaid(object: &Value, patch: &Value) -> Value {
     let Value::Object(patch) = patch else { return patch.clone() };
     let mut object = object.as_object().cloned().unwrap_or_default();
     for (key, change) in patch {
@@ -111,12 +111,12 @@ fn sku_io() -> Value {
 }
 
 /// The good manifests that everything here begins with.
-pub(super) fn bases() -> Vec<Value> {
+pub(crate) fn bases() -> Vec<Value> {
     vec![store(), link(), connector(), account("Rutter"), account("Arcus"), sku_io()]
 }
 
 /// At least one case for every rule of every CRD.
-pub(super) fn all() -> Vec<Case> {
+pub(crate) fn all() -> Vec<Case> {
     [unions(), platforms(), policies(), rutter(), immutable_choices(), immutable_names(), accounts()]
         .into_iter()
         .flatten()
@@ -379,7 +379,7 @@ fn accounts() -> Vec<Case> {
 }
 
 /// What the schema alone refuses, and in which words.
-pub(super) fn schema() -> Vec<(Value, Change)> {
+pub(crate) fn schema() -> Vec<(Value, Change)> {
     let long = |length: usize| "A".repeat(length);
     let many: Value = (0..16).map(|n| (format!("p{n}"), json!("v"))).collect::<serde_json::Map<_, _>>().into();
     let store_cases = [

@@ -2,7 +2,7 @@
 //!
 //! It owns `crds/`: with `UPDATE_GENERATED=1` (`make generate`) the test that compares the files writes them instead.
 
-mod cases;
+pub(crate) mod cases;
 mod kubectl;
 mod rules;
 mod schema;

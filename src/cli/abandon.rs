@@ -1,0 +1,181 @@
+//! `tradewind abandon`: the way out where a deletion is blocked for good.
+//!
+//! It removes our finalizer from the very version of the object that it has told about, and touches nothing at the
+//! provider.
+
+use super::{
+    Exit,
+    cluster::{Scope, ScopeArgs},
+    names::ConnectionName,
+    output::OutputArgs,
+    question::Question,
+    turn::Turn,
+    view::View,
+};
+use crate::{
+    api::{
+        keys,
+        v1alpha1::{Connection, StoredIntent},
+    },
+    domain::intent::Creation,
+};
+use anyhow::bail;
+use kube::{Resource, ResourceExt};
+use serde::Serialize;
+use serde_json::json;
+
+/// Let a Connection go whose deletion is blocked, and leave the provider as it is
+///
+/// Says what stays behind. Without --yes nothing is done and the command ends with 2.
+#[derive(clap::Args, Debug)]
+pub(super) struct Abandon {
+    /// The Connection
+    name: ConnectionName,
+    /// Do it
+    #[arg(long)]
+    yes: bool,
+    /// Also where the operator does not say that the deletion is blocked, such as after it was uninstalled
+    #[arg(long)]
+    force: bool,
+    #[command(flatten)]
+    scope: ScopeArgs,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+/// What stays behind at the provider.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct LeftBehind {
+    kind: &'static str,
+    namespace: String,
+    name: String,
+    provider: String,
+    /// Identity of the account, where it is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    account: Option<String>,
+    /// The id in status.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    external_id: Option<String>,
+    /// Records that may be the object's.
+    candidates: Vec<String>,
+    /// The attempt whose outcome nobody knows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    open_attempt: Option<StoredIntent>,
+    /// The Secret that goes with the object, if the operator wrote it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    connection_secret: Option<String>,
+    /// Finalizers of others, which still hold the object.
+    other_finalizers: Vec<String>,
+    abandoned: bool,
+}
+
+impl Abandon {
+    pub(super) async fn run(self, program: &str) -> anyhow::Result<Exit> {
+        let scope = self.scope.open().await?;
+        let object: Connection = scope.get(&self.name.0).await?;
+        let mut left = LeftBehind::of(&object, &scope);
+        refuse(&object, self.force, program)?;
+        if !object.finalizers().iter().any(|f| f == keys::CONNECTION_FINALIZER) {
+            self.output.print(&left, || {
+                format!("connection/{} is not held by Tradewind: there is nothing to do\n", left.name)
+            })?;
+            return Ok(Exit::Done);
+        }
+        if self.yes {
+            let metadata = json!({"resourceVersion": object.resource_version(), "finalizers": left.other_finalizers});
+            scope.patch::<Connection>(&left.name, &json!({"metadata": metadata})).await?;
+            left.abandoned = true;
+        }
+        self.output.print(&left, || left.text())?;
+        Ok(if self.yes { Exit::Done } else { Exit::Changes })
+    }
+}
+
+/// Only what is being deleted, and would not go otherwise, is abandoned.
+fn refuse(object: &Connection, force: bool, program: &str) -> anyhow::Result<()> {
+    let (name, namespace) = (object.name_any(), object.namespace().unwrap_or_default());
+    if object.meta().deletion_timestamp.is_none() {
+        bail!(
+            "connection {name} is not being deleted. Delete it first: kubectl delete connection {name} -n {namespace}. \
+             To leave its record at the provider on purpose, set deletionPolicy: Retain before that"
+        );
+    }
+    let view = View::connection(object, program);
+    if view.waits_for != Turn::Person && !force {
+        bail!(
+            "the deletion of connection {name} is not blocked ({}: {}). Wait for the operator, or, if none runs any more, \
+             add --force",
+            view.reason,
+            view.message
+        );
+    }
+    Ok(())
+}
+
+impl LeftBehind {
+    fn of(object: &Connection, scope: &Scope) -> Self {
+        let question = Question::from(object);
+        let status = object.status.as_ref();
+        let open_attempt = match question.creation() {
+            Creation::Pending(intent) => Some(intent),
+            Creation::Unverifiable(intent) => intent,
+            Creation::NotStarted | Creation::Done(_) => None,
+        };
+        let recorded = status.and_then(|s| s.account.clone());
+        Self {
+            kind: "Connection",
+            namespace: scope.namespace().to_owned(),
+            name: object.name_any(),
+            provider: object.spec.provider.to_string(),
+            account: recorded.or_else(|| open_attempt.as_ref().map(|i| i.account.clone())),
+            external_id: status.and_then(|s| s.external_id.clone()),
+            candidates: question.candidates().to_vec(),
+            open_attempt,
+            connection_secret: object.spec.connection_secret_ref.as_ref().map(|r| r.name.clone()),
+            other_finalizers: object
+                .finalizers()
+                .iter()
+                .filter(|f| *f != keys::CONNECTION_FINALIZER)
+                .cloned()
+                .collect(),
+            abandoned: false,
+        }
+    }
+
+    fn text(&self) -> String {
+        let Self { namespace, name, provider, abandoned, .. } = self;
+        let (is, stays) = if *abandoned { ("is", "stays") } else { ("would be", "would stay") };
+        let account = self.account.as_ref().map(|account| format!(", account {account}")).unwrap_or_default();
+        let mut lines = vec![format!(
+            "connection/{name} in namespace {namespace} {is} abandoned. At {provider}{account}, this {stays} behind:"
+        )];
+        lines.extend(self.items().into_iter().map(|item| format!("  - {item}")));
+        lines.push("Nothing is sent to the provider: delete there what is not to stay.".to_owned());
+        let secret = self.connection_secret.as_ref();
+        lines.extend(secret.map(|name| format!("Secret {name} goes with the object, if the operator wrote it.")));
+        if !self.other_finalizers.is_empty() {
+            lines.push(format!(
+                "The object stays until these finalizers are removed: {}.",
+                self.other_finalizers.join(", ")
+            ));
+        }
+        if !abandoned {
+            lines.push("Nothing was done. Add --yes to do it.".to_owned());
+        }
+        lines.join("\n") + "\n"
+    }
+
+    fn items(&self) -> Vec<String> {
+        let id = self.external_id.as_ref().map(|id| format!("record {id}, which the object's status names"));
+        let others: Vec<&str> =
+            self.candidates.iter().filter(|id| self.external_id.as_ref() != Some(id)).map(String::as_str).collect();
+        let candidates = (!others.is_empty()).then(|| format!("{}, which may be the object's", others.join(", ")));
+        let attempt = self.open_attempt.as_ref().map(|intent| {
+            let key = intent.key.as_ref().map(|key| format!(" for {key}")).unwrap_or_default();
+            format!("whatever attempt {} of {} made{key}, if it made anything", intent.attempt, intent.at.0)
+        });
+        let items: Vec<String> = id.into_iter().chain(candidates).chain(attempt).collect();
+        if items.is_empty() { vec!["nothing that the object knows of".to_owned()] } else { items }
+    }
+}

@@ -1,0 +1,141 @@
+//! The cluster that a command speaks to, and what it reads and writes there: with the caller's own rights.
+
+use super::{
+    names::Kind,
+    refusal::{BadInput, is_missing, plain},
+};
+use anyhow::anyhow;
+use kube::{
+    Api, Client, Config, Resource,
+    api::{Patch, PatchParams},
+    client::ClientBuilder,
+    config::{KubeConfigOptions, Kubeconfig},
+    core::NamespaceResourceScope,
+};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use std::{fmt::Debug, path::PathBuf, time::Duration};
+
+/// Field manager of everything that a person writes with this program; the operator's is another one.
+const FIELD_MANAGER: &str = "tradewind-cli";
+
+/// Nobody waits longer for an answer; a watch may stay silent all the same.
+const ANSWER: Duration = Duration::from_secs(15);
+
+/// Which cluster.
+#[derive(clap::Args, Clone, Debug)]
+pub(super) struct ClusterArgs {
+    /// The kubeconfig file; otherwise $KUBECONFIG, ~/.kube/config, or the service account of the pod
+    #[arg(long, value_name = "FILE", help_heading = "Cluster")]
+    kubeconfig: Option<PathBuf>,
+    /// The context in it
+    #[arg(long, help_heading = "Cluster")]
+    context: Option<String>,
+}
+
+impl ClusterArgs {
+    /// The configuration that kubectl would take.
+    pub(super) async fn config(&self) -> anyhow::Result<Config> {
+        let options = KubeConfigOptions { context: self.context.clone(), ..KubeConfigOptions::default() };
+        let found = match &self.kubeconfig {
+            Some(file) => match Kubeconfig::read_from(file) {
+                Ok(kubeconfig) => Config::from_custom_kubeconfig(kubeconfig, &options).await,
+                Err(error) => Err(error),
+            },
+            None => Config::from_kubeconfig(&options).await,
+        };
+        let named = self.kubeconfig.is_some() || self.context.is_some();
+        found.or_else(|error| {
+            let what = format!("there is no cluster to speak to ({error}). Name one with --kubeconfig or --context");
+            if named { Err(BadInput::new(what).into()) } else { Config::incluster().map_err(|_| anyhow!(what)) }
+        })
+    }
+}
+
+/// Which namespace of which cluster.
+#[derive(clap::Args, Clone, Debug)]
+pub(super) struct ScopeArgs {
+    /// The namespace; that of the kubeconfig's context where absent
+    #[arg(short, long, help_heading = "Cluster")]
+    namespace: Option<String>,
+    #[command(flatten)]
+    cluster: ClusterArgs,
+}
+
+/// A namespace that can be spoken to.
+pub(super) struct Scope {
+    client: Client,
+    namespace: String,
+}
+
+/// A kind that lives in namespaces.
+pub(super) trait Namespaced:
+    Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + Debug + DeserializeOwned
+{
+    /// The kind.
+    const KIND: Kind;
+}
+
+impl Namespaced for crate::api::v1alpha1::Connection {
+    const KIND: Kind = Kind::Connection;
+}
+
+impl Namespaced for crate::api::v1alpha1::ProviderAccount {
+    const KIND: Kind = Kind::ProviderAccount;
+}
+
+impl ScopeArgs {
+    /// Builds the client. Nothing is sent yet.
+    pub(super) async fn open(&self) -> anyhow::Result<Scope> {
+        let mut config = self.cluster.config().await?;
+        config.connect_timeout = Some(ANSWER / 3);
+        // A write that was answered with an error may have been applied all the same: a second one would hide that.
+        config.default_retry = false;
+        let namespace = self.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
+        let client = ClientBuilder::try_from(config).map_err(plain)?;
+        let client = client.with_layer(&tower::timeout::TimeoutLayer::new(ANSWER)).build();
+        Ok(Scope { client, namespace })
+    }
+}
+
+impl Scope {
+    /// The namespace.
+    pub(super) fn namespace(&self) -> &str {
+        &self.namespace
+    }
+
+    /// The client.
+    pub(super) fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// The objects of a kind in the namespace.
+    pub(super) fn api<K: Namespaced>(&self) -> Api<K> {
+        Api::namespaced(self.client.clone(), &self.namespace)
+    }
+
+    /// An object that must be there.
+    pub(super) async fn get<K: Namespaced>(&self, name: &str) -> anyhow::Result<K> {
+        self.api::<K>().get(name).await.map_err(|error| self.explain(error, K::KIND, name))
+    }
+
+    /// A failed request about one object, in plain words.
+    pub(super) fn explain(&self, error: kube::Error, kind: Kind, name: &str) -> anyhow::Error {
+        if is_missing(&error) { self.missing(kind, name) } else { plain(error) }
+    }
+
+    /// What to say of an object that is not there.
+    pub(super) fn missing(&self, kind: Kind, name: &str) -> anyhow::Error {
+        let (kind, namespace) = (kind.as_str(), &self.namespace);
+        anyhow!(
+            "there is no {kind} {name} in namespace {namespace}. `tradewind status -n {namespace}` lists those there are"
+        )
+    }
+
+    /// Lays a merge patch over an object.
+    pub(super) async fn patch<K: Namespaced>(&self, name: &str, body: &Value) -> anyhow::Result<K> {
+        let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+        let patched = self.api::<K>().patch(name, &params, &Patch::Merge(body)).await;
+        patched.map_err(|error| self.explain(error, K::KIND, name))
+    }
+}

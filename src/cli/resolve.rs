@@ -1,0 +1,125 @@
+//! `tradewind resolve`: a person's answer where nobody else can tell whose record it is.
+//!
+//! The answer names the object and the attempt that it is about, so that it never counts for another one.
+
+use super::{
+    Exit, cluster::ScopeArgs, names::ConnectionName, output::OutputArgs, question::Question, refusal::BadInput,
+};
+use crate::{
+    api::{keys, v1alpha1::Connection},
+    domain::{decide::Resolution, ids::ExternalId, intent::Creation},
+};
+use anyhow::bail;
+use kube::Resource;
+use serde::Serialize;
+use serde_json::json;
+
+/// Say which record is a Connection's, where the operator cannot know and asks
+///
+/// Look at the provider first: an adopted record is managed from then on, and deleted with the object. The operator
+/// still refuses a record that does not exist, or that another object holds, and asks that the account allows adoption.
+#[derive(clap::Args, Debug)]
+pub(super) struct Resolve {
+    /// The Connection
+    name: ConnectionName,
+    #[command(flatten)]
+    answer: Answer,
+    #[command(flatten)]
+    scope: ScopeArgs,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+#[derive(clap::Args, Debug)]
+#[group(required = true, multiple = false)]
+struct Answer {
+    /// The record with this id is the object's
+    #[arg(long, value_name = "ID", value_parser = record)]
+    adopt: Option<ExternalId>,
+    /// No record is the object's: create one, or, if the object is being deleted, let it go
+    #[arg(long)]
+    create_anew: bool,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Answered {
+    kind: &'static str,
+    namespace: String,
+    name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    adopt: Option<String>,
+    create_anew: bool,
+    /// Whether the answer is a new one.
+    changed: bool,
+    candidates: Vec<String>,
+}
+
+fn record(text: &str) -> Result<ExternalId, BadInput> {
+    let id = ExternalId::new(text);
+    if id.is_plain() { Ok(id) } else { Err(BadInput::new("an id is made of letters, digits and '_.:-'")) }
+}
+
+impl Resolve {
+    pub(super) async fn run(self, program: &str) -> anyhow::Result<Exit> {
+        let scope = self.scope.open().await?;
+        let (name, namespace) = (self.name.0, scope.namespace().to_owned());
+        let object: Connection = scope.get(&name).await?;
+        let question = Question::from(&object);
+        if !question.is_open() {
+            bail!("{}", unasked(&name, &question));
+        }
+        let resolution = self.answer.adopt.clone().map_or(Resolution::CreateAnew, Resolution::Adopt);
+        let changed = question.answered().as_ref() != Some(&resolution);
+        if changed {
+            let body = json!({"metadata": {"annotations": {keys::RESOLVE: question.answer(&resolution)}}});
+            scope.patch::<Connection>(&name, &body).await?;
+        }
+        let answered = Answered {
+            kind: "Connection",
+            namespace: namespace.clone(),
+            name: name.clone(),
+            adopt: self.answer.adopt.map(|id| id.to_string()),
+            create_anew: self.answer.create_anew,
+            changed,
+            candidates: question.candidates().to_vec(),
+        };
+        let follow = format!("Follow it with: {program} status {name} -n {namespace}");
+        let deleting = object.meta().deletion_timestamp.is_some();
+        self.output.print(&answered, || format!("connection/{name}: {}\n{follow}\n", told(&answered, deleting)))?;
+        Ok(Exit::Done)
+    }
+}
+
+/// Why there is nothing to answer, and what to do instead.
+fn unasked(name: &str, question: &Question) -> String {
+    let says = question.ready().map(|c| format!(" It says {}: {}", c.reason, c.message)).unwrap_or_default();
+    match question.creation() {
+        Creation::Done(id) => format!("connection {name} asks for no answer: its record is known to be {id}.{says}"),
+        Creation::NotStarted => format!("connection {name} asks for no answer: no create is open.{says}"),
+        Creation::Pending(_) | Creation::Unverifiable(_) => {
+            format!("connection {name} asks for no answer yet: the operator is still looking. Wait for it.{says}")
+        }
+    }
+}
+
+fn told(answered: &Answered, deleting: bool) -> String {
+    let again = if answered.changed { "answered" } else { "was answered already" };
+    match (&answered.adopt, deleting) {
+        (Some(id), _) => {
+            let stray = if answered.candidates.contains(id) {
+                String::new()
+            } else {
+                format!(" It is not among the candidates that the operator found: {}.", named(&answered.candidates))
+            };
+            let then = if deleting { "deletes it" } else { "manages it from then on" };
+            format!("{again}: record {id} is its own. The operator looks at the record, then {then}.{stray}")
+        }
+        (None, false) => format!("{again}: no record is its own. The operator creates one."),
+        (None, true) => format!("{again}: no record is its own. The operator lets the object go and deletes nothing."),
+    }
+}
+
+fn named(candidates: &[String]) -> String {
+    if candidates.is_empty() { "none".to_owned() } else { candidates.join(", ") }
+}

@@ -1,0 +1,111 @@
+//! All that is known of one object, as text.
+
+use super::overview::tone;
+use crate::{
+    api::v1alpha1::{DeletionPolicy, LastAction},
+    cli::{
+        age::{now, since},
+        output::{Paint, Tone},
+        turn::Turn,
+        view::{CreationView, RecordView, View},
+    },
+};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+
+/// At most this many commands are suggested; JSON has all.
+const COMMANDS: usize = 6;
+
+/// A name and what stands behind it.
+type Field = (&'static str, String);
+
+/// One object as text.
+pub(super) fn text(view: &View, paint: Paint) -> String {
+    let title = paint.paint(Tone::Strong, &format!("{} {} in namespace {}", view.kind, view.name, view.namespace));
+    let mut parts = vec![format!("{title}\n"), fields(&standing(view, paint)), fields(&facts(view))];
+    if !view.conditions.is_empty() {
+        parts.push(conditions(&view.conditions, paint));
+    }
+    parts.join("\n")
+}
+
+/// How it is, who has to act, and by what.
+fn standing(view: &View, paint: Paint) -> Vec<Field> {
+    let note = match (view.deleting, view.suspended) {
+        (true, _) => ", being deleted",
+        (false, true) => ", suspended",
+        (false, false) => "",
+    };
+    let ready = format!("{}, {}{note}", paint.paint(tone(&view.ready), &view.ready), view.reason);
+    let mut standing = vec![("Ready", ready), ("", view.message.clone())];
+    let waits = if view.waits_for == Turn::Nobody { "nobody" } else { view.waits_for.words() };
+    standing.push(("Waits for", waits.to_owned()));
+    let commands = view.commands.iter().take(COMMANDS).enumerate();
+    standing.extend(commands.map(|(n, command)| (if n == 0 { "Run one of" } else { "" }, command.clone())));
+    standing
+}
+
+fn facts(view: &View) -> Vec<Field> {
+    let mut facts = Vec::new();
+    facts.extend(view.provider.map(|provider| ("Provider", provider.to_string())));
+    facts.extend(view.identity.clone().map(|identity| ("Identity", identity)));
+    facts.extend(view.record.iter().flat_map(record));
+    facts
+}
+
+fn record(record: &RecordView) -> Vec<Field> {
+    let mut facts = vec![("Account", record.account.clone())];
+    facts.extend(record.platform.clone().map(|platform| ("Platform", platform)));
+    facts.extend(record.store.clone().map(|store| ("Store", store)));
+    facts.push(("External id", record.external_id.clone().unwrap_or_else(|| "none".to_owned())));
+    facts.push(("Creation", creation(&record.creation)));
+    facts.extend(record.creation.key.clone().map(|key| ("Key", key)));
+    let list = |name: &'static str, items: &[String]| (!items.is_empty()).then(|| (name, items.join(", ")));
+    facts.extend(list("Candidates", &record.creation.candidates));
+    facts.extend(list("Differs in", &record.drifted_fields));
+    facts.extend(record.last_action.as_ref().map(|action| ("Last action", last(action))));
+    facts.extend(record.last_sync_time.as_ref().map(|t| ("Last sync", format!("{} ago", since(t, now())))));
+    let deletion = match record.deletion_policy {
+        DeletionPolicy::Delete => "deletes the record",
+        DeletionPolicy::Retain => "leaves the record at the provider",
+    };
+    facts.push(("Deletion", deletion.to_owned()));
+    facts
+}
+
+fn creation(creation: &CreationView) -> String {
+    let outcome = match creation.state {
+        "NotStarted" => "not started",
+        "Pending" => "outcome not known yet",
+        "Done" => "done",
+        _ => "made by another object, or not readable",
+    };
+    match (creation.attempt, &creation.at) {
+        (Some(attempt), Some(at)) => format!("{outcome}; attempt {attempt}, {} ago ({})", since(at, now()), at.0),
+        _ => outcome.to_owned(),
+    }
+}
+
+fn last(action: &LastAction) -> String {
+    let fields = if action.fields.is_empty() { String::new() } else { format!(" {}", action.fields.join(", ")) };
+    format!("{}{fields}, {} ago", action.cause, since(&action.at, now()))
+}
+
+fn fields(fields: &[Field]) -> String {
+    let width = fields.iter().map(|(name, _)| name.len() + 1).max().unwrap_or_default();
+    let line = |(name, text): &Field| {
+        let name = if name.is_empty() { String::new() } else { format!("{name}:") };
+        format!("{name:width$}  {text}\n")
+    };
+    fields.iter().map(line).collect()
+}
+
+fn conditions(conditions: &[Condition], paint: Paint) -> String {
+    let plain = |text: &str| (Tone::Plain, text.to_owned());
+    let row = |c: &Condition| {
+        let age = since(&c.last_transition_time, now());
+        let status = if c.type_ == "Stalled" { Tone::Bad } else { tone(&c.status) };
+        vec![plain(&c.type_), (status, c.status.clone()), plain(&c.reason), plain(&age), plain(&c.message)]
+    };
+    let rows: Vec<_> = conditions.iter().map(row).collect();
+    paint.table(&["CONDITION", "STATUS", "REASON", "FOR", "MESSAGE"], &rows)
+}

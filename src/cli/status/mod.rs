@@ -1,0 +1,161 @@
+//! `tradewind status`: what there is, how it is, and who has to act.
+
+mod detail;
+mod overview;
+
+use super::{
+    Exit,
+    cluster::{Namespaced, Scope, ScopeArgs},
+    names::{Kind, ObjectName},
+    output::{ColourArgs, OutputArgs},
+    refusal::{innermost, plain},
+    turn::Turn,
+    view::View,
+};
+use crate::api::v1alpha1::{Connection, ProviderAccount};
+use kube::{
+    Api,
+    api::ListParams,
+    core::{ApiResource, DynamicObject},
+};
+use serde_json::json;
+
+/// Objects asked for at a time.
+const PAGE: u32 = 100;
+
+/// Show accounts and connections, and who has to act on them; of one object, all that is known
+///
+/// With --exit-code the result can be used in scripts: 0 if nothing is left to do, 2 if the operator or the provider
+/// still has to do something, 4 if nothing goes on before a person acts.
+#[derive(clap::Args, Debug)]
+pub(super) struct Status {
+    /// One object: a Connection, or KIND/NAME such as provideraccount/rutter
+    #[arg(value_name = "NAME", conflicts_with = "all_namespaces")]
+    object: Option<ObjectName>,
+    /// Look in all namespaces
+    #[arg(short = 'A', long)]
+    all_namespaces: bool,
+    /// End with 2 while something is under way and with 4 while a person has to act
+    #[arg(long)]
+    exit_code: bool,
+    #[command(flatten)]
+    scope: ScopeArgs,
+    #[command(flatten)]
+    output: OutputArgs,
+    #[command(flatten)]
+    colour: ColourArgs,
+}
+
+impl Status {
+    pub(super) async fn run(self, program: &str) -> anyhow::Result<Exit> {
+        let (scope, paint) = (self.scope.open().await?, self.colour.paint());
+        let views = if let Some(object) = &self.object {
+            let view = one(&scope, object, program).await?;
+            self.output.print(&view, || detail::text(&view, paint))?;
+            vec![view]
+        } else {
+            let views = all(&scope, self.all_namespaces, program).await?;
+            let place = if self.all_namespaces { None } else { Some(scope.namespace()) };
+            self.output.print(&json!({"items": views}), || overview::text(&views, place, paint))?;
+            views
+        };
+        Ok(if self.exit_code { verdict(&views) } else { Exit::Done })
+    }
+}
+
+/// What a script wants to know.
+fn verdict(views: &[View]) -> Exit {
+    let waits = |turns: &[Turn]| views.iter().any(|view| turns.contains(&view.waits_for));
+    if waits(&[Turn::Person]) {
+        Exit::Blocked
+    } else if waits(&[Turn::Operator, Turn::Provider]) {
+        Exit::Changes
+    } else {
+        Exit::Done
+    }
+}
+
+async fn one(scope: &Scope, object: &ObjectName, program: &str) -> anyhow::Result<View> {
+    let (api, kind) = (api(scope, object.kind, false), object.kind);
+    let found = api.get(&object.name).await.map_err(|error| scope.explain(error, kind, &object.name))?;
+    Ok(view(kind, &found, program))
+}
+
+/// Accounts first: what is wrong with one is wrong with everything in it.
+async fn all(scope: &Scope, everywhere: bool, program: &str) -> anyhow::Result<Vec<View>> {
+    let mut views = Vec::new();
+    for kind in [Kind::ProviderAccount, Kind::Connection] {
+        let objects = list(&api(scope, kind, everywhere)).await?;
+        views.extend(objects.iter().map(|object| view(kind, object, program)));
+    }
+    Ok(views)
+}
+
+/// Objects are read one by one: one that cannot be read must not hide the others.
+fn api(scope: &Scope, kind: Kind, everywhere: bool) -> Api<DynamicObject> {
+    let resource = match kind {
+        Kind::Connection => ApiResource::erase::<Connection>(&()),
+        Kind::ProviderAccount => ApiResource::erase::<ProviderAccount>(&()),
+    };
+    let client = scope.client().clone();
+    if everywhere {
+        Api::all_with(client, &resource)
+    } else {
+        Api::namespaced_with(client, scope.namespace(), &resource)
+    }
+}
+
+async fn list(api: &Api<DynamicObject>) -> anyhow::Result<Vec<DynamicObject>> {
+    let mut objects = Vec::new();
+    let mut params = ListParams::default().limit(PAGE);
+    loop {
+        let page = api.list(&params).await.map_err(plain)?;
+        objects.extend(page.items);
+        match page.metadata.continue_.filter(|token| !token.is_empty()) {
+            Some(token) => params = ListParams::default().limit(PAGE).continue_token(&token),
+            None => return Ok(objects),
+        }
+    }
+}
+
+fn view(kind: Kind, object: &DynamicObject, program: &str) -> View {
+    let read = match kind {
+        Kind::Connection => read(object).map(|c: Connection| View::connection(&c, program)),
+        Kind::ProviderAccount => read(object).map(|a: ProviderAccount| View::account(&a)),
+    };
+    read.unwrap_or_else(|why| View::malformed(kind, object, &why))
+}
+
+fn read<K: Namespaced>(object: &DynamicObject) -> Result<K, String> {
+    object.clone().try_parse().map_err(|error| innermost(&error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn object(spec: &serde_json::Value) -> DynamicObject {
+        serde_json::from_value(json!({
+            "apiVersion": "tradewind.dev/v1alpha1", "kind": "Connection",
+            "metadata": {"name": "acme", "namespace": "shop", "generation": 1}, "spec": spec,
+        }))
+        .expect("an object")
+    }
+
+    #[test]
+    fn an_object_that_cannot_be_read_is_told_like_any_other() {
+        let view = view(Kind::Connection, &object(&json!({"provider": "Telegraph"})), "tradewind");
+        assert_eq!((view.ready.as_str(), view.reason.as_str(), view.waits_for), ("False", "InvalidSpec", Turn::Person));
+        assert!(view.message.contains("cannot be read (unknown variant `Telegraph`"), "{}", view.message);
+    }
+
+    #[test]
+    fn what_waits_for_a_person_comes_before_what_is_under_way() {
+        let good = json!({"provider": "Rutter", "accountRef": {"name": "a"}});
+        let fresh = view(Kind::Connection, &object(&good), "tradewind");
+        let broken = view(Kind::Connection, &object(&json!({})), "tradewind");
+        assert_eq!(verdict(&[]), Exit::Done);
+        assert_eq!(verdict(std::slice::from_ref(&fresh)), Exit::Changes);
+        assert_eq!(verdict(&[fresh, broken]), Exit::Blocked);
+    }
+}

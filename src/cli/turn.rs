@@ -1,0 +1,189 @@
+//! Whose turn it is with an object, read from its conditions as every client could read them.
+
+use crate::domain::{conditions::Type, reason::Reason};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use serde::Serialize;
+
+/// Who has to do something next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Turn {
+    /// All is as declared, or suspended.
+    Nobody,
+    /// The operator.
+    Operator,
+    /// The provider.
+    Provider,
+    /// A person: nothing goes on by itself.
+    Person,
+}
+
+impl Turn {
+    /// As people read it in a table.
+    pub(super) fn words(self) -> &'static str {
+        match self {
+            Self::Nobody => "-",
+            Self::Operator => "the operator",
+            Self::Provider => "the provider",
+            Self::Person => "a person",
+        }
+    }
+}
+
+/// What is looked at.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Look<'a> {
+    pub(super) deleting: bool,
+    pub(super) suspended: bool,
+    /// The conditions speak of the present generation.
+    pub(super) current: bool,
+    pub(super) conditions: &'a [Condition],
+}
+
+/// Whose turn it is; the first answer that fits.
+pub(super) fn turn(look: Look<'_>) -> Turn {
+    let is = |kind: Type| look.conditions.iter().any(|c| c.type_ == kind.to_string() && c.status == "True");
+    let turns: Vec<Turn> = open_reasons(look.conditions).map(asks).collect();
+    if !look.current {
+        Turn::Operator
+    } else if is(Type::Stalled) {
+        // Also where it is suspended: an object of unknown origin asks its question all the same.
+        Turn::Person
+    } else if look.deleting {
+        Turn::Operator
+    } else if look.suspended {
+        Turn::Nobody
+    } else if turns.contains(&Turn::Person) {
+        Turn::Person
+    } else if turns.contains(&Turn::Provider) {
+        Turn::Provider
+    } else if turns.is_empty() && is(Type::Ready) {
+        Turn::Nobody
+    } else {
+        Turn::Operator
+    }
+}
+
+/// The reasons that keep an object from being done.
+fn open_reasons(conditions: &[Condition]) -> impl Iterator<Item = Reason> {
+    let open = |c: &&Condition| {
+        let wanted = [Type::Ready, Type::Synced, Type::Authorized].iter().any(|t| c.type_ == t.to_string());
+        let passing = c.type_ == Type::Reconciling.to_string();
+        wanted && c.status == "False" || passing && c.status == "True"
+    };
+    conditions.iter().filter(open).filter_map(|c| c.reason.parse().ok())
+}
+
+/// Whom a reason asks, where the object is not stalled.
+fn asks(reason: Reason) -> Turn {
+    match reason {
+        Reason::AuthorizationRequired
+        | Reason::ReauthorizationRequired
+        | Reason::DependencyNotReady
+        | Reason::SecretNotFound
+        | Reason::SecretKeyMissing
+        | Reason::PermissionDenied
+        | Reason::DeletionHeld => Turn::Person,
+        Reason::RateLimited | Reason::ProviderUnavailable | Reason::InitialRefreshRunning => Turn::Provider,
+        Reason::Succeeded
+        | Reason::Progressing
+        | Reason::ProgressingWithRetry
+        | Reason::Suspended
+        | Reason::InvalidSpec
+        | Reason::Creating
+        | Reason::Updating
+        | Reason::Deleting
+        | Reason::DeletionBlocked
+        | Reason::CreateOutcomeUnknown
+        | Reason::AlreadyExists
+        | Reason::AmbiguousMatch
+        | Reason::ExternalIdConflict
+        | Reason::AccountMismatch
+        | Reason::NotMatch
+        | Reason::ExternalNotFound
+        | Reason::ReplacementRequired
+        | Reason::CredentialsRejected
+        | Reason::CredentialsRestored
+        | Reason::EndpointNotAllowed
+        | Reason::NamespaceNotAllowed
+        | Reason::AdoptionForbidden
+        | Reason::ConnectionSecretConflict
+        | Reason::RotatedAndVerified
+        | Reason::RotationRejected
+        | Reason::Disabled
+        | Reason::ProviderRejected
+        | Reason::UnsupportedPlatform
+        | Reason::EnvironmentMismatch
+        | Reason::DriftDetected
+        | Reason::DriftCorrected
+        | Reason::InitialRefreshFailed
+        | Reason::RefreshOutcomeUnknown
+        | Reason::RefreshUnsupported => Turn::Operator,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{
+        conditions::{Health, State, lay_over, picture},
+        reason::Problem,
+    };
+    use jiff::Timestamp;
+    use rstest::rstest;
+
+    fn conditions(state: &State) -> Vec<Condition> {
+        lay_over(&[], picture(state), 1, Timestamp::UNIX_EPOCH)
+    }
+
+    fn problem(reason: Reason) -> Problem {
+        Problem::new(reason, "why")
+    }
+
+    #[rstest]
+    #[case::as_declared(State::Present(Health::Works { history: Some(true) }), Turn::Nobody)]
+    #[case::history_loading(State::Present(Health::Works { history: Some(false) }), Turn::Nobody)]
+    #[case::first_sync(State::Present(Health::FirstSync), Turn::Provider)]
+    #[case::unhealthy(State::Present(Health::Unhealthy), Turn::Provider)]
+    #[case::reauthorization(State::Present(Health::NeedsAuthorization), Turn::Person)]
+    #[case::creating(State::Creating("why".into()), Turn::Operator)]
+    #[case::correcting(State::Correcting(vec!["spec.x".into()]), Turn::Operator)]
+    #[case::halted(State::Halted(problem(Reason::CreateOutcomeUnknown)), Turn::Person)]
+    #[case::missing_secret(State::Awaiting(problem(Reason::SecretNotFound)), Turn::Person)]
+    #[case::authorization(State::Awaiting(problem(Reason::AuthorizationRequired)), Turn::Person)]
+    #[case::outage(State::Failing { problem: problem(Reason::ProviderUnavailable), keep_ready: true }, Turn::Provider)]
+    #[case::throttled(State::Failing { problem: problem(Reason::RateLimited), keep_ready: false }, Turn::Provider)]
+    #[case::account(State::AccountWorks, Turn::Nobody)]
+    fn every_state_is_somebodys_turn(#[case] state: State, #[case] expected: Turn) {
+        let conditions = conditions(&state);
+        let look = Look { deleting: false, suspended: false, current: true, conditions: &conditions };
+        assert_eq!(turn(look), expected);
+        assert_eq!(turn(Look { current: false, ..look }), Turn::Operator, "it has not looked yet");
+        let stalled = conditions.iter().any(|c| c.type_ == "Stalled");
+        let suspended = if stalled { Turn::Person } else { Turn::Nobody };
+        assert_eq!(turn(Look { suspended: true, ..look }), suspended);
+    }
+
+    #[test]
+    fn a_deletion_is_the_operators_turn_until_it_is_blocked() {
+        let look = |conditions| Look { deleting: true, suspended: true, current: true, conditions };
+        let before = conditions(&State::Present(Health::Works { history: None }));
+        assert_eq!(turn(look(&before)), Turn::Operator);
+        let blocked = conditions(&State::Deleting(problem(Reason::DeletionBlocked)));
+        assert_eq!(turn(look(&blocked)), Turn::Person);
+    }
+
+    #[test]
+    fn what_works_but_differs_is_the_operators_turn() {
+        let works = conditions(&State::Present(Health::Works { history: None }));
+        let differs = lay_over(&works, picture(&State::Correcting(vec!["spec.x".into()])), 1, Timestamp::UNIX_EPOCH);
+        let look = Look { deleting: false, suspended: false, current: true, conditions: &differs };
+        assert_eq!(turn(look), Turn::Operator);
+    }
+
+    #[test]
+    fn who_has_not_been_looked_at_waits_for_the_operator() {
+        let look = Look { deleting: false, suspended: false, current: true, conditions: &[] };
+        assert_eq!(turn(look), Turn::Operator);
+    }
+}

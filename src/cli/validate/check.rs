@@ -1,0 +1,159 @@
+//! One document: is it ours, and what is wrong with it?
+//!
+//! Schema, CEL and domain are asked in this order, and the first that finds something has the word: what comes after
+//! would only say the same again.
+
+use super::schema;
+use crate::{
+    api::{GROUP, crd, v1alpha1::ProviderAccountSpec},
+    cli::names::is_name,
+    domain::reason::Problem,
+    provider::{self, AllowList},
+};
+use secrecy::SecretString;
+use serde::Serialize;
+use serde_json::Value;
+use std::fmt;
+
+/// What the documents that are checked begin with.
+pub(super) const GROUP_VERSION: &str = "tradewind.dev/v1alpha1";
+
+/// Something that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(super) struct Finding {
+    /// Path of the field; empty where it is about no single one.
+    path: String,
+    message: String,
+}
+
+impl Finding {
+    pub(super) fn new(path: &str, message: impl Into<String>) -> Self {
+        Self { path: path.to_owned(), message: message.into() }
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.path.is_empty() { f.write_str(&self.message) } else { write!(f, "{}: {}", self.path, self.message) }
+    }
+}
+
+impl From<Problem> for Finding {
+    fn from(problem: Problem) -> Self {
+        Self::new("", format!("{} ({})", problem.message, problem.reason))
+    }
+}
+
+/// Checks documents.
+pub(super) struct Checker {
+    /// Kind and schema of every CRD.
+    schemas: Vec<(String, Value)>,
+    allow: AllowList,
+}
+
+impl Checker {
+    pub(super) fn new(allow: AllowList) -> anyhow::Result<Self> {
+        let part = |manifest: &Value, pointer| manifest.pointer(pointer).cloned().unwrap_or_default();
+        let schema = |manifest: &Value| {
+            let kind = part(manifest, "/spec/names/kind").as_str().unwrap_or_default().to_owned();
+            (kind, part(manifest, "/spec/versions/0/schema/openAPIV3Schema"))
+        };
+        Ok(Self { schemas: crd::all()?.iter().map(|crd| schema(&crd.manifest)).collect(), allow })
+    }
+
+    /// The object and what is wrong with it; `None` where the document is not ours.
+    pub(super) fn check(&self, document: &Value) -> Option<(String, Vec<Finding>)> {
+        let text = |pointer| document.pointer(pointer).and_then(Value::as_str);
+        let (version, kind) = (text("/apiVersion")?, text("/kind").unwrap_or_default());
+        if version.split('/').next() != Some(GROUP) {
+            return None;
+        }
+        let name = text("/metadata/name").or(text("/metadata/generateName")).unwrap_or("?");
+        Some((format!("{kind}/{name}"), self.findings(version, kind, document)))
+    }
+
+    fn findings(&self, version: &str, kind: &str, document: &Value) -> Vec<Finding> {
+        if version != GROUP_VERSION {
+            return vec![Finding::new("apiVersion", format!("this version of Tradewind knows {GROUP_VERSION} only"))];
+        }
+        let Some((_, schema)) = self.schemas.iter().find(|(known, _)| known == kind) else {
+            let known: Vec<_> = self.schemas.iter().map(|(kind, _)| kind.as_str()).collect();
+            return vec![Finding::new("kind", format!("must be one of {}", known.join(", ")))];
+        };
+        // The API server takes no status from a manifest either.
+        let mut body = schema::without_nulls(document);
+        let mut findings = named(body.get("metadata"));
+        for beside in ["apiVersion", "kind", "metadata", "status"] {
+            body.as_object_mut().map(|map| map.remove(beside));
+        }
+        findings.extend(schema::check(schema, &body));
+        if findings.is_empty() {
+            findings = rules(schema, &body);
+        }
+        if findings.is_empty() {
+            findings.extend(self.unserved(kind, &body));
+        }
+        findings
+    }
+
+    /// What no schema can say: the rules of the domain.
+    fn unserved(&self, kind: &str, body: &Value) -> Option<Finding> {
+        let spec = body.get("spec").cloned().unwrap_or_default();
+        let refused = match kind {
+            "Connection" => serde_json::from_value(spec).map(|spec| provider::refusal(&spec)),
+            "ProviderAccount" => serde_json::from_value(spec).map(|spec| refusal(&spec, &self.allow)),
+            _ => return None,
+        };
+        match refused {
+            Ok(problem) => problem.map(Finding::from),
+            // Never the parser's own words: they repeat values.
+            Err(_) => Some(Finding::new("spec", "fits the schema, but cannot be read: please report this")),
+        }
+    }
+}
+
+fn named(metadata: Option<&Value>) -> Vec<Finding> {
+    let text = |key: &str| metadata.and_then(|m| m.get(key)).and_then(Value::as_str);
+    let mut findings = Vec::new();
+    match (text("name"), text("generateName")) {
+        (Some(name), _) if !is_name(name) => {
+            findings.push(Finding::new("metadata.name", "must be made of small letters, digits, '-' and '.'"));
+        }
+        (None, None) => findings.push(Finding::new("metadata.name", "is missing")),
+        (Some(_), _) | (None, Some(_)) => {}
+    }
+    for key in ["annotations", "labels"] {
+        let entries = metadata.and_then(|m| m.get(key)).and_then(Value::as_object).into_iter().flatten();
+        let wrong = entries.filter(|(_, value)| !value.is_string());
+        findings
+            .extend(wrong.map(|(name, _)| {
+                Finding::new(&format!("metadata.{key}.{name}"), "must be a string: put it in quotes")
+            }));
+    }
+    findings
+}
+
+/// What is wrong with an account, whatever its Secret holds: asked with a login that is good in form.
+fn refusal(spec: &ProviderAccountSpec, allow: &AllowList) -> Option<Problem> {
+    let login = ["client_id", "client_secret"].map(|key| (key.to_owned(), SecretString::from("any")));
+    provider::login(spec, allow, &spec.credentials_secret_ref.name, &login.into()).err()
+}
+
+/// The CEL rules that a new object must meet. Defaults are filled in first, as by the API server.
+#[cfg(feature = "cel")]
+fn rules(schema: &Value, body: &Value) -> Vec<Finding> {
+    let failed = match kube::core::cel::Validator::new().validate(schema, body, None) {
+        Ok(()) => return vec![],
+        Err(failed) => failed.into_vec(),
+    };
+    // Our messages name their fields; only the path of a deeper one adds to that.
+    let finding = |e: kube::core::cel::ValidationError| {
+        Finding::new(if e.field_path == "spec" { "" } else { &e.field_path }, e.message.clone())
+    };
+    failed.into_iter().map(finding).collect()
+}
+
+#[cfg(not(feature = "cel"))]
+fn rules(_: &Value, _: &Value) -> Vec<Finding> {
+    vec![]
+}

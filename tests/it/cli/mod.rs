@@ -1,0 +1,224 @@
+//! The command line as people and scripts meet it: the program itself, its words and its exit codes.
+//!
+//! It owns the running of the program in tests. The program never sees the environment of the test run.
+
+mod abandon;
+mod answers;
+mod objects;
+mod process;
+mod status;
+mod validate;
+
+use std::process::Output;
+
+use serde_json::{Value, json};
+use tradewind::api::v1alpha1::Connection;
+
+use crate::cluster::{Sandbox, control_plane};
+
+/// The program under test.
+const PROGRAM: &str = env!("CARGO_BIN_EXE_tradewind");
+
+/// How a run of the program ended.
+#[derive(Clone, Debug)]
+struct Ran {
+    code: Option<i32>,
+    out: String,
+    err: String,
+}
+
+impl Ran {
+    /// Its output as the JSON document that it must be.
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+}
+
+impl From<Output> for Ran {
+    fn from(output: Output) -> Self {
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
+        Self { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
+    }
+}
+
+/// Runs the program with something on its standard input.
+fn run_with(args: &[&str], input: &str) -> Ran {
+    let mut command = assert_cmd::Command::new(PROGRAM);
+    let output = command.env_clear().args(args).write_stdin(input).output();
+    output.expect("a run of the program").into()
+}
+
+fn run(args: &[&str]) -> Ran {
+    run_with(args, "")
+}
+
+/// Runs the program as the administrator, in the namespace of a sandbox.
+async fn run_in(sandbox: &Sandbox, args: &[&str]) -> Ran {
+    let kubeconfig = control_plane().await.kubeconfig().to_str().expect("a path");
+    let args = [args, &["--kubeconfig", kubeconfig, "--namespace", sandbox.namespace()]].concat();
+    let args: Vec<String> = args.into_iter().map(str::to_owned).collect();
+    let run = move || run(&args.iter().map(String::as_str).collect::<Vec<_>>());
+    tokio::task::spawn_blocking(run).await.expect("the end of the program")
+}
+
+const ACCOUNT: &str = "
+apiVersion: tradewind.dev/v1alpha1
+kind: ProviderAccount
+metadata: {name: rutter}
+spec:
+  provider: Rutter
+  credentialsSecretRef: {name: rutter-api}
+";
+
+const STORE: &str = "
+apiVersion: tradewind.dev/v1alpha1
+kind: Connection
+metadata: {name: acme, finalizers: [tradewind.dev/connection]}
+spec:
+  provider: Rutter
+  accountRef: {name: rutter}
+  platform: BIG_COMMERCE
+  rutter:
+    credentialsSecretRef: {name: acme-bigcommerce}
+    parameters: {store_url: store-a.mybigcommerce.com}
+  connectionSecretRef: {name: acme-connection}
+";
+
+/// A condition of long ago.
+fn condition(kind: &str, status: &str, reason: &str, message: &str) -> Value {
+    json!({"type": kind, "status": status, "reason": reason, "message": message, "lastTransitionTime": "2025-01-01T00:00:00Z"})
+}
+
+/// What the operator would have stored of an attempt.
+fn intent(uid: &str, attempt: i64) -> Value {
+    json!({
+        "uid": uid, "attempt": attempt, "nonce": format!("nonce-{attempt}"), "at": "2025-01-01T00:00:00Z",
+        "key": "BIG_COMMERCE/store-a.mybigcommerce.com", "account": "org-1"
+    })
+}
+
+/// Applies the store and forges what the operator would have said of it, of its present generation.
+async fn store(sandbox: &Sandbox, status: Value) -> Connection {
+    sandbox.apply(STORE).await;
+    forge(sandbox, status).await
+}
+
+/// Forges a status of the store's present generation.
+async fn forge(sandbox: &Sandbox, mut status: Value) -> Connection {
+    let stored: Connection = sandbox.get("acme").await.expect("the store");
+    status["observedGeneration"] = json!(stored.metadata.generation);
+    let args = ["patch", "connection", "acme", "--subresource=status", "--type=merge"];
+    let patch = format!("--patch={}", json!({"status": status}));
+    let said = sandbox.kubectl(&[&args[..], &[&patch]].concat()).await;
+    assert!(said.ok, "{}", said.err);
+    sandbox.get("acme").await.expect("the store")
+}
+
+/// A status that asks a person whose record it is, as it stands after a create that was never answered.
+async fn asking(sandbox: &Sandbox, reason: &str) -> Connection {
+    let uid = store(sandbox, json!({})).await.metadata.uid.expect("a UID");
+    forge(
+        sandbox,
+        json!({
+            "conditions": [
+                condition("Ready", "False", reason, "Nobody can tell"),
+                condition("Stalled", "True", reason, "Nobody can tell"),
+            ],
+            "creation": {"intent": intent(&uid, 1), "settledAttempt": 0, "candidates": ["r-1", "r-2"]},
+        }),
+    )
+    .await
+}
+
+#[test]
+fn help_is_as_it_was() {
+    for verb in ["", "run", "crds", "validate", "status", "reconcile", "suspend", "resume", "resolve", "abandon"] {
+        let args: Vec<_> = [verb, "--help"].into_iter().filter(|arg| !arg.is_empty()).collect();
+        let ran = run(&args);
+        assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""), "{verb}");
+        insta::assert_snapshot!(format!("help-{}", if verb.is_empty() { "all" } else { verb }), ran.out);
+    }
+}
+
+#[test]
+fn as_a_plugin_it_is_called_by_the_name_of_kubectl() {
+    let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("plugin-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).expect("a folder");
+    let plugin = folder.join("kubectl-tradewind");
+    std::os::unix::fs::symlink(PROGRAM, &plugin).expect("a link");
+    let output = std::process::Command::new(&plugin).env_clear().args(["resolve", "--help"]).output();
+    std::fs::remove_dir_all(&folder).expect("no folder");
+    let ran = Ran::from(output.expect("a run"));
+    assert!(ran.out.contains("Usage: kubectl tradewind resolve [OPTIONS]"), "{}", ran.out);
+}
+
+#[test]
+fn wrong_arguments_are_invalid_input() {
+    for args in [
+        &[][..],
+        &["sell"],
+        &["status", "secret/acme"],
+        &["suspend"],
+        &["suspend", "pacct/rutter"],
+        &["resolve", "acme"],
+        &["resolve", "acme", "--adopt", "a/b"],
+        &["resolve", "acme", "--adopt", "r-1", "--create-anew"],
+        &["reconcile", "acme", "--timeout", "soon"],
+        &["run", "--concurrency", "0"],
+        &["run", "--call-timeout", "0s"],
+        &["run", "--log", "=="],
+        &["run", "--allow-endpoint", "example.com"],
+        &["run", "--ca-bundle", "/nowhere"],
+        &["status", "--kubeconfig", "/nowhere"],
+    ] {
+        let ran = run(args);
+        assert_eq!((ran.code, ran.out.as_str()), (Some(3), ""), "{args:?}: {}", ran.err);
+        assert!(!ran.err.contains("BadInput") && !ran.err.contains("Error {"), "{}", ran.err);
+    }
+}
+
+#[test]
+fn without_a_cluster_it_says_how_to_name_one() {
+    let ran = run(&["status"]);
+    assert_eq!(ran.code, Some(1));
+    assert!(
+        ran.err.starts_with("Error: there is no cluster to speak to (") && ran.err.lines().count() == 1,
+        "{}",
+        ran.err
+    );
+    assert!(ran.err.contains("--kubeconfig"), "{}", ran.err);
+}
+
+#[test]
+fn a_cluster_that_is_not_there_is_named_in_plain_words() {
+    let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let kubeconfig = folder.join(format!("nowhere-{}.yaml", std::process::id()));
+    std::fs::write(&kubeconfig, process::NOWHERE).expect("a kubeconfig");
+    let ran = run(&["status", "--kubeconfig", kubeconfig.to_str().expect("a path")]);
+    std::fs::remove_file(&kubeconfig).expect("no kubeconfig");
+    assert_eq!((ran.code, ran.err.lines().count()), (Some(1), 1), "{}", ran.err);
+    assert!(ran.err.starts_with("Error: the API server cannot be reached ("), "{}", ran.err);
+}
+
+#[test]
+fn crds_are_the_files() {
+    let crds = crate::manifests::crds();
+    let ran = run(&["crds"]);
+    assert_eq!(ran.code, Some(0));
+    let files: Vec<_> = crds.iter().map(crate::manifests::Generated::text).collect();
+    // Not assert_eq: thousands of lines twice help nobody.
+    assert!(ran.out == files.join("---\n"), "`tradewind crds` prints something else than the files in crds/");
+    let list = run(&["crds", "--output=json"]).json();
+    assert_eq!(list["kind"], "List");
+    let items: Vec<_> = crds.into_iter().map(|crd| crd.manifest).collect();
+    assert!(list["items"] == Value::Array(items), "the List holds something else");
+}
+
+#[test]
+fn a_reader_that_has_seen_enough_is_no_failure() {
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    let output = std::process::Command::new(PROGRAM).env_clear().arg("crds").stdout(writer).output();
+    let ran = Ran::from(output.expect("a run"));
+    assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""));
+}

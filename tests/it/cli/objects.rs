@@ -1,0 +1,104 @@
+//! `tradewind reconcile`, `suspend` and `resume`: what they write, and how they end.
+
+use kube::ResourceExt;
+use kube::api::{Patch, PatchParams};
+use serde_json::json;
+use tradewind::api::keys;
+use tradewind::api::v1alpha1::{Connection, ProviderAccount};
+
+use super::{ACCOUNT, STORE, condition, run_in, store};
+use crate::cluster::{HANG, Sandbox};
+
+#[tokio::test]
+async fn a_request_is_written_under_a_name_of_its_own() {
+    let sandbox = Sandbox::new("cli-reconcile").await;
+    sandbox.apply(&format!("{ACCOUNT}---{STORE}")).await;
+    let request = run_in(&sandbox, &["reconcile", "acme", "--no-wait", "-o", "json"]).await;
+    assert_eq!((request.code, request.err.as_str()), (Some(0), ""));
+    let object: Connection = sandbox.get("acme").await.expect("the store");
+    assert_eq!(
+        Some(request.json()["requestedAt"].as_str().expect("a stamp")),
+        object.annotations().get(keys::RECONCILE).map(String::as_str)
+    );
+    let manager = |field: &k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry| field.manager.clone();
+    let managers: Vec<_> = object.managed_fields().iter().filter_map(manager).collect();
+    assert!(managers.contains(&"tradewind-cli".to_owned()), "the operator's writes are not ours: {managers:?}");
+
+    let account = run_in(&sandbox, &["reconcile", "pacct/rutter", "--no-wait"]).await;
+    assert_eq!(account.out, "provideraccount/rutter: asked the operator to look\n", "{}", account.err);
+    let object: ProviderAccount = sandbox.get("rutter").await.expect("the account");
+    assert!(object.annotations().contains_key(keys::RECONCILE));
+}
+
+/// Answers a request as the operator would.
+async fn echo(sandbox: &Sandbox, conditions: serde_json::Value) {
+    let asked = |object: &Connection| object.annotations().contains_key(keys::RECONCILE);
+    let object: Connection = sandbox.wait_for("acme", HANG, asked).await;
+    let status = json!({"status": {
+        "observedGeneration": object.metadata.generation, "conditions": conditions,
+        "lastHandledReconcileAt": object.annotations()[keys::RECONCILE],
+    }});
+    let api = sandbox.api::<Connection>();
+    api.patch_status("acme", &PatchParams::default(), &Patch::Merge(&status)).await.expect("a status");
+}
+
+#[tokio::test]
+async fn it_waits_until_the_operator_has_looked() {
+    let sandbox = Sandbox::new("cli-reconcile").await;
+    sandbox.apply(STORE).await;
+    let ready = json!([condition("Ready", "True", "Succeeded", "The connection works")]);
+    let (ran, ()) = tokio::join!(run_in(&sandbox, &["reconcile", "acme"]), echo(&sandbox, ready));
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    assert_eq!(ran.out, "connection/acme: Ready is True, Succeeded: The connection works\n");
+    assert_eq!(ran.err, "connection/acme: waiting for the operator to look\n");
+}
+
+#[tokio::test]
+async fn what_waits_for_a_person_is_blocked() {
+    let sandbox = Sandbox::new("cli-reconcile").await;
+    sandbox.apply(STORE).await;
+    let halted = json!([
+        condition("Ready", "False", "AlreadyExists", "r-1 exists"),
+        condition("Stalled", "True", "AlreadyExists", "r-1 exists"),
+    ]);
+    let (ran, ()) = tokio::join!(run_in(&sandbox, &["reconcile", "acme", "-o", "json"]), echo(&sandbox, halted));
+    assert_eq!((ran.code, ran.err.as_str()), (Some(4), ""));
+    assert_eq!(ran.json()["object"]["waitsFor"], "person");
+}
+
+#[tokio::test]
+async fn an_operator_that_does_not_look_is_not_waited_for_forever() {
+    let sandbox = Sandbox::new("cli-reconcile").await;
+    sandbox.apply(STORE).await;
+    let ran = run_in(&sandbox, &["reconcile", "acme", "--timeout", "1s"]).await;
+    assert_eq!(ran.code, Some(1));
+    assert!(
+        ran.err.contains("Error: the operator has not looked at connection/acme within 1s. Is it running"),
+        "{}",
+        ran.err
+    );
+    let ran = run_in(&sandbox, &["reconcile", "nobody"]).await;
+    assert!(ran.code == Some(1) && ran.err.starts_with("Error: there is no Connection nobody in"), "{}", ran.err);
+}
+
+#[tokio::test]
+async fn a_connection_is_suspended_and_resumed_once() {
+    let sandbox = Sandbox::new("cli-suspend").await;
+    store(&sandbox, json!({"conditions": [condition("Ready", "True", "Succeeded", "It works")]})).await;
+    let suspended = async || sandbox.get::<Connection>("acme").await.expect("the store").spec.suspend;
+    let ran = run_in(&sandbox, &["suspend", "acme"]).await;
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    assert!(ran.out.starts_with("connection/acme: suspended: nothing is written at the provider"), "{}", ran.out);
+    assert!(suspended().await);
+    let again = run_in(&sandbox, &["suspend", "acme"]).await;
+    assert_eq!((again.code, again.out.as_str()), (Some(0), "connection/acme: is suspended already\n"));
+    let ran = run_in(&sandbox, &["resume", "acme", "-o", "json"]).await;
+    assert_eq!((ran.code, &ran.json()["changed"], &ran.json()["suspend"]), (Some(0), &json!(true), &json!(false)));
+    assert!(!suspended().await);
+    let missing = run_in(&sandbox, &["resume", "nobody"]).await;
+    assert!(
+        missing.code == Some(1) && missing.err.starts_with("Error: there is no Connection nobody"),
+        "{}",
+        missing.err
+    );
+}

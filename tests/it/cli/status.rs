@@ -1,0 +1,146 @@
+//! `tradewind status`: the overview, one object, and the verdict for scripts.
+
+use std::path::Path;
+
+use kube::ResourceExt;
+use kube::config::Kubeconfig;
+use serde_json::json;
+
+use super::{ACCOUNT, asking, condition, forge, intent, run_in, store};
+use crate::cluster::{Sandbox, control_plane};
+
+#[tokio::test]
+async fn the_overview_says_who_has_to_act() {
+    let sandbox = Sandbox::new("cli-status").await;
+    let empty = run_in(&sandbox, &["status"]).await;
+    assert_eq!(empty.out, format!("No accounts and no connections in namespace {}\n", sandbox.namespace()));
+    sandbox.apply(ACCOUNT).await;
+    sandbox.apply(&super::STORE.replace("name: acme,", "name: other,")).await;
+    asking(&sandbox, "CreateOutcomeUnknown").await;
+    let ran = run_in(&sandbox, &["status"]).await;
+    assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""));
+    insta::assert_snapshot!("status-overview", ran.out);
+
+    let items = run_in(&sandbox, &["status", "-o", "json"]).await.json()["items"].clone();
+    let told =
+        |name: &str| items.as_array().expect("items").iter().find(|item| item["name"] == name).cloned().expect("it");
+    assert_eq!(told("acme")["waitsFor"], "person");
+    assert_eq!(told("acme")["creation"]["candidates"], json!(["r-1", "r-2"]));
+    assert_eq!(told("other")["waitsFor"], "operator");
+    assert_eq!(told("rutter")["kind"], "ProviderAccount");
+
+    let kubeconfig = control_plane().await.kubeconfig().to_str().expect("a path");
+    let all = super::run(&["status", "-A", "--kubeconfig", kubeconfig]);
+    let line = all.out.lines().find(|line| line.contains(sandbox.namespace()) && line.contains("acme")).expect("a row");
+    assert!(all.out.starts_with("NAMESPACE") && line.contains("BIG_COMMERCE"), "{}", all.out);
+}
+
+#[tokio::test]
+async fn one_object_is_told_whole() {
+    let sandbox = Sandbox::new("cli-status").await;
+    let uid = store(&sandbox, json!({})).await.uid().expect("a UID");
+    forge(
+        &sandbox,
+        json!({
+            "conditions": [
+                condition("Ready", "True", "Succeeded", "The connection works"),
+                condition("Synced", "False", "DriftDetected", "The record differs in spec.rutter.scope. Correcting it"),
+                condition("Reconciling", "True", "Updating", "The record differs in spec.rutter.scope. Correcting it"),
+            ],
+            "externalId": "r-1", "account": "org-1", "platform": "BIG_COMMERCE", "storeName": "Acme Outdoor",
+            "storeDomain": "acme.example.com", "driftedFields": ["spec.rutter.scope"],
+            "creation": {"intent": intent(&uid, 3), "settledAttempt": 3, "key": "BIG_COMMERCE/store-a.mybigcommerce.com"},
+            "lastAction": {"cause": "Created", "at": "2025-01-01T00:00:00Z"}, "lastSyncTime": "2025-01-01T00:00:00Z",
+        }),
+    )
+    .await;
+    let ran = run_in(&sandbox, &["status", "acme"]).await;
+    assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""));
+    let days = regex::Regex::new(r"\b[0-9]+d\b").expect("a pattern");
+    let text = ran.out.replace(sandbox.namespace(), "NAMESPACE");
+    insta::assert_snapshot!("status-one", days.replace_all(&text, "000d"));
+    let view = run_in(&sandbox, &["status", "conn/acme", "-o", "json"]).await.json();
+    assert_eq!(
+        (&view["externalId"], &view["creation"]["state"], &view["waitsFor"]),
+        (&json!("r-1"), &json!("Done"), &json!("operator"))
+    );
+}
+
+#[tokio::test]
+async fn what_a_person_can_run_is_printed_ready_to_be_run() {
+    let sandbox = Sandbox::new("cli-status").await;
+    asking(&sandbox, "CreateOutcomeUnknown").await;
+    let namespace = sandbox.namespace();
+    let view = run_in(&sandbox, &["status", "acme", "-o", "json"]).await.json();
+    let answers = ["--adopt r-1", "--adopt r-2", "--create-anew"];
+    assert_eq!(
+        view["commands"],
+        json!(answers.map(|answer| format!("tradewind resolve acme -n {namespace} {answer}")))
+    );
+    let text = run_in(&sandbox, &["status", "acme"]).await.out;
+    assert!(text.contains("Run one of:") && text.contains("--adopt r-2\n"), "{text}");
+}
+
+#[tokio::test]
+async fn a_script_sees_whether_anything_is_left_to_do() {
+    let sandbox = Sandbox::new("cli-status").await;
+    let code = async || run_in(&sandbox, &["status", "--exit-code"]).await.code;
+    assert_eq!(code().await, Some(0), "nothing is there");
+    sandbox.apply(super::STORE).await;
+    assert_eq!(code().await, Some(2), "the operator has not looked yet");
+    store(&sandbox, json!({"conditions": [condition("Ready", "True", "Succeeded", "It works")]})).await;
+    assert_eq!(code().await, Some(0));
+    asking(&sandbox, "CreateOutcomeUnknown").await;
+    assert_eq!(code().await, Some(4));
+    assert_eq!(run_in(&sandbox, &["status"]).await.code, Some(0), "only if asked for");
+}
+
+#[tokio::test]
+async fn a_missing_object_and_a_missing_right_are_told_in_plain_words() {
+    let sandbox = Sandbox::new("cli-status").await;
+    let ran = run_in(&sandbox, &["status", "pacct/nobody"]).await;
+    let namespace = sandbox.namespace();
+    assert_eq!(ran.code, Some(1));
+    assert_eq!(
+        ran.err,
+        format!(
+            "Error: there is no ProviderAccount nobody in namespace {namespace}. `tradewind status -n {namespace}` lists those there are\n"
+        )
+    );
+    let kubeconfig = sandbox.operator_kubeconfig().to_str().expect("a path");
+    let ran = super::run(&["status", "-n", "default", "--kubeconfig", kubeconfig]);
+    assert_eq!((ran.code, ran.err.lines().count()), (Some(1), 1), "{}", ran.err);
+    assert!(
+        ran.err.starts_with("Error: you may not do this: ") && ran.err.contains("Ask whoever runs the cluster"),
+        "{}",
+        ran.err
+    );
+}
+
+#[tokio::test]
+async fn the_namespace_is_that_of_the_context() {
+    let sandbox = Sandbox::new("cli-status").await;
+    let mut config = Kubeconfig::read_from(sandbox.operator_kubeconfig()).expect("a kubeconfig");
+    let mut named = config.contexts[0].clone();
+    named.name = "shop".to_owned();
+    named.context.as_mut().expect("a context").namespace = Some(sandbox.namespace().to_owned());
+    config.contexts.push(named);
+    let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{}.yaml", sandbox.namespace()));
+    std::fs::write(&file, serde_yaml::to_string(&config).expect("YAML")).expect("a kubeconfig");
+    let name = file.to_str().expect("a path");
+    let ran = super::run(&["status", "--kubeconfig", name, "--context", "shop"]);
+    let wrong = super::run(&["status", "--kubeconfig", name, "--context", "nowhere"]);
+    std::fs::remove_file(&file).expect("no kubeconfig");
+    assert_eq!(
+        ran.out,
+        format!("No accounts and no connections in namespace {}\n", sandbox.namespace()),
+        "{}",
+        ran.err
+    );
+    assert_eq!(wrong.code, Some(3));
+    assert!(
+        wrong.err.starts_with("Error: there is no cluster to speak to (") && wrong.err.contains("nowhere"),
+        "{}",
+        wrong.err
+    );
+}

@@ -1,0 +1,168 @@
+//! `tradewind validate` says offline what the API server and the operator would say.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use super::{Ran, run, run_with};
+use crate::manifests::cases::{self, Check};
+
+/// Checks manifests in one run, and returns what was found in each.
+fn findings(objects: &[Value]) -> Vec<Vec<String>> {
+    let list = json!({"apiVersion": "v1", "kind": "List", "items": objects});
+    let ran = run_with(&["validate", "--filename=-", "--output=json"], &list.to_string());
+    let documents = ran.json()["documents"].as_array().cloned().expect("documents");
+    assert_eq!(documents.len(), objects.len());
+    let text = |finding: &Value| {
+        format!("{}: {}", finding["path"].as_str().expect("a path"), finding["message"].as_str().expect("a message"))
+    };
+    let of = |document: &Value| document["findings"].as_array().expect("findings").iter().map(text).collect();
+    documents.iter().map(of).collect()
+}
+
+#[test]
+fn the_rules_for_new_objects_refuse_and_pass_as_the_api_server_does() {
+    let (mut messages, mut bad, mut good) = (vec![], vec![], vec![]);
+    for case in cases::all() {
+        let Check::OnCreate { refused, passes } = &case.check else { continue };
+        bad.push(cases::overlaid(&case.object, refused));
+        good.push(cases::overlaid(&case.object, passes));
+        messages.push(case.message);
+    }
+    assert!(messages.len() > 15, "the cases are found");
+    for ((message, object), found) in messages.iter().zip(&bad).zip(findings(&bad)) {
+        assert!(found.iter().any(|finding| finding.contains(message)), "wanted `{message}`, found {found:?}: {object}");
+    }
+    for (object, found) in good.iter().zip(findings(&good)) {
+        // What this version does not serve is another matter.
+        let broken: Vec<_> = found.iter().filter(|finding| !finding.contains("(UnsupportedPlatform)")).collect();
+        assert!(broken.is_empty(), "{broken:?}: {object}");
+    }
+}
+
+#[test]
+fn the_schema_refuses_the_fields_that_the_api_server_refuses() {
+    let cases = cases::schema();
+    let objects: Vec<_> = cases.iter().map(|(object, change)| cases::overlaid(object, &change.patch)).collect();
+    for ((_, change), found) in cases.iter().zip(findings(&objects)) {
+        // The server's words begin with the path; some name only its end.
+        let path = change.says.split([':', ' ']).next().expect("a path");
+        let named = |finding: &String| finding.split(": ").next().is_some_and(|ours| ours.ends_with(path));
+        let bound = change.says.starts_with("should be") && found.len() == 1;
+        assert!(bound || found.iter().any(named), "{}: found {found:?}", change.says);
+    }
+}
+
+#[test]
+fn the_examples_are_good() {
+    let examples = concat!(env!("CARGO_MANIFEST_DIR"), "/examples");
+    let ran = run(&["validate", "-R", "-f", examples]);
+    assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""), "{}", ran.out);
+}
+
+#[test]
+fn a_good_file_is_good() {
+    let ran = run_with(&["validate", "-f", "-"], &format!("{}---{}", super::ACCOUNT, super::STORE));
+    assert_eq!((ran.code, ran.out.as_str(), ran.err.as_str()), (Some(0), "2 valid, 0 invalid\n", ""));
+}
+
+const BAD: &str = "
+apiVersion: tradewind.dev/v1alpha1
+kind: Connection
+metadata:
+  name: Acme
+  labels: {tier: 1}
+spec:
+  provider: Ruter
+  plattform: BIG_COMMERCE
+  accountRef: {}
+---
+apiVersion: v1
+kind: Secret
+metadata: {name: of-others}
+---
+apiVersion: tradewind.dev/v1alpha1
+kind: Connection
+metadata: {name: no-credentials}
+spec: {provider: Rutter, platform: BIG_COMMERCE, accountRef: {name: rutter}, rutter: {}}
+---
+apiVersion: tradewind.dev/v1alpha1
+kind: Connection
+metadata: {name: wrong-host}
+spec:
+  provider: Rutter
+  platform: BIG_COMMERCE
+  accountRef: {name: rutter}
+  rutter: {credentialsSecretRef: {name: s}, parameters: {store_url: shop.example.com}}
+---
+apiVersion: tradewind.dev/v1alpha1
+kind: ProviderAccount
+metadata: {name: elsewhere}
+spec: {provider: Rutter, credentialsSecretRef: {name: s}, endpoint: \"https://proxy.example.com/versioned\"}
+---
+apiVersion: tradewind.dev/v2
+kind: Connection
+metadata: {name: of-tomorrow}
+---
+apiVersion: tradewind.dev/v1alpha1
+kind: Conection
+metadata: {name: misspelled}
+";
+
+#[test]
+fn a_bad_file_says_what_to_write_where() {
+    let ran = run_with(&["validate", "-f", "-"], BAD);
+    assert_eq!((ran.code, ran.err.as_str()), (Some(3), ""));
+    insta::assert_snapshot!("validate-bad", ran.out);
+    let json = run_with(&["validate", "-f", "-", "-o", "json"], BAD);
+    assert_eq!(
+        (json.code, json.json()["invalid"].clone(), json.json()["other"].clone()),
+        (Some(3), json!(6), json!(1))
+    );
+    let allowed = run_with(&["validate", "-f", "-", "--allow-endpoint=https://proxy.example.com"], BAD);
+    assert!(!allowed.out.contains("elsewhere"), "{}", allowed.out);
+}
+
+#[test]
+fn nothing_to_check_is_no_success() {
+    let others = run_with(&["validate", "-f", "-"], "{apiVersion: v1, kind: Secret}");
+    assert_eq!((others.code, others.err.as_str()), (Some(3), "Error: -: no document of tradewind.dev/v1alpha1\n"));
+    let missing = run(&["validate", "-f", "/nowhere/a.yaml"]);
+    assert_eq!(missing.code, Some(3));
+    assert!(missing.err.starts_with("Error: /nowhere/a.yaml: "), "{}", missing.err);
+}
+
+#[test]
+fn a_secret_in_a_broken_file_is_not_repeated() {
+    let broken = "{apiVersion: v1, kind: Secret, stringData: {token: test-canary-0d1f}}\n---\na: 'test-canary-0d1f\n";
+    let in_the_open = super::STORE.replace("store_url:", "oauth_access_token: test-canary-0d1f, store_url:");
+    let wrong_place =
+        super::STORE.replace("scope:", "").replace("platform: BIG_COMMERCE", "platform: 'test-canary-0d1f!'");
+    for text in [broken, &in_the_open, &wrong_place] {
+        for output in ["text", "json"] {
+            let Ran { code, out, err } = run_with(&["validate", "-f", "-", "-o", output], text);
+            assert_eq!(code, Some(3), "{out}");
+            assert!(!out.contains("canary") && !err.contains("canary"), "{out}{err}");
+        }
+    }
+}
+
+#[test]
+fn a_folder_is_its_manifests() {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("validate-{}", std::process::id()));
+    std::fs::create_dir_all(folder.join("deeper")).expect("a folder");
+    let write = |name: &str, text: &str| std::fs::write(folder.join(name), text).expect("a file");
+    write("b.yaml", super::STORE);
+    write("a.json", &json!({"apiVersion": "tradewind.dev/v1alpha1", "kind": "Connection"}).to_string());
+    write("notes.txt", "a: 'b");
+    write("deeper/c.yml", super::ACCOUNT);
+    let name = folder.to_str().expect("a path");
+    let flat = run(&["validate", "-f", name]);
+    let deep = run(&["validate", "-f", name, "-R"]);
+    std::fs::remove_dir_all(&folder).expect("no folder");
+    assert_eq!(
+        flat.out.replace(name, "F"),
+        "F/a.json:1: Connection/?: metadata.name: is missing\nF/a.json:1: Connection/?: spec: is missing\n1 valid, 1 invalid\n"
+    );
+    assert!(deep.out.ends_with("2 valid, 1 invalid\n"), "{}", deep.out);
+}
