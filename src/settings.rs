@@ -56,7 +56,7 @@ pub struct RunArgs {
     #[arg(long, env = "TRADEWIND_SHUTDOWN_GRACE", default_value = "25s", value_parser = schedule::parse)]
     pub shutdown_grace: Duration,
     /// What to log, as a tracing filter
-    #[arg(long, env = "TRADEWIND_LOG", default_value = "info")]
+    #[arg(long, env = "TRADEWIND_LOG", default_value = "info,kube_runtime=warn")]
     pub log: String,
     /// How to log
     #[arg(long, env = "TRADEWIND_LOG_FORMAT", value_enum, default_value_t)]

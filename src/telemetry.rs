@@ -7,8 +7,9 @@ use prometheus_client::{
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
     registry::{Registry, Unit},
 };
-use std::{sync::Arc, time::Duration};
-use tracing_subscriber::{EnvFilter, layer::SubscriberExt, util::SubscriberInitExt};
+use std::{io::IsTerminal, sync::Arc, time::Duration};
+pub use tracing_subscriber::filter::ParseError as BadFilter;
+use tracing_subscriber::{EnvFilter, fmt::MakeWriter, layer::SubscriberExt, util::SubscriberInitExt};
 
 /// How log lines are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -20,20 +21,31 @@ pub enum LogFormat {
     Json,
 }
 
-/// Starts logging to standard error.
+/// Starts logging to standard error; in colour on a terminal.
+///
+/// # Errors
+/// As [`init_logs_to`].
+pub fn init_logs(filter: &str, format: LogFormat) -> Result<(), BadFilter> {
+    init_logs_to(filter, format, std::io::stderr, std::io::stderr().is_terminal())
+}
+
+/// Starts logging.
 ///
 /// `filter` is a tracing filter. Whatever it says, `kube_client::client` is off: it logs whole bodies that do not
-/// decode, Secrets included; and `hyper`, `reqwest` and `rustls` never go below warnings, since their traces hold
-/// request heads and with them tokens.
+/// decode, Secrets included; and what speaks HTTP never goes below warnings, since its traces hold request heads and
+/// with them tokens.
 ///
 /// # Errors
 /// A filter that cannot be read.
-pub fn init_logs(filter: &str, format: LogFormat) -> Result<(), tracing_subscriber::filter::ParseError> {
+pub fn init_logs_to<W>(filter: &str, format: LogFormat, writer: W, colour: bool) -> Result<(), BadFilter>
+where
+    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
+{
     let mut filter: EnvFilter = filter.parse()?;
-    for fixed in ["kube_client::client=off", "hyper=warn", "hyper_util=warn", "reqwest=warn", "rustls=warn", "h2=warn", "tower=warn"] {
+    for fixed in FIXED {
         filter = filter.add_directive(fixed.parse()?);
     }
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()));
+    let lines = tracing_subscriber::fmt::layer().with_writer(writer).with_ansi(colour);
     let registry = tracing_subscriber::registry().with(filter);
     match format {
         LogFormat::Text => registry.with(lines).init(),
@@ -41,6 +53,18 @@ pub fn init_logs(filter: &str, format: LogFormat) -> Result<(), tracing_subscrib
     }
     Ok(())
 }
+
+/// What no filter can loosen.
+const FIXED: [&str; 8] = [
+    "kube_client::client=off",
+    "hyper=warn",
+    "hyper_util=warn",
+    "reqwest=warn",
+    "rustls=warn",
+    "h2=warn",
+    "tower=warn",
+    "tower_http=warn",
+];
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct Request {
@@ -86,7 +110,12 @@ impl Metrics {
         let requests = Family::<Request, Counter>::default();
         registry.register("provider_requests", "Requests to providers by operation and HTTP status", requests.clone());
         let request_time = Family::<Kind, Histogram>::new_with_constructor(buckets);
-        registry.register_with_unit("provider_request_duration", "Time of a request to a provider", Unit::Seconds, request_time.clone());
+        registry.register_with_unit(
+            "provider_request_duration",
+            "Time of a request to a provider",
+            Unit::Seconds,
+            request_time.clone(),
+        );
         let passes = Family::<Outcome, Counter>::default();
         registry.register("reconciles", "Passes by kind and by the Ready reason they ended in", passes.clone());
         let pass_time = Family::<Kind, Histogram>::new_with_constructor(buckets);

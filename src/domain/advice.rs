@@ -28,6 +28,15 @@ pub fn halted(reason: Reason, ids: &[ExternalId], fields: &[String]) -> Problem 
             "Nobody can tell whether {names} belongs to this object. Run `tradewind resolve --adopt ID` to have it deleted, \
              `--create-anew` if none is this object's, or `tradewind abandon` to leave the provider as it is"
         ),
+        _ => return Problem::new(reason, known(reason, ids, fields)),
+    };
+    Problem::new(reason, text)
+}
+
+/// What is known to be wrong with a record.
+fn known(reason: Reason, ids: &[ExternalId], fields: &[String]) -> String {
+    let names = list(ids);
+    match reason {
         Reason::AlreadyExists => format!(
             "{names} exists at the provider for the same store and was not made by this object. Delete it there, or take \
              it over with adoptionPolicy: Match"
@@ -52,7 +61,8 @@ pub fn halted(reason: Reason, ids: &[ExternalId], fields: &[String]) -> Problem 
             join(fields)
         ),
         Reason::ExternalNotFound if ids.is_empty() => {
-            "No such record exists at the provider. Check externalRef, or the store that the declaration names".to_owned()
+            "No such record exists at the provider. Check externalRef, or the store that the declaration names"
+                .to_owned()
         }
         Reason::ExternalNotFound => format!(
             "{names} no longer exists at the provider. Delete and re-create this object, or set onExternalLoss: Recreate"
@@ -68,8 +78,7 @@ pub fn halted(reason: Reason, ids: &[ExternalId], fields: &[String]) -> Problem 
                 .to_owned()
         }
         other => format!("{other}: see docs/conditions.md"),
-    };
-    Problem::new(reason, text)
+    }
 }
 
 /// At most this many ids are named in a message; status.creation.candidates has more.

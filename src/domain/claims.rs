@@ -49,9 +49,7 @@ pub fn claims_key(other: &Claimant, me: &Claimant) -> bool {
     let declares = other.key.as_ref() == Some(key);
     match &other.creation {
         Creation::Pending(i) => declares || i.key.as_deref() == Some(key.as_str()),
-        Creation::Unverifiable(i) => {
-            declares || i.as_ref().and_then(|i| i.key.as_deref()) == Some(key.as_str())
-        }
+        Creation::Unverifiable(i) => declares || i.as_ref().and_then(|i| i.key.as_deref()) == Some(key.as_str()),
         Creation::Done(_) => declares && other.recorded.is_some() || other.recorded_key.as_ref() == Some(key),
         Creation::NotStarted => declares && other.would_create && other.older_than(me),
     }

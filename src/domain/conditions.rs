@@ -143,11 +143,7 @@ pub fn picture(state: &State) -> Picture {
         State::Present(health) => present(health),
         State::Correcting(fields) => {
             let why = format!("The record differs in {}. Correcting it", fields.join(", "));
-            Picture {
-                synced: Some(Mark::no(Reason::DriftDetected, &why)),
-                reconciling: Some(Mark::yes(Reason::Updating, why)),
-                ..none
-            }
+            Picture { synced: Some(Mark::no(Reason::DriftDetected, &why)), ..none }
         }
         State::Halted(problem) => Picture {
             ready: Some(Mark::because(problem)),
@@ -164,12 +160,13 @@ pub fn picture(state: &State) -> Picture {
         State::Failing { problem, keep_ready } => Picture {
             ready: (!keep_ready).then(|| Mark::because(problem)),
             synced: Some(Mark::no(problem.reason, &problem.message)),
-            reconciling: Some(Mark::yes(Reason::ProgressingWithRetry, &problem.message)),
+            reconciling: (!keep_ready).then(|| Mark::yes(Reason::ProgressingWithRetry, &problem.message)),
             ..none
         },
-        State::Suspended => {
-            Picture { synced: Some(Mark::unknown(Reason::Suspended, "spec.suspend is true: nothing is written")), ..none }
-        }
+        State::Suspended => Picture {
+            synced: Some(Mark::unknown(Reason::Suspended, "spec.suspend is true: nothing is written")),
+            ..none
+        },
         State::Deleting(problem) => Picture {
             ready: Some(Mark::because(problem)),
             stalled: (problem.reason != Reason::Deleting).then(|| Mark::yes(problem.reason, &problem.message)),
@@ -209,7 +206,6 @@ fn present(health: &Health) -> Picture {
             Picture {
                 ready: works("The connection works"),
                 refreshed: Some(Mark::no(Reason::InitialRefreshRunning, why)),
-                reconciling: Some(Mark::yes(Reason::InitialRefreshRunning, why)),
                 ..base
             }
         }
@@ -259,7 +255,8 @@ fn attention(base: &Picture, problem: Problem) -> Picture {
 pub fn lay_over(before: &[Condition], picture: Picture, generation: i64, now: Timestamp) -> Vec<Condition> {
     let keeps = |t: Type| before.iter().find(|c| c.type_ == t.to_string()).cloned();
     let authorized = picture.authorized.or_else(|| reauthorized(before, picture.ready.as_ref()));
-    let refreshed = picture.refreshed.filter(|m| !(m.status == "False" && is_true(before, Type::InitialRefreshComplete)));
+    let refreshed =
+        picture.refreshed.filter(|m| !(m.status == "False" && is_true(before, Type::InitialRefreshComplete)));
     let lasting = [
         (Type::Ready, picture.ready),
         (Type::Synced, picture.synced),
@@ -381,12 +378,22 @@ mod tests {
     #[rstest]
     #[case::creating(State::Creating("why".into()), "False", "Creating", Some("Reconciling"))]
     #[case::first_sync(State::Present(Health::FirstSync), "False", "InitialRefreshRunning", Some("Reconciling"))]
-    #[case::history_loading(State::Present(Health::Works { history: Some(false) }), "True", "Succeeded", Some("Reconciling"))]
+    #[case::history_loading(State::Present(Health::Works { history: Some(false) }), "True", "Succeeded", None)]
     #[case::all_done(State::Present(Health::Works { history: Some(true) }), "True", "Succeeded", None)]
-    #[case::needs_authorization(State::Present(Health::NeedsAuthorization), "False", "ReauthorizationRequired", Some("Stalled"))]
+    #[case::needs_authorization(
+        State::Present(Health::NeedsAuthorization),
+        "False",
+        "ReauthorizationRequired",
+        Some("Stalled")
+    )]
     #[case::disabled(State::Present(Health::Disabled("why".into())), "False", "Disabled", Some("Stalled"))]
     #[case::bad_spec(State::Halted(problem(Reason::InvalidSpec)), "False", "InvalidSpec", Some("Stalled"))]
-    #[case::missing_secret(State::Awaiting(problem(Reason::SecretNotFound)), "False", "SecretNotFound", Some("Reconciling"))]
+    #[case::missing_secret(
+        State::Awaiting(problem(Reason::SecretNotFound)),
+        "False",
+        "SecretNotFound",
+        Some("Reconciling")
+    )]
     fn the_matrix(#[case] state: State, #[case] status: &str, #[case] reason: &str, #[case] passing: Option<&str>) {
         let after = laid(&[], &state, 1);
         assert_eq!(of(&after, Type::Ready), Some((status.into(), reason.into())));

@@ -1,6 +1,7 @@
 //! The decision table, row by row: each case is the sentence that would stand in a review.
 
 use super::*;
+use crate::domain::ids::NaturalKey;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use rstest::rstest;
@@ -143,7 +144,10 @@ mod deletion {
 
     #[test]
     fn a_live_link_may_still_make_a_record() {
-        assert_eq!(step(&pending(), None, |f| (f.deleting, f.link) = (true, LinkState::Live)), Step::Wait(Waiting::Link));
+        assert_eq!(
+            step(&pending(), None, |f| (f.deleting, f.link) = (true, LinkState::Live)),
+            Step::Wait(Waiting::Link)
+        );
     }
 
     #[rstest]
@@ -453,25 +457,11 @@ mod recorded {
     #[test]
     fn a_person_comes_before_a_change_and_a_change_before_a_refresh() {
         let fields = || Drift::Fields(vec!["x".into()]);
-        let got = step(&done(), Some(&[seen("a")]), |f| (f.needs_person, f.drift, f.refresh_due) = (true, fields(), true));
+        let got =
+            step(&done(), Some(&[seen("a")]), |f| (f.needs_person, f.drift, f.refresh_due) = (true, fields(), true));
         assert_eq!(got, Step::Idle(id("a")));
         let got = step(&done(), Some(&[seen("a")]), |f| (f.drift, f.refresh_due) = (fields(), true));
         assert_eq!(got, Step::Update(id("a")));
         assert_eq!(step(&done(), Some(&[seen("a")]), |f| f.refresh_due = true), Step::Refresh(id("a")));
     }
-}
-
-#[test]
-fn an_answer_counts_for_its_own_question_only() {
-    let status = crate::api::v1alpha1::ManagedStatus::default();
-    let annotation = serde_json::to_string(&intent(Some("k"))).expect("an intent");
-    let asked = Stored { uid: "u", annotation: Some(&annotation), status: &status, observe_only: false };
-    for answer in [Resolution::Adopt(id("a")), Resolution::CreateAnew] {
-        let text = answer.write(&asked);
-        assert_eq!(Resolution::read(&text, &asked), Some(answer));
-        assert_eq!(Resolution::read(&text, &Stored { uid: "copy", ..asked }), None);
-        assert_eq!(Resolution::read(&text, &Stored { annotation: None, ..asked }), None);
-    }
-    assert_eq!(Resolution::read("u/n adopt ../x", &asked), None);
-    assert_eq!(Resolution::read("u/n", &asked), None);
 }

@@ -55,14 +55,16 @@ mod tests {
 
     #[test]
     fn a_patch_names_only_what_changed() {
-        let patch = merge_patch(&json!({"a": 1, "b": {"c": 1, "d": 2}, "e": 1}), &json!({"a": 1, "b": {"c": 3, "d": 2}}));
+        let patch =
+            merge_patch(&json!({"a": 1, "b": {"c": 1, "d": 2}, "e": 1}), &json!({"a": 1, "b": {"c": 3, "d": 2}}));
         assert_eq!(patch, Some(json!({"b": {"c": 3}, "e": null})));
     }
 
     /// Documents without null: a merge patch cannot express one, and no status holds one.
     fn document() -> impl Strategy<Value = Value> {
         let leaf = prop_oneof![any::<bool>().prop_map(Value::from), (0..4).prop_map(Value::from)];
-        let tree = leaf.prop_recursive(3, 16, 4, |inner| prop::collection::btree_map("[a-c]", inner, 0..4).prop_map(|m| json!(m)));
+        let tree = leaf
+            .prop_recursive(3, 16, 4, |inner| prop::collection::btree_map("[a-c]", inner, 0..4).prop_map(|m| json!(m)));
         prop::collection::btree_map("[a-c]", tree, 0..4).prop_map(|m| json!(m))
     }
 

@@ -175,13 +175,49 @@ mod tests {
 
     #[rstest]
     #[case::nothing_is_not_started(None, None, 0, None, Creation::NotStarted)]
-    #[case::an_open_attempt_wins_over_a_recorded_id(Some(intent("u", 2)), Some("a"), 1, None, Creation::Pending(intent("u", 2)))]
-    #[case::a_settled_attempt_leaves_the_id(Some(intent("u", 1)), Some("a"), 1, None, Creation::Done(ExternalId::new("a")))]
+    #[case::an_open_attempt_wins_over_a_recorded_id(
+        Some(intent("u", 2)),
+        Some("a"),
+        1,
+        None,
+        Creation::Pending(intent("u", 2))
+    )]
+    #[case::a_settled_attempt_leaves_the_id(
+        Some(intent("u", 1)),
+        Some("a"),
+        1,
+        None,
+        Creation::Done(ExternalId::new("a"))
+    )]
     #[case::a_settled_attempt_without_an_id_starts_over(Some(intent("u", 1)), None, 1, None, Creation::NotStarted)]
-    #[case::the_mirror_stands_in_for_a_wiped_annotation(None, None, 0, Some(intent("u", 1)), Creation::Pending(intent("u", 1)))]
-    #[case::an_old_manifest_does_not_hide_the_newer_mirror(Some(intent("u", 1)), None, 1, Some(intent("u", 2)), Creation::Pending(intent("u", 2)))]
-    #[case::another_uid_is_unverifiable_even_when_settled(Some(intent("x", 1)), Some("a"), 1, None, Creation::Unverifiable(Some(intent("x", 1))))]
-    #[case::a_restored_status_alone_is_unverifiable(None, Some("a"), 1, Some(intent("x", 1)), Creation::Unverifiable(Some(intent("x", 1))))]
+    #[case::the_mirror_stands_in_for_a_wiped_annotation(
+        None,
+        None,
+        0,
+        Some(intent("u", 1)),
+        Creation::Pending(intent("u", 1))
+    )]
+    #[case::an_old_manifest_does_not_hide_the_newer_mirror(
+        Some(intent("u", 1)),
+        None,
+        1,
+        Some(intent("u", 2)),
+        Creation::Pending(intent("u", 2))
+    )]
+    #[case::another_uid_is_unverifiable_even_when_settled(
+        Some(intent("x", 1)),
+        Some("a"),
+        1,
+        None,
+        Creation::Unverifiable(Some(intent("x", 1)))
+    )]
+    #[case::a_restored_status_alone_is_unverifiable(
+        None,
+        Some("a"),
+        1,
+        Some(intent("x", 1)),
+        Creation::Unverifiable(Some(intent("x", 1)))
+    )]
     fn creation_state(
         #[case] annotation: Option<StoredIntent>,
         #[case] id: Option<&str>,

@@ -1,16 +1,18 @@
 //! What is true and what follows from it: creation state, authorship, claims, the decision, verdicts, conditions.
 //!
 //! Pure: values in, values out. It must never hold a clock, a client, a future or any other effect; what it needs
-//! to know of the world is handed to it as [`decide::Facts`].
+//! to know of the world is handed to it as [`facts::Facts`].
 
 pub mod advice;
 pub mod claims;
 pub mod conditions;
 pub mod decide;
 pub mod diff;
+pub mod facts;
 pub mod ids;
 pub mod intent;
 pub mod reason;
+pub mod resolution;
 pub mod rules;
 pub mod schedule;
 pub mod text;

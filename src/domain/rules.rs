@@ -54,6 +54,19 @@ pub fn store_host(store_url: &str) -> Option<String> {
     (host.len() <= 253 && host.contains('.') && host.split('.').all(label)).then(|| host.to_owned())
 }
 
+impl RutterPlatform {
+    /// The hosts by which a record's store is known, from what Rutter tells of it: its domain, which may be one of the
+    /// merchant's own, and its unique id, which for `BIG_COMMERCE` is the store hash in the permanent host.
+    /// `None` where neither names the permanent host: then nobody can tell which store it is.
+    #[must_use]
+    pub fn hosts(&self, domain: Option<&str>, unique_id: Option<&str>) -> Option<Vec<String>> {
+        let told = [domain, unique_id].into_iter().flatten().filter_map(store_host);
+        let hash = unique_id.filter(|id| !id.contains('.')).map(|id| format!("store-{id}{}", self.store_suffix));
+        let hosts: Vec<String> = told.chain(hash.as_deref().and_then(store_host)).collect();
+        hosts.iter().any(|h| h.ends_with(self.store_suffix)).then_some(hosts)
+    }
+}
+
 /// The natural key of a store on a platform.
 #[must_use]
 pub fn store_key(platform: &str, host: &str) -> NaturalKey {
@@ -66,9 +79,24 @@ mod tests {
 
     #[test]
     fn spellings_of_one_store_have_one_key() {
-        for text in ["store-a1.mybigcommerce.com", "https://store-A1.mybigcommerce.com/", " STORE-a1.mybigcommerce.com "] {
+        for text in
+            ["store-a1.mybigcommerce.com", "https://store-A1.mybigcommerce.com/", " STORE-a1.mybigcommerce.com "]
+        {
             assert_eq!(store_host(text).as_deref(), Some("store-a1.mybigcommerce.com"), "{text}");
         }
+    }
+
+    #[test]
+    fn a_store_is_known_by_its_permanent_host_however_rutter_tells_it() {
+        let platform = rutter_platform("BIG_COMMERCE").expect("a platform");
+        let permanent = "store-a1.mybigcommerce.com".to_owned();
+        let knows = |domain, id| platform.hosts(domain, id).is_some_and(|hosts| hosts.contains(&permanent));
+        assert!(knows(Some("store-A1.mybigcommerce.com"), None));
+        assert!(knows(Some("shop.example.com"), Some("a1")), "the merchant's own domain hides it");
+        assert!(knows(None, Some("a1")) && knows(None, Some("store-a1.mybigcommerce.com")));
+        assert!(!knows(Some("store-b2.mybigcommerce.com"), Some("b2")));
+        assert_eq!(platform.hosts(Some("shop.example.com"), None), None, "it may be any store");
+        assert_eq!(platform.hosts(None, Some("")), None);
     }
 
     #[test]

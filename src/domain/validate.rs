@@ -99,7 +99,9 @@ pub fn rutter(spec: &ConnectionSpec) -> Result<RutterWant, Problem> {
     let platform = rules::rutter_platform(name)
         .ok_or_else(|| unserved(&format!("platform {name}"), &format!("served are: {}", served())))?;
     if let Some(stray) = settings.parameters.keys().find(|k| !platform.parameters.contains(&k.as_str())) {
-        let hint = if platform.secret_required.contains(&stray.as_str()) || platform.secret_together.contains(&stray.as_str()) {
+        let hint = if platform.secret_required.contains(&stray.as_str())
+            || platform.secret_together.contains(&stray.as_str())
+        {
             "it is secret: move it to the Secret and change it at the store, since it was readable here"
         } else {
             "remove it"
@@ -115,7 +117,9 @@ fn store(store_url: Option<&str>, platform: &RutterPlatform) -> Result<String, P
     let text = store_url.ok_or_else(|| invalid(format!("spec.rutter.parameters.store_url is missing: {example}")))?;
     rules::store_host(text)
         .filter(|host| host.strip_suffix(platform.store_suffix).is_some_and(|shop| !shop.is_empty()))
-        .ok_or_else(|| invalid(format!("spec.rutter.parameters.store_url is not a host of {}: {example}", platform.name)))
+        .ok_or_else(|| {
+            invalid(format!("spec.rutter.parameters.store_url is not a host of {}: {example}", platform.name))
+        })
 }
 
 /// The credentials that a platform asks for, out of a Secret. Other keys are left alone: a Secret may be shared.
@@ -187,7 +191,8 @@ mod tests {
 
     #[test]
     fn a_good_spec_has_the_key_of_its_store() {
-        let want = rutter(&spec(&json!({"rutter": {"parameters": {"store_url": "https://Store-A1.mybigcommerce.com/"}}})));
+        let want =
+            rutter(&spec(&json!({"rutter": {"parameters": {"store_url": "https://Store-A1.mybigcommerce.com/"}}})));
         assert_eq!(want.expect("a want").key().as_str(), "BIG_COMMERCE/store-a1.mybigcommerce.com");
     }
 

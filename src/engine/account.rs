@@ -63,9 +63,7 @@ fn users(engine: &Engine, target: &AccountTarget) -> usize {
             let named = &c.spec.account_ref;
             named.kind == AccountKind::ProviderAccount && named.name == target.name
         }
-        Lean::Bad { meta, .. } => {
-            meta.finalizers.iter().flatten().any(|f| f == keys::CONNECTION_FINALIZER)
-        }
+        Lean::Bad { meta, .. } => meta.finalizers.iter().flatten().any(|f| f == keys::CONNECTION_FINALIZER),
     };
     let all = engine.connections.state();
     all.iter().filter(|c| c.namespace().as_deref() == Some(&target.namespace) && uses(c)).count()
@@ -93,7 +91,7 @@ async fn check(engine: &Engine, target: &mut AccountTarget) -> Result<Next, Pass
             works(engine, target, &session).await
         }
         Err(error) if error.local => Ok(Next::After(error.retry_after.unwrap_or(Duration::from_secs(1)))),
-        Err(error) => failed(engine, target, &error).await,
+        Err(error) => failed(engine, target, &session, &error).await,
     }
 }
 
@@ -146,7 +144,12 @@ async fn unusable(engine: &Engine, target: &mut AccountTarget, problem: Problem)
 }
 
 /// A probe failed. Only what a person must put right keeps objects from using the account.
-async fn failed(engine: &Engine, target: &mut AccountTarget, error: &ApiError) -> Result<Next, PassError> {
+async fn failed(
+    engine: &Engine,
+    target: &mut AccountTarget,
+    session: &Session,
+    error: &ApiError,
+) -> Result<Next, PassError> {
     tracing::warn!(account = %target, operation = %error.operation, request_id = error.request_id, "{error}");
     let provider = target.spec.provider.to_string();
     let why = match error.kind {
@@ -167,7 +170,9 @@ async fn failed(engine: &Engine, target: &mut AccountTarget, error: &ApiError) -
     if judged == Verdict::Stall {
         return unusable(engine, target, why).await;
     }
-    engine.sessions.judge(&target.uid, None);
+    // A new login whose owner is not known yet might be another account: nothing is asked of it before it is.
+    let is_sure = session.identity().organisation.is_some() || target.status.identity.is_none();
+    engine.sessions.judge(&target.uid, (!is_sure).then(|| why.clone()));
     let failures = engine.memory.failed(&target.uid);
     let state = outcome::failing(why, &target.status.conditions, failures);
     if !target.deleting {

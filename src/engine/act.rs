@@ -237,7 +237,10 @@ impl<E: External> Scene<'_, E> {
             handle_refresh(status, token.as_ref(), "Unsupported", at);
         })
         .await?;
-        let text = format!("This version of Tradewind starts no refresh at {}; the provider syncs by itself", target.spec.provider);
+        let text = format!(
+            "This version of Tradewind starts no refresh at {}; the provider syncs by itself",
+            target.spec.provider
+        );
         self.engine.note(&target.reference, true, Reason::RefreshUnsupported, "Refresh", &text).await;
         Ok(Next::After(Duration::from_millis(100)))
     }

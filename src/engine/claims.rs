@@ -5,72 +5,101 @@ use super::{
     object::{Lean, Target},
 };
 use crate::{
-    api::v1alpha1::{Connection, ManagementPolicy},
+    api::v1alpha1::{Connection, ManagementPolicy, ProviderAccount},
     domain::{
         claims::{self, Claimant},
         ids::{AccountIdentity, ExternalId, NaturalKey},
     },
     provider::External,
 };
-use kube::{Resource, ResourceExt, runtime::reflector::ObjectRef};
-use std::sync::Arc;
+use kube::{ResourceExt, runtime::reflector::ObjectRef};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+/// What each object claims, read once for each of its versions.
+#[derive(Debug, Default)]
+pub(super) struct Register(Mutex<HashMap<String, Arc<Claim>>>);
+
+/// One object's claim.
+#[derive(Debug)]
+struct Claim {
+    version: String,
+    claimant: Claimant,
+    /// Identity of the account that its record, or its open attempt, belongs to.
+    account: Option<String>,
+    /// The account that it names.
+    names: ObjectRef<Lean<ProviderAccount>>,
+}
+
+impl Register {
+    fn read<E: External>(&self, object: &Connection) -> Arc<Claim> {
+        let (uid, version) = (object.uid().unwrap_or_default(), object.resource_version().unwrap_or_default());
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = all.get(&uid).filter(|known| known.version == version) {
+            return Arc::clone(known);
+        }
+        let target = Target::from(object);
+        let claim = Arc::new(Claim {
+            version,
+            claimant: claimant::<E>(&target),
+            account: target.account(&target.creation()),
+            names: ObjectRef::new(&target.spec.account_ref.name).within(&target.namespace),
+        });
+        all.insert(uid, Arc::clone(&claim));
+        claim
+    }
+
+    /// Forgets objects that are gone.
+    pub(super) fn retain(&self, exists: impl Fn(&str) -> bool) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).retain(|uid, _| exists(uid));
+    }
+}
 
 /// The claims of the other objects of one account identity, as the cache shows them now.
 pub(super) struct Claims<'a> {
     engine: &'a Engine,
     identity: AccountIdentity,
     me: Claimant,
-    others: Vec<Arc<Lean<Connection>>>,
-    /// Reads one object's claim; most objects are told apart without it.
-    read: fn(&Target) -> Claimant,
+    others: Vec<Arc<Claim>>,
 }
 
 impl<'a> Claims<'a> {
     /// Takes the cache as it is now.
     pub(super) fn gather<E: External>(engine: &'a Engine, target: &Target, identity: &AccountIdentity) -> Self {
-        let mut others = engine.connections.state();
-        others.retain(|o| o.meta().uid.as_deref() != Some(&target.uid));
-        Self { engine, identity: identity.clone(), me: claimant::<E>(target), others, read: claimant::<E> }
+        let objects = engine.connections.state();
+        let others = objects.iter().filter_map(|o| o.good()).filter(|o| o.metadata.uid.as_deref() != Some(&target.uid));
+        let others = others.map(|o| engine.register.read::<E>(o)).collect();
+        Self { engine, identity: identity.clone(), me: claimant::<E>(target), others }
     }
 
     /// Whether another object holds this record.
     pub(super) fn held(&self, id: &ExternalId) -> bool {
-        let records = |c: &Connection| c.status.as_ref().and_then(|s| s.external_id.as_deref()) == Some(id.as_str());
-        self.those(records).any(|(_, other)| claims::holds(&other, &self.me, id))
+        self.any(|other| claims::holds(&other.claimant, &self.me, id))
     }
 
     /// Whether another object claims the key of this one.
     pub(super) fn key_claimed(&self) -> bool {
-        self.me.key.is_some() && self.those(|_| true).any(|(_, other)| claims::claims_key(&other, &self.me))
+        self.any(|other| claims::claims_key(&other.claimant, &self.me))
     }
 
     /// Whether another object that declares the same key was written by this process later than the cache shows it.
     pub(super) fn unsettled(&self) -> bool {
-        let late = |o: &Connection| {
-            let (uid, version) = (o.uid().unwrap_or_default(), o.resource_version().unwrap_or_default());
-            self.engine.memory.outdated(&uid, &version)
-        };
-        self.me.key.is_some() && self.those(late).any(|(_, other)| other.key == self.me.key)
+        let same_key = |other: &Claim| self.me.key.is_some() && other.claimant.key == self.me.key;
+        self.any(|other| same_key(other) && self.engine.memory.outdated(&other.claimant.uid, &other.version))
     }
 
-    /// The claims of those that may matter, within one account identity, whatever the accounts are called.
-    fn those(&self, may_matter: impl Fn(&Connection) -> bool) -> impl Iterator<Item = (Target, Claimant)> {
-        let good = self.others.iter().filter_map(|o| o.good());
-        good.filter(move |o| may_matter(o)).filter_map(|object| {
-            let other = Target::from(object);
-            self.same_account(&other).then(|| {
-                let claimant = (self.read)(&other);
-                (other, claimant)
-            })
-        })
+    fn any(&self, matters: impl Fn(&Claim) -> bool) -> bool {
+        self.others.iter().any(|other| matters(other) && self.same_account(other))
     }
 
-    fn same_account(&self, other: &Target) -> bool {
-        if let Some(recorded) = other.account(&other.creation()) {
-            return self.identity.is(&recorded);
+    /// Claims count within one account identity, whatever the accounts are called.
+    fn same_account(&self, other: &Claim) -> bool {
+        if let Some(recorded) = &other.account {
+            return self.identity.is(recorded);
         }
-        let reference = ObjectRef::new(&other.spec.account_ref.name).within(&other.namespace);
-        let account = self.engine.accounts.get(&reference).and_then(|a| a.uid());
+        let account = self.engine.accounts.get(&other.names).and_then(|a| a.uid());
         let session = account.and_then(|uid| self.engine.sessions.get(&uid)?.session);
         session.is_some_and(|(session, _)| self.identity.is(&session.identity().recorded()))
     }

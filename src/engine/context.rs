@@ -1,6 +1,7 @@
 //! What every pass has in common: clients, caches, sessions, memory.
 
 use super::{
+    claims::Register,
     clock::Clock,
     memory::Memory,
     object::{Lean, Target},
@@ -44,6 +45,8 @@ pub(super) struct Engine {
     pub(super) sessions: Sessions,
     /// What this process remembers.
     pub(super) memory: Memory,
+    /// What each object claims.
+    pub(super) register: Register,
     /// Who is about to create.
     pub(super) starting: Starting,
     /// Events.
@@ -94,12 +97,17 @@ impl Engine {
         Api::namespaced(self.client.clone(), namespace)
     }
 
-    /// The account of an object needs a look: its login was refused, or it is not held yet.
+    /// The login of an object's account was refused: it needs a new proof.
     pub(super) fn doubt(&self, target: &Target) {
         let reference = ObjectRef::new(&target.spec.account_ref.name).within(&target.namespace);
         if let Some(uid) = self.accounts.get(&reference).and_then(|a| a.uid()) {
             self.sessions.doubt(&uid);
         }
+        self.look_at_accounts();
+    }
+
+    /// An object waits for its account: it may have to be held first.
+    pub(super) fn look_at_accounts(&self) {
         // Full means that a look is on its way already.
         let _ = self.suspect.try_send(());
     }

@@ -94,10 +94,11 @@ async fn applied<E: External>(
         .await?;
         return Ok(Next::After(outcome::backoff(engine, &target.uid, &target.status.conditions)));
     }
-    let state = created.summary.health.clone().map_or_else(
-        || State::Creating("The record exists. Reading its health".to_owned()),
-        State::Present,
-    );
+    let state = created
+        .summary
+        .health
+        .clone()
+        .map_or_else(|| State::Creating("The record exists. Reading its health".to_owned()), State::Present);
     engine.memory.succeeded(&target.uid);
     scene.record_own(target, intent, &created.id, &created.summary, &state).await
 }

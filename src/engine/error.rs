@@ -50,12 +50,12 @@ impl PassError {
     pub(super) fn chain(&self) -> String {
         match self {
             Self::Stale | Self::Superseded | Self::Deadline | Self::Panicked => self.to_string(),
-            Self::Resolve(source) | Self::Intent(source) | Self::Publish(source) | Self::Report(source) => {
-                match source.as_ref() {
-                    kube::Error::Api(status) => format!("{self}: {} {}: {}", status.code, status.reason, status.message),
-                    other => format!("{self}: {other}"),
-                }
-            }
+            Self::Resolve(source) | Self::Intent(source) | Self::Publish(source) | Self::Report(source) => match source
+                .as_ref()
+            {
+                kube::Error::Api(status) => format!("{self}: {} {}: {}", status.code, status.reason, status.message),
+                other => format!("{self}: {other}"),
+            },
         }
     }
 }

@@ -2,14 +2,7 @@
 //!
 //! One object must never stop or slow the others.
 
-use super::{
-    account,
-    context::Engine,
-    error::PassError,
-    object::Lean,
-    outcome::Next,
-    pass, report,
-};
+use super::{account, context::Engine, error::PassError, object::Lean, outcome::Next, pass, report};
 use crate::api::v1alpha1::{Connection, ProviderAccount};
 use futures::FutureExt;
 use kube::{ResourceExt, runtime::controller::Action};

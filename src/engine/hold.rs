@@ -70,7 +70,8 @@ async fn write_account(engine: &Engine, target: &mut AccountTarget, finalizers: 
 /// Another account that is in use may have its login in the same Secret.
 async fn let_secret_go(engine: &Engine, target: &AccountTarget, name: &str) -> Result<(), PassError> {
     let shared = engine.accounts.state().iter().any(|other| {
-        let same_place = other.namespace().as_deref() == Some(&target.namespace) && other.uid().as_deref() != Some(&target.uid);
+        let same_place =
+            other.namespace().as_deref() == Some(&target.namespace) && other.uid().as_deref() != Some(&target.uid);
         let held = other.finalizers().iter().any(|f| f == keys::ACCOUNT_FINALIZER);
         let names = match other.as_ref() {
             Lean::Good(account) => account.spec.credentials_secret_ref.name == name,

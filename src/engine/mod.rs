@@ -30,6 +30,7 @@ use crate::{
     settings::Settings,
     telemetry::Metrics,
 };
+use claims::Register;
 use clock::Clock;
 use context::Engine;
 use futures::future::{BoxFuture, Shared};
@@ -136,6 +137,7 @@ async fn lead(client: Client, clock: Clock, settings: Settings, metrics: Metrics
         accounts,
         sessions: Sessions::default(),
         memory: Memory::default(),
+        register: Register::default(),
         starting: Starting::default(),
         metrics: metrics.clone(),
         connect: ConnectSettings {
@@ -173,6 +175,7 @@ async fn attend(engine: &Engine, gate: &Gate) {
         let uids = connections.iter().filter_map(|o| o.meta().uid.clone());
         let uids: HashSet<String> = uids.chain(accounts.iter().filter_map(|o| o.meta().uid.clone())).collect();
         engine.memory.retain(|uid| uids.contains(uid));
+        engine.register.retain(|uid| uids.contains(uid));
     }
 }
 

@@ -73,7 +73,8 @@ fn explain(engine: &Engine, target: &Target, error: &ApiError) -> Problem {
     }
     if refused && error.operation == Operation::List {
         let account = &target.spec.account_ref.name;
-        let text = format!("ProviderAccount {account} is not ready: its login was refused. Correct the account's Secret");
+        let text =
+            format!("ProviderAccount {account} is not ready: its login was refused. Correct the account's Secret");
         return Problem::new(Reason::DependencyNotReady, text);
     }
     problem(error.kind, &target.spec.provider.to_string(), error.code)

@@ -46,7 +46,10 @@ pub(super) async fn pass(engine: &Engine, object: &Connection) -> Result<Next, P
     }
     match resolve::account(engine, &target) {
         Account::NotYet => match decide(&facts_without_account(&target, &Parts::new(&target), None)) {
-            step if step.needs_account() || matches!(step, Step::Blocked(_)) => Ok(Next::After(SOON)),
+            step if step.needs_account() || matches!(step, Step::Blocked(_)) => {
+                engine.look_at_accounts();
+                Ok(Next::After(SOON))
+            }
             step => act::without_account(engine, &mut target, step).await,
         },
         Account::Unusable(problem) => {
@@ -134,7 +137,8 @@ impl<E: External> Pass<'_, E> {
         let want = E::want(&target.spec);
         let key = want.as_ref().ok().and_then(E::key);
         let claims = Claims::gather::<E>(self.engine, &target, &identity);
-        let supplies = Supplies::for_create::<E>(self.engine, &target, &parts.creation, want.as_ref(), self.leaving).await?;
+        let supplies =
+            Supplies::for_create::<E>(self.engine, &target, &parts.creation, want.as_ref(), self.leaving).await?;
         let refused = self.refused(&target, supplies.version.as_ref());
         let (late, sightings);
         let mut records = vec![];
@@ -192,7 +196,13 @@ impl<E: External> Pass<'_, E> {
         if step.needs_account() { self.session.gate.enter().map(Some) } else { Ok(None) }
     }
 
-    fn facts<'a>(&self, target: &Target, parts: &'a Parts, claims: &Claims<'_>, identity: &AccountIdentity) -> Facts<'a> {
+    fn facts<'a>(
+        &self,
+        target: &Target,
+        parts: &'a Parts,
+        claims: &Claims<'_>,
+        identity: &AccountIdentity,
+    ) -> Facts<'a> {
         Facts {
             other_account: target.account(&parts.creation).is_some_and(|recorded| !identity.is(&recorded)),
             held: parts.recorded.as_ref().is_some_and(|id| claims.held(id)),
@@ -216,8 +226,7 @@ impl<E: External> Pass<'_, E> {
         // Half an interval: the checks of an account's objects fall together and share one list, and the next round
         // reads a new one.
         let age = if interval.is_zero() { Duration::from_secs(300) } else { interval / 2 };
-        let freshness =
-            if known && !target.is_requested() { Freshness::Within(age) } else { Freshness::After(now) };
+        let freshness = if known && !target.is_requested() { Freshness::Within(age) } else { Freshness::After(now) };
         let records = self.external.observe(look, freshness).await?;
         let records: Vec<_> = records.into_iter().filter(|r| self.matters(target, creation, look, r)).collect();
         let sighting = |r: &Record<E::Have>| Sighting {
@@ -264,7 +273,13 @@ impl<E: External> Pass<'_, E> {
         if until.is_some_and(|until| now < until) { LinkState::Live } else { LinkState::None }
     }
 
-    fn drift(&self, target: &Target, creation: &Creation, want: Option<&E::Want>, records: &[Record<E::Have>]) -> Drift {
+    fn drift(
+        &self,
+        target: &Target,
+        creation: &Creation,
+        want: Option<&E::Want>,
+        records: &[Record<E::Have>],
+    ) -> Drift {
         let (Some(want), [one]) = (want, records) else { return Drift::None };
         let Some(have) = one.have.as_ref() else { return Drift::None };
         let applied = match creation {

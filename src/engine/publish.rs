@@ -137,8 +137,12 @@ fn is_current(old: &Secret, target: &Target, secret: &ConnectionSecret) -> bool 
 
 fn patch(old: &Secret, target: &Target, secret: &ConnectionSecret) -> Value {
     let encoded = secret.0.iter().map(|(k, v)| ((*k).to_owned(), json!(BASE64_STANDARD.encode(v.expose_secret()))));
-    let mut owners: Vec<Value> =
-        old.owner_references().iter().filter(|o| o.uid != target.uid).filter_map(|o| serde_json::to_value(o).ok()).collect();
+    let mut owners: Vec<Value> = old
+        .owner_references()
+        .iter()
+        .filter(|o| o.uid != target.uid)
+        .filter_map(|o| serde_json::to_value(o).ok())
+        .collect();
     owners.push(owner(target));
     json!({
         "metadata": {

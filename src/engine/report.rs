@@ -10,9 +10,7 @@ use super::{
     object::{AccountTarget, Target},
 };
 use crate::{
-    api::v1alpha1::{
-        Connection, CreationStatus, ManagedStatus, ProviderAccount, ProviderAccountStatus, StoredIntent,
-    },
+    api::v1alpha1::{Connection, CreationStatus, ManagedStatus, ProviderAccount, ProviderAccountStatus, StoredIntent},
     domain::{
         conditions::{State, Type, lay_over, picture},
         diff::merge_patch,
@@ -109,12 +107,7 @@ pub(super) fn settle<'a>(status: &'a mut ManagedStatus, intent: &StoredIntent) -
     status.creation.get_or_insert_default()
 }
 
-fn next(
-    target: &Target,
-    state: Option<&State>,
-    edit: &impl Fn(&mut ManagedStatus),
-    now: Timestamp,
-) -> ManagedStatus {
+fn next(target: &Target, state: Option<&State>, edit: &impl Fn(&mut ManagedStatus), now: Timestamp) -> ManagedStatus {
     let mut next = target.status.clone();
     // The twin of the annotation: it survives a `kubectl replace`, and it stays when the attempt is settled.
     if let Creation::Pending(intent) | Creation::Unverifiable(Some(intent)) = target.creation() {

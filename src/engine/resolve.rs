@@ -45,7 +45,9 @@ pub(super) fn account(engine: &Engine, target: &Target) -> Account {
     let name = &target.spec.account_ref.name;
     let unusable = |text: String| Account::Unusable(Problem::new(Reason::DependencyNotReady, text));
     let Some(found) = engine.accounts.get(&ObjectRef::new(name).within(&target.namespace)) else {
-        return unusable(format!("ProviderAccount {name} does not exist in this namespace. Create it, or correct accountRef"));
+        return unusable(format!(
+            "ProviderAccount {name} does not exist in this namespace. Create it, or correct accountRef"
+        ));
     };
     let account: &ProviderAccount = match found.as_ref() {
         Lean::Good(account) => account,
@@ -58,7 +60,8 @@ pub(super) fn account(engine: &Engine, target: &Target) -> Account {
     }
     let held = account.finalizers().iter().any(|f| f == keys::ACCOUNT_FINALIZER);
     let leaving = account.metadata.deletion_timestamp.is_some();
-    let Some(entry) = engine.sessions.get(&account.uid().unwrap_or_default()).filter(|_| held || leaving) else {
+    let entry = engine.sessions.get(&account.uid().unwrap_or_default());
+    let Some(entry) = entry.filter(|entry| entry.judged && (held || leaving || entry.problem.is_some())) else {
         return Account::NotYet;
     };
     match (entry.problem, entry.session) {

@@ -22,6 +22,8 @@ pub(super) struct Sessions(Mutex<HashMap<String, Entry>>);
 pub(super) struct Entry {
     /// The session, and what it was opened with.
     pub(super) session: Option<(Arc<Session>, Opened)>,
+    /// Whether a pass over the account came to an end with this session.
+    pub(super) judged: bool,
     /// Why objects must not use the account now.
     pub(super) problem: Option<Problem>,
     /// When the login was last accepted.
@@ -59,7 +61,8 @@ impl Sessions {
     ) -> Result<Arc<Session>, Problem> {
         let opened = Opened { sharing: login.sharing.clone(), limits: limits.clone() };
         let mut all = self.all();
-        let same = all.values().filter_map(|e| e.session.as_ref()).find(|(_, o)| *o == opened).map(|(s, _)| Arc::clone(s));
+        let same =
+            all.values().filter_map(|e| e.session.as_ref()).find(|(_, o)| *o == opened).map(|(s, _)| Arc::clone(s));
         let session = match same {
             Some(session) => session,
             None => Arc::new(connect(login, limits, settings, metrics)?),
@@ -67,7 +70,7 @@ impl Sessions {
         let entry = all.entry(account.to_owned()).or_default();
         let is_same = entry.session.as_ref().is_some_and(|(known, _)| Arc::ptr_eq(known, &session));
         if !is_same {
-            (entry.session, entry.proven) = (Some((Arc::clone(&session), opened)), None);
+            *entry = Entry { session: Some((Arc::clone(&session), opened)), ..Entry::default() };
         }
         Ok(session)
     }
@@ -92,7 +95,9 @@ impl Sessions {
 
     /// Whether objects may use the account now.
     pub(super) fn judge(&self, account: &str, problem: Option<Problem>) {
-        self.all().entry(account.to_owned()).or_default().problem = problem;
+        let mut all = self.all();
+        let entry = all.entry(account.to_owned()).or_default();
+        (entry.judged, entry.problem) = (true, problem);
     }
 
     /// Forgets an account that is gone.

@@ -40,7 +40,8 @@ impl Supplies {
             return Ok(Self::default());
         }
         if leaving {
-            let text = format!("ProviderAccount {} is being deleted: name another account", target.spec.account_ref.name);
+            let text =
+                format!("ProviderAccount {} is being deleted: name another account", target.spec.account_ref.name);
             let problem = Some(Problem::new(Reason::DependencyNotReady, text));
             return Ok(Self { problem, ..Self::default() });
         }

@@ -2,14 +2,11 @@
 //!
 //! It must never decide anything: why an object is woken is nobody's business but the log's.
 
-use super::{
-    Stop,
-    context::Engine,
-    error::PassError,
-    guard,
-    object::Lean,
+use super::{Stop, context::Engine, error::PassError, guard, object::Lean};
+use crate::{
+    api::v1alpha1::{Connection, ProviderAccount},
+    provider::credentials_secret,
 };
-use crate::api::v1alpha1::{Connection, ProviderAccount};
 use futures::{Stream, StreamExt, future};
 use k8s_openapi::{NamespaceResourceScope, api::core::v1::Secret};
 use kube::{
@@ -101,20 +98,23 @@ impl Watches {
             });
         }
         let doubts = futures::stream::unfold(doubts, |mut doubts| async { doubts.recv().await.map(|()| ((), doubts)) });
-        let connections = connections
-            .graceful_shutdown_on(stop.clone())
-            .run(guard::connection, |_, error, _| guard::retry(error), Arc::clone(&engine));
-        let accounts = accounts
-            .reconcile_all_on(doubts)
-            .graceful_shutdown_on(stop)
-            .run(guard::provider_account, |_, error, _| guard::retry(error), engine);
+        let connections = connections.graceful_shutdown_on(stop.clone()).run(
+            guard::connection,
+            |_, error, _| guard::retry(error),
+            Arc::clone(&engine),
+        );
+        let accounts = accounts.reconcile_all_on(doubts).graceful_shutdown_on(stop).run(
+            guard::provider_account,
+            |_, error, _| guard::retry(error),
+            engine,
+        );
         future::join(drain("Connection", connections), drain("ProviderAccount", accounts)).await;
     }
 }
 
 fn names_secret(connection: &Connection, name: &str) -> bool {
-    let store = connection.spec.rutter.as_ref().and_then(|r| r.credentials_secret_ref.as_ref());
-    [store, connection.spec.connection_secret_ref.as_ref()].into_iter().flatten().any(|r| r.name == name)
+    let published = connection.spec.connection_secret_ref.as_ref().map(|r| r.name.as_str());
+    [credentials_secret(&connection.spec), published].contains(&Some(name))
 }
 
 fn referring<K>(store: &Store<Lean<K>>, refers: impl Fn(&K) -> bool) -> Vec<ObjectRef<Lean<K>>>
@@ -126,10 +126,8 @@ where
 }
 
 /// Runs a controller to its end. Its passes log for themselves; what is left is the watch itself.
-async fn drain<K: Debug, T>(
-    kind: &'static str,
-    ends: impl Stream<Item = Result<K, controller::Error<PassError, T>>>,
-) where
+async fn drain<K: Debug, T>(kind: &'static str, ends: impl Stream<Item = Result<K, controller::Error<PassError, T>>>)
+where
     T: std::error::Error + 'static,
 {
     ends.for_each(|end| {

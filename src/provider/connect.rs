@@ -125,13 +125,23 @@ pub fn refusal(spec: &ConnectionSpec) -> Option<Problem> {
     }
 }
 
+/// The Secret with the store's credentials that a declaration names.
+#[must_use]
+pub fn credentials_secret(spec: &ConnectionSpec) -> Option<&str> {
+    match spec.provider {
+        Provider::Rutter => Rutter::credentials_secret(spec),
+        Provider::Arcus | Provider::SkuIo => None,
+    }
+}
+
 fn newest() -> &'static str {
     rules::RUTTER_VERSIONS.first().copied().unwrap_or_default()
 }
 
 fn key(data: &SecretData, secret: &str, key: &str) -> Result<SecretString, Problem> {
     let wrong = |what: &str| {
-        let message = format!("Secret {secret}: key {key} {what}. Rutter needs client_id and client_secret: correct the Secret");
+        let message =
+            format!("Secret {secret}: key {key} {what}. Rutter needs client_id and client_secret: correct the Secret");
         Problem::new(Reason::SecretKeyMissing, message)
     };
     let value = data.get(key).ok_or_else(|| wrong("is missing"))?;
@@ -169,7 +179,10 @@ pub fn connect(
     let wire = match &settings.wire {
         Some(wire) => wire.clone(),
         None => http::over_reqwest(client(settings).map_err(|_| {
-            Problem::new(Reason::InvalidSpec, "The operator's --ca-bundle cannot be used: check that it holds PEM certificates")
+            Problem::new(
+                Reason::InvalidSpec,
+                "The operator's --ca-bundle cannot be used: check that it holds PEM certificates",
+            )
         })?),
     };
     let rutter = Rutter::new(login, wire, Arc::clone(&gate), settings, metrics.clone());
@@ -194,7 +207,6 @@ fn client(settings: &ConnectSettings) -> Result<reqwest::Client, reqwest::Error>
         .retry(reqwest::retry::never())
         // A connect time-out must be the first to strike, or it no longer says that nothing was sent.
         .connect_timeout(call / 4)
-        .read_timeout(call / 2)
         .timeout(call);
     if let Some(pem) = &settings.ca_bundle {
         for certificate in reqwest::Certificate::from_pem_bundle(pem)? {

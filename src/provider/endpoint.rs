@@ -29,7 +29,9 @@ struct Pattern {
 
 /// An entry that cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no endpoint: write scheme://host, such as https://proxy.example.com, https://*.sku.io or http://127.0.0.1:8080")]
+#[error(
+    "{0:?} is no endpoint: write scheme://host, such as https://proxy.example.com, https://*.sku.io or http://127.0.0.1:8080"
+)]
 pub struct BadEndpoint(String);
 
 impl FromStr for Pattern {
@@ -76,7 +78,13 @@ impl AllowList {
     /// # Errors
     /// The entry that cannot be read.
     pub fn new(more: &[String]) -> Result<Self, BadEndpoint> {
-        PUBLISHED.iter().copied().chain(more.iter().map(String::as_str)).map(str::parse).collect::<Result<_, _>>().map(Self)
+        PUBLISHED
+            .iter()
+            .copied()
+            .chain(more.iter().map(String::as_str))
+            .map(str::parse)
+            .collect::<Result<_, _>>()
+            .map(Self)
     }
 
     /// The base URL of an account, if it is allowed.
@@ -86,9 +94,13 @@ impl AllowList {
     pub fn endpoint(&self, spec: &ProviderAccountSpec) -> Result<Url, Problem> {
         let text = spec.endpoint.clone().unwrap_or_else(|| default_endpoint(spec));
         let url = Url::parse(&text).map_err(|_| {
-            Problem::new(Reason::InvalidSpec, "spec.endpoint is no URL: write the whole base URL, such as https://production.rutterapi.com/versioned")
+            Problem::new(
+                Reason::InvalidSpec,
+                "spec.endpoint is no URL: write the whole base URL, such as https://production.rutterapi.com/versioned",
+            )
         })?;
-        let bare = url.username().is_empty() && url.password().is_none() && url.query().is_none() && url.fragment().is_none();
+        let bare =
+            url.username().is_empty() && url.password().is_none() && url.query().is_none() && url.fragment().is_none();
         if bare && self.0.iter().any(|p| p.allows(&url)) {
             return Ok(url);
         }

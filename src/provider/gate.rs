@@ -17,7 +17,7 @@ use std::{
 };
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
-    time::Instant,
+    time::{Instant, sleep_until},
 };
 
 /// A place among the requests under way; held for the whole of a pass, which sends one request at a time.
@@ -74,7 +74,8 @@ impl Gate {
     pub fn new(requests_per_minute: u32, max_in_flight: u32) -> Self {
         let per_minute = NonZeroU32::new(requests_per_minute).unwrap_or(NonZeroU32::MIN);
         // Requests in any minute = burst + refill: split the budget so that the sum never exceeds it.
-        let burst = NonZeroU32::new(per_minute.get().min(max_in_flight.max(1) * 2).div_ceil(2)).unwrap_or(NonZeroU32::MIN);
+        let burst =
+            NonZeroU32::new(per_minute.get().min(max_in_flight.max(1) * 2).div_ceil(2)).unwrap_or(NonZeroU32::MIN);
         let refill = NonZeroU32::new(per_minute.get().saturating_sub(burst.get())).unwrap_or(NonZeroU32::MIN);
         let clock = Ticks(Instant::now());
         Self {
@@ -101,9 +102,30 @@ impl Gate {
     /// When to come back, if the budget is used up.
     pub fn ticket(&self) -> Result<Ticket, Refusal> {
         self.open()?;
-        self.limiter.check().map(|()| Ticket(())).map_err(|not_until| {
-            self.queued(not_until.wait_time_from(self.clock.now()))
-        })
+        self.limiter
+            .check()
+            .map(|()| Ticket(()))
+            .map_err(|not_until| self.queued(not_until.wait_time_from(self.clock.now())))
+    }
+
+    /// The right to send one request that a call under way needs to be recorded: it waits for its turn, but not long.
+    ///
+    /// The one exception to the rule of this file. Whoever waits here holds one of the few slots, and has made a record
+    /// that would otherwise have to be searched for.
+    ///
+    /// # Errors
+    /// When to come back, if the provider asked to stop or the turn is too far away.
+    pub async fn ticket_in_turn(&self, patience: Duration) -> Result<Ticket, Refusal> {
+        let until = Instant::now() + patience;
+        loop {
+            self.open()?;
+            let Err(not_until) = self.limiter.check() else { return Ok(Ticket(())) };
+            let turn = Instant::now() + not_until.wait_time_from(self.clock.now());
+            if turn > until {
+                return Err(self.queued(Duration::ZERO));
+            }
+            sleep_until(turn).await;
+        }
     }
 
     /// The provider asked to stop: nobody sends before this much time has passed.
@@ -152,7 +174,8 @@ mod tests {
                 tokio::time::advance(Duration::from_millis(100)).await;
             }
         }
-        let worst = sent.iter().map(|t| sent.iter().filter(|s| **s >= *t && **s < *t + Duration::from_secs(60)).count()).max();
+        let worst =
+            sent.iter().map(|t| sent.iter().filter(|s| **s >= *t && **s < *t + Duration::from_secs(60)).count()).max();
         assert!(worst.is_some_and(|w| (55..=60).contains(&w)), "{worst:?}");
     }
 
@@ -171,6 +194,14 @@ mod tests {
         let _busy = gate.enter();
         let after: Vec<Duration> = (0..5).filter_map(|_| gate.enter().err().map(|r| r.after)).collect();
         assert!(after.len() == 5 && after.windows(2).all(|w| w[1] > w[0]), "{after:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_a_call_under_way_needs_waits_for_its_turn_but_not_long() {
+        let gate = Gate::new(60, 1);
+        while gate.ticket().is_ok() {}
+        assert!(gate.ticket_in_turn(Duration::from_secs(5)).await.is_ok());
+        assert!(gate.ticket_in_turn(Duration::from_millis(10)).await.is_err());
     }
 
     #[tokio::test(start_paused = true)]

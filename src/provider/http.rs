@@ -57,6 +57,15 @@ pub(super) struct Call<'a> {
     pub(super) body: Option<Value>,
 }
 
+/// What a request does while the budget is used up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Pace {
+    /// It is refused: its pass comes back later.
+    Now,
+    /// It waits for its turn: a call under way needs it to be recorded.
+    InTurn,
+}
+
 /// A whole answer, whatever its status.
 pub(super) struct Reply {
     pub(super) status: StatusCode,
@@ -99,8 +108,12 @@ impl Http {
     }
 
     /// Sends a request that creates nothing.
-    pub(super) async fn send(&self, call: Call<'_>) -> Result<Reply, ApiError> {
-        let ticket = self.gate.ticket().map_err(|refusal| ApiError::refused(call.operation, refusal))?;
+    pub(super) async fn send(&self, call: Call<'_>, pace: Pace) -> Result<Reply, ApiError> {
+        let ticket = match pace {
+            Pace::Now => self.gate.ticket(),
+            Pace::InTurn => self.gate.ticket_in_turn(self.timeout).await,
+        };
+        let ticket = ticket.map_err(|refusal| ApiError::refused(call.operation, refusal))?;
         self.exchange(call, None, ticket).await
     }
 

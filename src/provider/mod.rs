@@ -15,7 +15,7 @@ pub mod rutter;
 
 pub use backend::Backend;
 pub(crate) use backend::with_external;
-pub use connect::{ConnectSettings, Login, Session, connect, login, refusal};
+pub use connect::{ConnectSettings, Login, Session, connect, credentials_secret, login, refusal};
 pub use endpoint::{AllowList, BadEndpoint};
 pub use error::{ApiError, Operation};
 pub use gate::{Gate, Refusal, Slot, Ticket};

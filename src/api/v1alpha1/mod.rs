@@ -17,5 +17,5 @@ pub use provider_account::{
 pub use shared::{
     AccountKind, AccountRef, AdoptionPolicy, AppliedCredentials, AppliedField, AuthorizationStatus, CreationStatus,
     DeletionPolicy, ExternalLossPolicy, ExternalRef, LastAction, LocalSecretRef, ManagedStatus, ManagementPolicy,
-    ParameterValue, Provider, Refused, RefreshState, RefreshStatus, ReplacementPolicy, StoredIntent,
+    ParameterValue, Provider, RefreshState, RefreshStatus, Refused, ReplacementPolicy, StoredIntent,
 };

@@ -21,16 +21,8 @@ use serde::{Deserialize, Serialize};
     doc = "One login at one provider: endpoint, API credentials, request budget, deletion guard.",
     selectable = ".spec.provider",
     printcolumn(name = "Provider", type_ = "string", json_path = ".spec.provider"),
-    printcolumn(
-        name = "Ready",
-        type_ = "string",
-        json_path = ".status.conditions[?(@.type=='Ready')].status"
-    ),
-    printcolumn(
-        name = "Status",
-        type_ = "string",
-        json_path = ".status.conditions[?(@.type=='Ready')].reason"
-    ),
+    printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].status"),
+    printcolumn(name = "Status", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].reason"),
     printcolumn(name = "Identity", type_ = "string", priority = 1, json_path = ".status.identity"),
     printcolumn(
         name = "Message",
@@ -145,10 +137,7 @@ impl Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self {
-            requests_per_minute: Self::default_requests_per_minute(),
-            max_in_flight: Self::default_max_in_flight(),
-        }
+        Self { requests_per_minute: Self::default_requests_per_minute(), max_in_flight: Self::default_max_in_flight() }
     }
 }
 

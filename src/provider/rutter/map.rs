@@ -176,9 +176,19 @@ mod tests {
     #[test]
     fn every_documented_reason_of_disabling_is_told_in_our_words() {
         let reasons = [
-            "SHOP_API_KEY_EXPIRED", "SHOP_NOT_FOUND", "SHOP_ID_IS_INVALID", "SHOP_IS_DISABLED_OR_EXPIRED",
-            "SHOP_IS_LOCKED", "SHOP_PAYMENT_REQUIRED", "TUNNEL_ERROR", "WEB_SERVICE_IS_DISABLED", "SHOP_IS_UNAVAILABLE",
-            "CERT_EXPIRED", "FAILED TO AUTHENTICATE", "REQUEST_TIMEOUT", "MANUALLY_DISABLED",
+            "SHOP_API_KEY_EXPIRED",
+            "SHOP_NOT_FOUND",
+            "SHOP_ID_IS_INVALID",
+            "SHOP_IS_DISABLED_OR_EXPIRED",
+            "SHOP_IS_LOCKED",
+            "SHOP_PAYMENT_REQUIRED",
+            "TUNNEL_ERROR",
+            "WEB_SERVICE_IS_DISABLED",
+            "SHOP_IS_UNAVAILABLE",
+            "CERT_EXPIRED",
+            "FAILED TO AUTHENTICATE",
+            "REQUEST_TIMEOUT",
+            "MANUALLY_DISABLED",
         ];
         let unknown = disabled(Some("UNKNOWN"));
         assert!(reasons.iter().all(|r| disabled(Some(r)) != unknown));

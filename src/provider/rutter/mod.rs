@@ -13,7 +13,7 @@ use super::{
     ApiError, ConnectSettings, ConnectionSecret, CreatePermit, Created, DeletePermit, External, Freshness, Login,
     Operation, Record, Summary,
     gate::Gate,
-    http::{Call, Http, Wire},
+    http::{Call, Http, Pace, Wire},
 };
 use crate::{
     api::v1alpha1::{AppliedField, ConnectionSpec},
@@ -47,7 +47,13 @@ pub struct Rutter {
 }
 
 impl Rutter {
-    pub(super) fn new(login: &Login, wire: Wire, gate: Arc<Gate>, settings: &ConnectSettings, metrics: Metrics) -> Self {
+    pub(super) fn new(
+        login: &Login,
+        wire: Wire,
+        gate: Arc<Gate>,
+        settings: &ConnectSettings,
+        metrics: Metrics,
+    ) -> Self {
         let timing = settings.timing;
         let request_id = HeaderName::from_static("x-rutter-request-id");
         let http = Http::new(wire, login.endpoint.clone(), headers(login), request_id, timing.call, gate, metrics);
@@ -193,7 +199,8 @@ impl External for Rutter {
             created_at: None,
         };
         // The answer does not say when the connection was made, and a server that de-duplicates answers an old one.
-        let detail = self.reads.details(std::slice::from_ref(&row)).await.ok().and_then(|d| d.into_iter().next());
+        let detail =
+            self.reads.details(std::slice::from_ref(&row), Pace::InTurn).await.ok().and_then(|d| d.into_iter().next());
         let detail = detail.flatten();
         row.created_at = match detail.as_ref().and_then(|d| d.created_at) {
             Some(created_at) => Some(created_at),
@@ -214,7 +221,7 @@ impl External for Rutter {
         let id = permit.id().as_str();
         let operation = Operation::Delete;
         let call = Call { operation, method: Method::DELETE, path: &["connections", id], query: &[], body: None };
-        let reply = self.reads.http.send(call).await?;
+        let reply = self.reads.http.send(call, Pace::Now).await?;
         match map::read::<DeleteReply>(operation, &reply).map_err(|e| self.reads.heed(e)) {
             Ok(DeleteReply { success: false }) => {
                 let status = reply.status.as_u16();

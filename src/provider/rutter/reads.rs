@@ -16,7 +16,7 @@ use crate::{
     },
     provider::{
         ApiError, Freshness, Operation, Record,
-        http::{Call, Http},
+        http::{Call, Http, Pace},
         inventory::{Inventory, Snapshot},
     },
 };
@@ -140,7 +140,7 @@ impl Reads {
 
     /// The row of a connection in a list that is read now, if it can be.
     pub(super) async fn listed_since(&self, id: &str, since: Instant) -> Option<Row> {
-        let snapshot = self.list(Freshness::After(since)).await.ok()?;
+        let snapshot = self.any.get(Freshness::After(since), || self.read_list("any", Pace::InTurn)).await.ok()?;
         snapshot.rows.iter().find(|r| r.id == id).cloned()
     }
 
@@ -155,18 +155,19 @@ impl Reads {
         operation: Operation,
         path: &[&str],
         query: &[(&str, &str)],
+        pace: Pace,
     ) -> Result<T, ApiError> {
         let call = Call { operation, method: Method::GET, path, query, body: None };
-        let reply = self.http.send(call).await?;
+        let reply = self.http.send(call, pace).await?;
         map::read(operation, &reply).map_err(|e| self.heed(e))
     }
 
-    async fn read_list(&self, filter: &str) -> Result<Vec<Row>, ApiError> {
+    async fn read_list(&self, filter: &str, pace: Pace) -> Result<Vec<Row>, ApiError> {
         let (mut rows, mut cursor) = (Vec::new(), None::<String>);
         for _ in 0..MAX_PAGES {
             let mut query = vec![("status", filter)];
             query.extend(cursor.as_deref().map(|c| ("cursor", c)));
-            let page: ListReply = self.get(Operation::List, &["connections"], &query).await?;
+            let page: ListReply = self.get(Operation::List, &["connections"], &query, pace).await?;
             rows.extend(page.connections);
             cursor = page.next_cursor.filter(|c| !c.is_empty());
             if cursor.is_none() {
@@ -178,7 +179,7 @@ impl Reads {
 
     /// Every connection of the account, whatever its state.
     pub(super) async fn list(&self, freshness: Freshness) -> Result<Arc<Snapshot<Vec<Row>>>, ApiError> {
-        self.any.get(freshness, || self.read_list("any")).await
+        self.any.get(freshness, || self.read_list("any", Pace::Now)).await
     }
 
     /// The rows that count: those of a list without what we deleted since, and what we made that it cannot show yet.
@@ -188,21 +189,24 @@ impl Reads {
         let lag = self.lag;
         known.made.retain(|id, (_, at)| *at + lag > snapshot.began && !listed.contains(id.as_str()));
         known.health.retain(|id, read| read.at + lag > snapshot.began || listed.contains(id.as_str()));
+        known.deleted.retain(|id, at| *at + lag > snapshot.began || listed.contains(id.as_str()));
         let listed = snapshot.rows.iter().filter(|r| !known.deleted.contains_key(&r.id));
         listed.chain(known.made.values().map(|(row, _)| row)).cloned().collect()
     }
 
     /// The details of these rows; `None` for one that Rutter does not let us read.
-    pub(super) async fn details(&self, rows: &[Row]) -> Result<Vec<Option<Detail>>, ApiError> {
+    pub(super) async fn details(&self, rows: &[Row], pace: Pace) -> Result<Vec<Option<Detail>>, ApiError> {
         let mut cache = self.details.lock().await;
         let mut out = Vec::with_capacity(rows.len());
         for row in rows {
             let detail = match cache.get(&row.id) {
                 Some(known) => Some(known.clone()),
-                None => self.detail(row).await?,
+                None => self.detail(row, pace).await?,
             };
             // A store that Rutter cannot tell yet is asked for again.
-            if let Some(detail) = detail.as_ref().filter(|d| !Have::new(row.clone(), Some((*d).clone())).hosts.is_empty()) {
+            if let Some(detail) =
+                detail.as_ref().filter(|d| !Have::new(row.clone(), Some((*d).clone())).hosts.is_empty())
+            {
                 cache.entry(row.id.clone()).or_insert_with(|| detail.clone());
             }
             out.push(detail);
@@ -210,10 +214,10 @@ impl Reads {
         Ok(out)
     }
 
-    async fn detail(&self, row: &Row) -> Result<Option<Detail>, ApiError> {
+    async fn detail(&self, row: &Row, pace: Pace) -> Result<Option<Detail>, ApiError> {
         let Some(token) = row.access_token.as_ref() else { return Ok(None) };
         let query = [("access_token", token.expose_secret())];
-        match self.get::<DetailReply>(Operation::Read, &["connections", "access_token"], &query).await {
+        match self.get::<DetailReply>(Operation::Read, &["connections", "access_token"], &query, pace).await {
             Ok(reply) if reply.connection.id == row.id => Ok(Some(reply.connection)),
             Ok(_) => Err(ApiError::unreadable(Operation::Read, None)),
             Err(e) => match e.kind {
@@ -229,7 +233,7 @@ impl Reads {
         let platform = key.as_str().split('/').next().unwrap_or_default();
         let mut rows = self.rows(&*self.list(freshness).await?);
         rows.retain(|r| r.platform.as_deref().is_none_or(|p| p == platform));
-        let details = self.details(&rows).await?;
+        let details = self.details(&rows, Pace::Now).await?;
         let records = rows.into_iter().zip(details).filter_map(|(row, detail)| {
             let (id, have) = (ExternalId::new(&row.id), Have::new(row, detail));
             let doubtful = have.hosts.is_empty();
@@ -254,7 +258,7 @@ impl Reads {
             // The store's name may come with the first sync: what is incomplete is read again with the status.
             self.details.lock().await.retain(|known, detail| *known != row.id || detail.store_name.is_some());
         }
-        let detail = self.details(std::slice::from_ref(&row)).await?.into_iter().next().flatten();
+        let detail = self.details(std::slice::from_ref(&row), Pace::Now).await?.into_iter().next().flatten();
         let have = Have { health: Some((read.health, read.last_sync)), ..Have::new(row, detail) };
         Ok(vec![Record { id: id.clone(), born: have.born(), have: Some(have) }])
     }
@@ -277,7 +281,7 @@ impl Reads {
     /// Which filter shows this connection, if any does.
     async fn hint(&self, id: &str, freshness: Freshness) -> Result<Option<&'static str>, ApiError> {
         for (name, inventory) in HINTS.into_iter().zip(&self.hints) {
-            let snapshot = inventory.get(freshness, || self.read_list(name)).await?;
+            let snapshot = inventory.get(freshness, || self.read_list(name, Pace::Now)).await?;
             if snapshot.rows.iter().any(|r| r.id == id) {
                 return Ok(Some(name));
             }
@@ -289,7 +293,7 @@ impl Reads {
     pub(super) async fn read_status(&self, row: &Row, hint: Option<Option<&'static str>>) -> Result<Read, ApiError> {
         let token = row.access_token.as_ref().ok_or_else(|| ApiError::unreadable(Operation::Status, None))?;
         let query = [("access_token", token.expose_secret())];
-        let reply: StatusReply = self.get(Operation::Status, &["connections", "status"], &query).await?;
+        let reply: StatusReply = self.get(Operation::Status, &["connections", "status"], &query, Pace::Now).await?;
         if reply.connection.id != row.id {
             return Err(ApiError::unreadable(Operation::Status, None));
         }
