@@ -1,2 +1,17 @@
-//! Placeholder.
-fn main() {}
+//! Benchmarks of the operator on a real control plane: `make bench`.
+//!
+//! Owns what is measured and how it is printed. It asserts nothing about time: a busy machine is not a slow program.
+
+#![expect(clippy::print_stdout, reason = "this is a command: it prints what it measured")]
+
+mod reaction;
+
+use anyhow::{Context, Result};
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    rustls::crypto::ring::default_provider().install_default().ok().context("a TLS provider is installed already")?;
+    let figures = reaction::measure(40).await?;
+    println!("{figures}");
+    Ok(())
+}

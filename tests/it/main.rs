@@ -10,6 +10,10 @@
 )]
 
 mod architecture;
+mod cli;
 mod cluster;
 mod conditions;
+mod lifecycle;
 mod manifests;
+mod process;
+mod world;

@@ -1,0 +1,198 @@
+//! The operator as a program: killed at any moment, asked to stop in the middle of a call, and searched for credentials.
+
+use std::fs::File;
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::api::events::v1::Event;
+use kube::api::ListParams;
+use tokio::process::{Child, Command};
+use tradewind::api::v1alpha1::{Connection, ProviderAccount};
+use tradewind_simulator::{Effect, Fault, Operation};
+
+use crate::cluster::HANG;
+use crate::world::{LOGIN_CANARY, STORE_CANARY, World, connection, logs, store};
+
+/// A running `tradewind run`.
+struct Program {
+    child: Child,
+    log: PathBuf,
+}
+
+impl Program {
+    /// Starts it in the world's namespace, with the world's short times.
+    fn start(world: &World, more: &[&str]) -> Self {
+        let log = logs().join(format!("operator-{}.log", uuid::Uuid::new_v4().simple()));
+        let file = File::create(&log).expect("a log file");
+        let timing = world.settings.timing;
+        let origin = world.endpoint.trim_end_matches("/versioned");
+        let seconds = |d: Duration| format!("{}s", d.as_secs());
+        let child = Command::new(env!("CARGO_BIN_EXE_tradewind"))
+            .args(["run", "--listen=127.0.0.1:0", "--poll=1s", "--allow-endpoint", origin])
+            .args(["--namespace", world.sandbox.namespace()])
+            .args(["--call-timeout", &seconds(timing.call), "--permit-life", &seconds(timing.permit)])
+            .args(["--list-lag", &seconds(timing.lag)])
+            .args(more)
+            .env("KUBECONFIG", world.sandbox.operator_kubeconfig())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(file)
+            .kill_on_drop(true)
+            .spawn()
+            .expect("the operator");
+        Self { child, log }
+    }
+
+    /// `kill -9`.
+    async fn kill(mut self) {
+        self.child.kill().await.expect("a process to kill");
+    }
+
+    /// SIGTERM, and then the end; what it logged.
+    async fn terminate(mut self) -> String {
+        let pid = self.child.id().expect("a running process").to_string();
+        assert!(Command::new("kill").args(["-TERM", &pid]).status().await.expect("kill").success());
+        let end = tokio::time::timeout(HANG, self.child.wait()).await.expect("an end").expect("an exit status");
+        let log = std::fs::read_to_string(&self.log).expect("a log");
+        assert!(end.success(), "{end}: {log}");
+        log
+    }
+
+    /// The first address that the log names after `listen=`.
+    async fn address(&self) -> String {
+        let found = async {
+            loop {
+                let log = std::fs::read_to_string(&self.log).expect("a log");
+                let address = log.split("listen=").nth(1).and_then(|rest| rest.split_whitespace().next());
+                if let Some(address) = address {
+                    return address.to_owned();
+                }
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        tokio::time::timeout(HANG, found).await.expect("a line with the address")
+    }
+}
+
+/// Milliseconds until the next kill: spread over a pass and its calls, the same in every run.
+fn moments() -> impl Iterator<Item = Duration> {
+    (1_u64..).map(|n| Duration::from_millis(150 + n * 1_103_515_245 % 900))
+}
+
+#[tokio::test]
+async fn killed_again_and_again_it_makes_each_record_once() {
+    const OBJECTS: usize = 40;
+    const KILLS: usize = 10;
+    let world = World::quiet("kills").await;
+    world.sandbox.apply(&world.account()).await;
+    world.sandbox.apply(&World::store_login()).await;
+    let all: Vec<_> = (0..OBJECTS).map(|n| connection(&format!("c{n}"), &store(&format!("kills-{n}")), "")).collect();
+    world.sandbox.apply(&all.join("---\n")).await;
+    // A slow provider, so that most kills meet a call under way.
+    let slow = Effect::SlowAfter { delay: Duration::from_millis(300) };
+    world.simulator.push_fault(Fault::on(Operation::Create, slow).forever());
+    for moment in moments().take(KILLS) {
+        let program = Program::start(&world, &[]);
+        // Not before it could have begun anything; then at a moment of its own.
+        program.address().await;
+        tokio::time::sleep(moment).await;
+        program.kill().await;
+    }
+    let program = Program::start(&world, &[]);
+    world.all_settled(OBJECTS).await;
+    program.terminate().await;
+    let stats = world.simulator.stats();
+    assert_eq!(world.live().len(), OBJECTS);
+    assert!(stats.duplicates.is_empty(), "{:?}", stats.duplicates);
+    assert_eq!((stats.creates, stats.deletes), (OBJECTS, 0), "nothing was made twice, not even for a while");
+}
+
+#[tokio::test]
+async fn asked_to_stop_it_records_the_call_under_way() {
+    let world = World::quiet("stop").await;
+    world.sandbox.apply(&world.account()).await;
+    world.sandbox.apply(&World::store_login()).await;
+    let slow = Effect::SlowAfter { delay: Duration::from_millis(1500) };
+    world.simulator.push_fault(Fault::on(Operation::Create, slow));
+    let program = Program::start(&world, &[]);
+    world.sandbox.apply(&connection("acme", &store("stop"), "")).await;
+    let under_way = async {
+        while world.simulator.stats().creates == 0 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(HANG, under_way).await.expect("a create");
+    let log = program.terminate().await;
+    let object = world.sandbox.get::<Connection>("acme").await.expect("an object");
+    let id = object.status.and_then(|s| s.external_id);
+    assert_eq!(id.map(|id| vec![id]), Some(world.live()), "{log}");
+}
+
+/// The forms in which a credential can turn up.
+fn forms(secret: &str) -> [String; 3] {
+    let percent = secret.bytes().map(|b| format!("%{b:02X}")).collect();
+    [secret.to_owned(), BASE64_STANDARD.encode(secret), percent]
+}
+
+#[tokio::test]
+async fn no_credential_is_in_anything_that_it_says() {
+    let world = World::quiet("canary").await;
+    world.sandbox.apply(&world.account()).await;
+    world.sandbox.apply(&World::store_login()).await;
+    let program = Program::start(&world, &["--log=trace"]);
+    let address = program.address().await;
+    // A life with every kind of trouble, so that every error path has something to say.
+    let troubles = [
+        Fault::on(Operation::List, Effect::StatusAfterApply { status: 500 }),
+        Fault::on(Operation::Create, Effect::RefuseCredentials { status: 401 }),
+        Fault::on(Operation::ReadStatus, Effect::GarbageBody),
+        Fault::on(Operation::ReadDetail, Effect::Refuse { status: 401, retry_after: None }),
+    ];
+    troubles.into_iter().for_each(|fault| world.simulator.push_fault(fault));
+    world.sandbox.apply(&connection("acme", &store("canary"), "")).await;
+    world.until("acme", "Ready", "False", "CredentialsRejected").await;
+    world.sandbox.apply(&connection("other", &store("canary-other"), "")).await;
+    world.settled("other").await;
+    world.ask("acme").await;
+    world.settled("acme").await;
+    world.simulator.push_fault(Fault::on(Operation::Delete, Effect::StatusAfterApply { status: 502 }));
+    world.sandbox.delete::<Connection>("other").await;
+    world.sandbox.wait_gone::<Connection>("other", HANG).await;
+
+    let metrics = world.get(&format!("http://{address}/metrics")).await;
+    assert!(metrics.contains("tradewind_provider_requests_total"), "{metrics}");
+    let list = ListParams::default();
+    let objects = world.sandbox.api::<Connection>().list(&list).await.expect("objects");
+    let accounts = world.sandbox.api::<ProviderAccount>().list(&list).await.expect("accounts");
+    let events = world.sandbox.api::<Event>().list(&list).await.expect("events");
+    assert!(!events.items.is_empty());
+    let mut secrets = world.sandbox.api::<Secret>().list(&list).await.expect("secrets").items;
+    // Their data is where credentials belong; everything else of them is not.
+    secrets.iter_mut().for_each(|s| (s.data, s.metadata.managed_fields) = (None, None));
+    let json = |value: Result<String, serde_json::Error>| value.expect("JSON");
+    let said = [
+        ("the log", program.terminate().await),
+        ("metrics", metrics),
+        ("objects", json(serde_json::to_string(&objects))),
+        ("accounts", json(serde_json::to_string(&accounts))),
+        ("events", json(serde_json::to_string(&events))),
+        ("Secrets but for their data", json(serde_json::to_string(&secrets))),
+    ];
+    let tokens = world.simulator.connections().into_iter().map(|record| record.access_token.to_string());
+    let links = world.simulator.connections().into_iter().map(|record| format!("connection/{}", record.id));
+    let login = format!("test-client-id:{LOGIN_CANARY}");
+    let known = [LOGIN_CANARY.to_owned(), STORE_CANARY.to_owned(), login].into_iter().chain(tokens).chain(links);
+    for secret in known {
+        for form in forms(&secret) {
+            for (where_, text) in &said {
+                assert!(!text.contains(&form), "a credential is in {where_}");
+            }
+        }
+    }
+    let log = said.first().map(|(_, text)| text.len()).unwrap_or_default();
+    assert!(log > 1000, "the search had something to search in");
+}
