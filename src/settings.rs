@@ -13,7 +13,7 @@ pub struct RunArgs {
     /// Watch only this namespace; the whole cluster where absent
     #[arg(long, env = "TRADEWIND_NAMESPACE")]
     pub namespace: Option<String>,
-    /// Allow accounts to name this endpoint, such as https://proxy.example.com; repeatable
+    /// Allow accounts to name this endpoint, such as `https://proxy.example.com`; repeatable
     #[arg(long = "allow-endpoint", env = "TRADEWIND_ALLOW_ENDPOINT", value_delimiter = ',')]
     pub allow_endpoints: Vec<String>,
     /// More CA certificates (PEM) for calls to providers, beside those of the system

@@ -7,6 +7,7 @@ use super::{
 
 /// The sentence for a halt of the decision. `ids`: the records it is about; `fields`: how the record differs.
 #[must_use]
+#[expect(clippy::wildcard_enum_match_arm, reason = "a decision halts for few of the reasons")]
 pub fn halted(reason: Reason, ids: &[ExternalId], fields: &[String]) -> Problem {
     let names = list(ids);
     let text = match reason {
@@ -34,6 +35,7 @@ pub fn halted(reason: Reason, ids: &[ExternalId], fields: &[String]) -> Problem 
 }
 
 /// What is known to be wrong with a record.
+#[expect(clippy::wildcard_enum_match_arm, reason = "a decision halts for few of the reasons")]
 fn known(reason: Reason, ids: &[ExternalId], fields: &[String]) -> String {
     let names = list(ids);
     match reason {

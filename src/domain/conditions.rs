@@ -266,10 +266,10 @@ pub fn lay_over(before: &[Condition], picture: Picture, generation: i64, now: Ti
     ];
     let passing = [(Type::Reconciling, picture.reconciling), (Type::Stalled, picture.stalled)];
     let lasting = lasting.into_iter().filter_map(|(t, mark)| match mark {
-        Some(mark) => Some(condition(t, mark, keeps(t), generation, now)),
+        Some(mark) => Some(condition(t, &mark, keeps(t), generation, now)),
         None => keeps(t).map(|old| Condition { observed_generation: Some(generation), ..old }),
     });
-    let passing = passing.into_iter().filter_map(|(t, mark)| Some(condition(t, mark?, keeps(t), generation, now)));
+    let passing = passing.into_iter().filter_map(|(t, mark)| Some(condition(t, &mark?, keeps(t), generation, now)));
     let foreign = before.iter().filter(|c| !is_ours(&c.type_)).cloned();
     lasting.chain(passing).chain(foreign).collect()
 }
@@ -292,7 +292,7 @@ fn is_ours(name: &str) -> bool {
     Type::iter().any(|t| t.to_string() == name)
 }
 
-fn condition(t: Type, mark: Mark, before: Option<Condition>, generation: i64, now: Timestamp) -> Condition {
+fn condition(t: Type, mark: &Mark, before: Option<Condition>, generation: i64, now: Timestamp) -> Condition {
     let since = before.filter(|b| b.status == mark.status).map(|b| b.last_transition_time);
     // Whole seconds: that is what the API server stores, and a comparison must not see a difference.
     let now = Timestamp::from_second(now.as_second()).unwrap_or(now);

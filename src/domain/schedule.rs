@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use std::time::Duration;
 
 /// The longest delay between two attempts at something that failed.
-const LONGEST: Duration = Duration::from_secs(600);
+const LONGEST: Duration = Duration::from_mins(10);
 /// The shortest one.
 const SHORTEST: Duration = Duration::from_secs(5);
 

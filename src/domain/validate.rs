@@ -136,7 +136,7 @@ pub fn credentials(platform: &RutterPlatform, secret: &str, data: &SecretData) -
     let take = |key: &'static str| match data.get(key) {
         None => Err(missing(key, "is missing")),
         Some(value) => match value.expose_secret() {
-            text if text.is_empty() => Err(missing(key, "is empty")),
+            "" => Err(missing(key, "is empty")),
             text if text.chars().any(|c| c.is_whitespace() || c.is_control()) => {
                 Err(missing(key, "holds white space or a control character (a trailing line break?)"))
             }

@@ -86,7 +86,9 @@ async fn check(engine: &Engine, target: &mut AccountTarget) -> Result<Next, Pass
     let probed = with_external!(&session.backend, external => external.probe(fresh).await);
     match probed {
         Ok(organisation) => {
-            organisation.into_iter().for_each(|organisation| session.learned(organisation));
+            if let Some(organisation) = organisation {
+                session.learned(organisation);
+            }
             engine.sessions.prove(&target.uid);
             works(engine, target, &session).await
         }

@@ -32,7 +32,7 @@ use std::time::Duration;
 /// Two objects that would create the same record come back one after the other.
 const SOON: Duration = Duration::from_millis(250);
 /// A login or store that was refused is tried again this often without a change.
-const PROBE: Duration = Duration::from_secs(600);
+const PROBE: Duration = Duration::from_mins(10);
 
 /// Creates the record.
 pub(super) async fn create<E: External>(scene: Scene<'_, E>, target: &mut Target) -> Result<Next, PassError> {

@@ -47,6 +47,7 @@ impl PassError {
 
     /// The whole story in one line. The API server's refusals in its own words; never the Debug of an answer.
     #[must_use]
+    #[expect(clippy::wildcard_enum_match_arm, reason = "all errors of the client but one say themselves well")]
     pub(super) fn chain(&self) -> String {
         match self {
             Self::Stale | Self::Superseded | Self::Deadline | Self::Panicked => self.to_string(),
@@ -61,6 +62,7 @@ impl PassError {
 }
 
 /// A write bound to a version: a conflict, and an object that is gone, are a stale view and no failure.
+#[expect(clippy::wildcard_enum_match_arm, reason = "all that is no conflict is a failure")]
 pub(super) fn bound(error: kube::Error, stage: impl FnOnce(Box<kube::Error>) -> PassError) -> PassError {
     match error {
         kube::Error::Api(status) if status.is_conflict() || status.is_not_found() => PassError::Stale,

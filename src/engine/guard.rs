@@ -10,9 +10,9 @@ use std::{future::Future, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 use tokio::time::{Instant, timeout};
 
 /// For what a pass does beside its calls to the provider: reads and writes of the API server.
-const REST: Duration = Duration::from_secs(60);
+const REST: Duration = Duration::from_mins(1);
 /// An object whose pass panicked or that cannot be read is looked at again this often.
-const RARELY: Duration = Duration::from_secs(600);
+const RARELY: Duration = Duration::from_mins(10);
 
 /// A pass over a Connection.
 ///
@@ -23,7 +23,8 @@ pub(super) async fn connection(object: Arc<Lean<Connection>>, engine: Arc<Engine
         match object.as_ref() {
             Lean::Good(object) => pass::pass(&engine, object).await,
             Lean::Bad { meta, error } => {
-                report::malformed::<Connection>(&engine, meta, error).await.map(|()| Next::After(RARELY))
+                let told = Box::pin(report::malformed::<Connection>(&engine, meta, error)).await;
+                told.map(|()| Next::After(RARELY))
             }
         }
     };
@@ -42,7 +43,8 @@ pub(super) async fn provider_account(
         match object.as_ref() {
             Lean::Good(object) => account::pass(&engine, object).await,
             Lean::Bad { meta, error } => {
-                report::malformed::<ProviderAccount>(&engine, meta, error).await.map(|()| Next::After(RARELY))
+                let told = Box::pin(report::malformed::<ProviderAccount>(&engine, meta, error)).await;
+                told.map(|()| Next::After(RARELY))
             }
         }
     };
@@ -58,15 +60,10 @@ async fn guarded(
     let begun = Instant::now();
     // A create and what it reads before and after it; the rest must still be able to record what the call did.
     let timing = engine.timing();
-    let deadline = timing.permit + timing.call * 4 + REST;
-    let ended = match timeout(deadline, AssertUnwindSafe(work).catch_unwind()).await {
-        Err(_) => Err(PassError::Deadline),
-        Ok(Err(_)) => {
-            engine.metrics.panicked();
-            Err(PassError::Panicked)
-        }
-        Ok(Ok(ended)) => ended,
-    };
+    let ended = within(timing.permit + timing.call * 4 + REST, work).await;
+    if matches!(ended, Err(PassError::Panicked)) {
+        engine.metrics.panicked();
+    }
     engine.metrics.pass(kind, ended.as_ref().err().map_or("done", PassError::stage), begun.elapsed());
     if let Err(error) = &ended
         && !matches!(error, PassError::Stale)
@@ -75,6 +72,18 @@ async fn guarded(
         tracing::warn!(kind, namespace, name, "{}", error.chain());
     }
     ended.map(Action::from)
+}
+
+/// The deadline and the barrier: a panic in one pass would otherwise end the stream of all passes.
+async fn within(
+    deadline: Duration,
+    work: impl Future<Output = Result<Next, PassError>>,
+) -> Result<Next, PassError> {
+    match timeout(deadline, AssertUnwindSafe(work).catch_unwind()).await {
+        Err(_) => Err(PassError::Deadline),
+        Ok(Err(_)) => Err(PassError::Panicked),
+        Ok(Ok(ended)) => ended,
+    }
 }
 
 /// When a pass that ended early is tried again; the change that made a view stale brings the next pass by itself.
@@ -87,5 +96,22 @@ pub(super) fn retry(error: &PassError) -> Action {
         }
         PassError::Deadline => Action::requeue(Duration::from_secs(30)),
         PassError::Panicked => Action::requeue(RARELY),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_pass_that_hangs_ends_at_its_deadline() {
+        let ended = within(Duration::from_mins(5), std::future::pending()).await;
+        assert!(matches!(ended, Err(PassError::Deadline)));
+    }
+
+    #[tokio::test]
+    async fn a_pass_that_panics_is_an_error_like_any_other() {
+        let ended = within(Duration::from_mins(5), async { panic!("a bug") }).await;
+        assert!(matches!(ended, Err(PassError::Panicked)));
     }
 }

@@ -102,7 +102,7 @@ const LEASE: &str = "tradewind";
 /// The API server's answers begin within this time, or the request has failed.
 const API_TIMEOUT: Duration = Duration::from_secs(15);
 /// How often what is remembered of objects that are gone is thrown away.
-const TIDY: Duration = Duration::from_secs(300);
+const TIDY: Duration = Duration::from_mins(5);
 
 /// A client that retries nothing: a retried write can meet its own first attempt as a conflict.
 fn connect(mut config: kube::Config, clock: &Clock) -> kube::Result<Client> {

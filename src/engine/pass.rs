@@ -61,7 +61,8 @@ pub(super) async fn pass(engine: &Engine, object: &Connection) -> Result<Next, P
         Account::Usable { session, adoption_allowed, leaving } => {
             with_external!(&session.backend, external => {
                 let pass = Pass { engine, session: &session, external, adoption_allowed, leaving };
-                pass.run(target).await
+                // The largest future of the program, apart from what every queued pass carries.
+                Box::pin(pass.run(target)).await
             })
         }
     }
@@ -163,7 +164,7 @@ impl<E: External> Pass<'_, E> {
                 self.engine.memory.missed(&target.uid, !sightings.iter().any(|s: &Sighting| s.id == *id));
                 facts.in_grace = !self.engine.patience(&target.uid, &parts.creation).is_zero();
             }
-            facts.drift = self.drift(&target, &parts.creation, want.as_ref().ok(), &records);
+            facts.drift = Self::drift(&target, &parts.creation, want.as_ref().ok(), &records);
             facts.needs_person = needs_person::<E>(&records);
             if matches!(facts.drift, Drift::Replacement(_)) && facts.policy.replacement == ReplacementPolicy::Recreate {
                 // A record is not given up before it is certain that the next one could be made.
@@ -225,7 +226,7 @@ impl<E: External> Pass<'_, E> {
         let interval = validate::interval(&target.spec).unwrap_or(Duration::ZERO);
         // Half an interval: the checks of an account's objects fall together and share one list, and the next round
         // reads a new one.
-        let age = if interval.is_zero() { Duration::from_secs(300) } else { interval / 2 };
+        let age = if interval.is_zero() { Duration::from_mins(5) } else { interval / 2 };
         let freshness = if known && !target.is_requested() { Freshness::Within(age) } else { Freshness::After(now) };
         let records = self.external.observe(look, freshness).await?;
         let records: Vec<_> = records.into_iter().filter(|r| self.matters(target, creation, look, r)).collect();
@@ -252,7 +253,7 @@ impl<E: External> Pass<'_, E> {
     fn authored(&self, target: &Target, creation: &Creation, born: Option<Timestamp>) -> bool {
         let (Creation::Pending(intent), Some(born)) = (creation, born) else { return false };
         let declared = self.declared(target);
-        authored(intent, declared, born, self.link_until(target, intent.attempt), self.engine.timing())
+        authored(intent, declared, born, Self::link_until(target, intent.attempt), self.engine.timing())
     }
 
     /// When the object came to be, by the provider's clock.
@@ -263,7 +264,7 @@ impl<E: External> Pass<'_, E> {
         }
     }
 
-    fn link_until(&self, target: &Target, attempt: i64) -> Option<Timestamp> {
+    fn link_until(target: &Target, attempt: i64) -> Option<Timestamp> {
         target.status.authorization.as_ref().filter(|a| a.attempt == attempt).map(|a| a.expires_at.0)
     }
 
@@ -273,13 +274,7 @@ impl<E: External> Pass<'_, E> {
         if until.is_some_and(|until| now < until) { LinkState::Live } else { LinkState::None }
     }
 
-    fn drift(
-        &self,
-        target: &Target,
-        creation: &Creation,
-        want: Option<&E::Want>,
-        records: &[Record<E::Have>],
-    ) -> Drift {
+    fn drift(target: &Target, creation: &Creation, want: Option<&E::Want>, records: &[Record<E::Have>]) -> Drift {
         let (Some(want), [one]) = (want, records) else { return Drift::None };
         let Some(have) = one.have.as_ref() else { return Drift::None };
         let applied = match creation {

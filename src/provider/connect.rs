@@ -162,7 +162,8 @@ fn digest(parts: &[&str]) -> String {
         context.update(&(part.len() as u64).to_be_bytes());
         context.update(part.as_bytes());
     }
-    context.finish().as_ref().iter().take(16).map(|b| format!("{b:02x}")).collect()
+    let first = context.finish().as_ref().iter().take(16).fold(0_u128, |all, byte| all << 8 | u128::from(*byte));
+    format!("{first:032x}")
 }
 
 /// Opens a session. Nothing is sent yet.

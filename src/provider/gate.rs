@@ -66,7 +66,7 @@ struct State {
 }
 
 /// Nobody is told to come back later than this: the queue may drain faster than it looks.
-const LONGEST_QUEUE: Duration = Duration::from_secs(60);
+const LONGEST_QUEUE: Duration = Duration::from_mins(1);
 
 impl Gate {
     /// A budget of so many requests in any minute and so many at a time.
@@ -82,7 +82,7 @@ impl Gate {
             limiter: RateLimiter::direct_with_clock(Quota::per_minute(refill).allow_burst(burst), clock.clone()),
             clock,
             slots: Arc::new(Semaphore::new(max_in_flight.max(1) as usize)),
-            spacing: Duration::from_secs(60) / refill.get(),
+            spacing: Duration::from_mins(1) / refill.get(),
             state: Mutex::new(State { closed_until: None, queue_end: Instant::now() }),
         }
     }

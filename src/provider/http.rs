@@ -193,7 +193,7 @@ impl Http {
 
 /// `Retry-After` in seconds or as a date; bounded, since nothing obliges the provider to be reasonable.
 fn retry_after(value: &HeaderValue) -> Option<Duration> {
-    const LONGEST: Duration = Duration::from_secs(3600);
+    const LONGEST: Duration = Duration::from_hours(1);
     let seconds: u64 = value.to_str().ok()?.trim().parse().ok()?;
     Some(Duration::from_secs(seconds).min(LONGEST))
 }

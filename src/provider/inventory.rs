@@ -20,8 +20,11 @@ pub(super) struct Snapshot<R> {
 /// ask for; a failure is shared the same way, so that a provider that is down is asked once, not once a waiter.
 #[derive(Debug)]
 pub(super) struct Inventory<R> {
-    last: Mutex<Option<(Instant, Result<Arc<Snapshot<R>>, ApiError>)>>,
+    last: Mutex<Option<Reading<R>>>,
 }
+
+/// When a reading began, and what came of it.
+type Reading<R> = (Instant, Result<Arc<Snapshot<R>>, ApiError>);
 
 impl<R> Default for Inventory<R> {
     fn default() -> Self {

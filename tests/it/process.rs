@@ -132,9 +132,38 @@ async fn asked_to_stop_it_records_the_call_under_way() {
     assert_eq!(id.map(|id| vec![id]), Some(world.live()), "{log}");
 }
 
+#[tokio::test]
+async fn of_two_one_leads_and_the_other_takes_over() {
+    let world = World::quiet("lease").await;
+    world.sandbox.apply(&world.account()).await;
+    world.sandbox.apply(&World::store_login()).await;
+    let lease = ["--leader-elect", "--lease-namespace", world.sandbox.namespace()];
+    let first = Program::start(&world, &lease);
+    let of = async |program: &Program, path: &str| world.get(&format!("http://{}{path}", program.address().await)).await;
+    let leads = async |program: &Program| of(program, "/metrics").await.contains("\ntradewind_leader 1\n");
+    let until_leads = async |program: &Program| {
+        while !leads(program).await {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    tokio::time::timeout(HANG, until_leads(&first)).await.expect("somebody leads");
+    let second = Program::start(&world, &lease);
+    world.sandbox.apply(&connection("one", &store("lease-one"), "")).await;
+    world.settled("one").await;
+    assert!(leads(&first).await && !leads(&second).await);
+    assert!(of(&second, "/readyz").await.starts_with("[+]"), "one that stands by is ready: a rollout must not wait for it");
+
+    first.terminate().await;
+    tokio::time::timeout(HANG, until_leads(&second)).await.expect("the other one takes over");
+    world.sandbox.apply(&connection("two", &store("lease-two"), "")).await;
+    world.settled("two").await;
+    second.terminate().await;
+    assert_eq!(world.simulator.stats().creates, 2);
+}
+
 /// The forms in which a credential can turn up.
 fn forms(secret: &str) -> [String; 3] {
-    let percent = secret.bytes().map(|b| format!("%{b:02X}")).collect();
+    let percent = secret.bytes().fold(String::new(), |text, byte| text + &format!("%{byte:02X}"));
     [secret.to_owned(), BASE64_STANDARD.encode(secret), percent]
 }
 
@@ -152,7 +181,9 @@ async fn no_credential_is_in_anything_that_it_says() {
         Fault::on(Operation::ReadStatus, Effect::GarbageBody),
         Fault::on(Operation::ReadDetail, Effect::Refuse { status: 401, retry_after: None }),
     ];
-    troubles.into_iter().for_each(|fault| world.simulator.push_fault(fault));
+    for fault in troubles {
+        world.simulator.push_fault(fault);
+    }
     world.sandbox.apply(&connection("acme", &store("canary"), "")).await;
     world.until("acme", "Ready", "False", "CredentialsRejected").await;
     world.sandbox.apply(&connection("other", &store("canary-other"), "")).await;
@@ -172,7 +203,9 @@ async fn no_credential_is_in_anything_that_it_says() {
     assert!(!events.items.is_empty());
     let mut secrets = world.sandbox.api::<Secret>().list(&list).await.expect("secrets").items;
     // Their data is where credentials belong; everything else of them is not.
-    secrets.iter_mut().for_each(|s| (s.data, s.metadata.managed_fields) = (None, None));
+    for secret in &mut secrets {
+        (secret.data, secret.metadata.managed_fields) = (None, None);
+    }
     let json = |value: Result<String, serde_json::Error>| value.expect("JSON");
     let said = [
         ("the log", program.terminate().await),

@@ -1,7 +1,9 @@
 //! Version `v1alpha1` of the API: one file for each kind, and what they share.
 
+#[expect(clippy::duplicated_attributes, reason = "each printcolumn has the attributes of a column")]
 #[expect(unreachable_pub, reason = "the derive of KubeSchema makes a private twin of each struct")]
 mod connection;
+#[expect(clippy::duplicated_attributes, reason = "each printcolumn has the attributes of a column")]
 #[expect(unreachable_pub, reason = "the derive of KubeSchema makes a private twin of each struct")]
 mod provider_account;
 #[expect(unreachable_pub, reason = "the derive of KubeSchema makes a private twin of each struct")]

@@ -31,8 +31,7 @@ pub(super) fn meaning(status: u16) -> (Kind, Effect) {
         429 => (Kind::RateLimited, Effect::None),
         // The platform's own limit, told by Rutter: whether the write was applied is not said.
         452 => (Kind::RateLimited, Effect::Unknown),
-        500..=599 => (Kind::Unavailable, Effect::Unknown),
-        425 => (Kind::Unavailable, Effect::Unknown),
+        425 | 500..=599 => (Kind::Unavailable, Effect::Unknown),
         402 | 405..=407 | 411..=424 | 426..=428 | 430..=449 | 451 | 453..=499 => (Kind::Invalid, Effect::Unknown),
         _ => (Kind::Protocol, Effect::Unknown),
     }

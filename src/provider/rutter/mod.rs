@@ -33,7 +33,7 @@ use crate::{
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use jiff::Timestamp;
-use reads::Reads;
+use reads::{Lists, Reads};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value, json};
 use std::{convert::Infallible, sync::Arc};
@@ -154,7 +154,7 @@ impl External for Rutter {
         let known = self.reads.organisation();
         let Some(row) = snapshot.rows.first().filter(|_| known.is_none()) else { return Ok(known) };
         // Rutter names the organisation only together with a connection. A failure here is about that connection.
-        match self.reads.read_status(row, None).await {
+        match self.reads.read_status(row, Lists::NotAsked).await {
             Err(e) if e.kind == Kind::RateLimited => Err(e),
             Ok(_) | Err(_) => Ok(self.reads.organisation()),
         }

@@ -33,11 +33,11 @@ use tokio::time::Instant;
 /// Pages of a list that are read at most. Rutter documents no pages; a server that sends a cursor for ever is cut off.
 const MAX_PAGES: usize = 1000;
 /// A platform limit (452) without `Retry-After` is waited out this long; the limits of stores are slower than Rutter's.
-const PLATFORM_WAIT: Duration = Duration::from_secs(60);
+const PLATFORM_WAIT: Duration = Duration::from_mins(1);
 /// Rutter's own limit is counted over ten seconds.
 const OWN_WAIT: Duration = Duration::from_secs(10);
 /// A status that nothing hints at is read again after this long all the same.
-const STATUS_AGE: Duration = Duration::from_secs(3600);
+const STATUS_AGE: Duration = Duration::from_hours(1);
 
 /// The values of the list's `status` filter that hint at a change of health.
 const HINTS: [&str; 4] = [FIRST_SYNC, "unhealthy", "needs_reauth", "disabled"];
@@ -89,6 +89,15 @@ struct Known {
     deleted: HashMap<String, Instant>,
     health: HashMap<String, Read>,
     organisation: Option<String>,
+}
+
+/// What the filtered lists hint at for a connection whose status is read.
+#[derive(Clone, Copy)]
+pub(super) enum Lists {
+    /// They were not asked: what they would say follows from the status.
+    NotAsked,
+    /// The filter that shows it, if any does.
+    Said(Option<&'static str>),
 }
 
 /// A status as it was read.
@@ -167,9 +176,9 @@ impl Reads {
         for _ in 0..MAX_PAGES {
             let mut query = vec![("status", filter)];
             query.extend(cursor.as_deref().map(|c| ("cursor", c)));
-            let page: ListReply = self.get(Operation::List, &["connections"], &query, pace).await?;
-            rows.extend(page.connections);
-            cursor = page.next_cursor.filter(|c| !c.is_empty());
+            let reply: ListReply = self.get(Operation::List, &["connections"], &query, pace).await?;
+            rows.extend(reply.connections);
+            cursor = reply.next_cursor.filter(|c| !c.is_empty());
             if cursor.is_none() {
                 return Ok(rows);
             }
@@ -267,7 +276,7 @@ impl Reads {
     async fn health(&self, row: &Row, freshness: Freshness) -> Result<Read, ApiError> {
         let before = self.known().health.get(&row.id).cloned();
         let (Some(read), Freshness::Within(_)) = (before, freshness) else {
-            return self.read_status(row, None).await;
+            return self.read_status(row, Lists::NotAsked).await;
         };
         let settled = read.health.is_settled();
         let hint = self.hint(&row.id, if settled { freshness } else { Freshness::Within(self.poll) }).await?;
@@ -275,7 +284,7 @@ impl Reads {
         if hint == read.hint && read.at.elapsed() < age {
             return Ok(read);
         }
-        self.read_status(row, Some(hint)).await
+        self.read_status(row, Lists::Said(hint)).await
     }
 
     /// Which filter shows this connection, if any does.
@@ -289,8 +298,8 @@ impl Reads {
         Ok(None)
     }
 
-    /// Reads a status. `hint`: what the lists said, if they were asked; else what they would say of it.
-    pub(super) async fn read_status(&self, row: &Row, hint: Option<Option<&'static str>>) -> Result<Read, ApiError> {
+    /// Reads a status.
+    pub(super) async fn read_status(&self, row: &Row, lists: Lists) -> Result<Read, ApiError> {
         let token = row.access_token.as_ref().ok_or_else(|| ApiError::unreadable(Operation::Status, None))?;
         let query = [("access_token", token.expose_secret())];
         let reply: StatusReply = self.get(Operation::Status, &["connections", "status"], &query, Pace::Now).await?;
@@ -298,13 +307,14 @@ impl Reads {
             return Err(ApiError::unreadable(Operation::Status, None));
         }
         let health = map::health(&reply.status);
-        let hint = hint.unwrap_or(match health {
-            Health::FirstSync => Some(FIRST_SYNC),
-            Health::Unhealthy => Some("unhealthy"),
-            Health::NeedsAuthorization => Some("needs_reauth"),
-            Health::Disabled(_) => Some("disabled"),
-            Health::Works { .. } => None,
-        });
+        let hint = match (lists, &health) {
+            (Lists::Said(hint), _) => hint,
+            (Lists::NotAsked, Health::FirstSync) => Some(FIRST_SYNC),
+            (Lists::NotAsked, Health::Unhealthy) => Some("unhealthy"),
+            (Lists::NotAsked, Health::NeedsAuthorization) => Some("needs_reauth"),
+            (Lists::NotAsked, Health::Disabled(_)) => Some("disabled"),
+            (Lists::NotAsked, Health::Works { .. }) => None,
+        };
         let read = Read { hint, at: Instant::now(), health, last_sync: reply.status.last_sync_completed_at };
         let mut known = self.known();
         known.health.insert(row.id.clone(), read.clone());

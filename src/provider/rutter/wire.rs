@@ -70,6 +70,7 @@ pub(super) struct Small {
 
 /// One connection's health.
 #[derive(Deserialize)]
+#[expect(clippy::struct_field_names, reason = "the names on the wire")]
 pub(super) struct Status {
     pub(super) is_ready: bool,
     #[serde(default)]
