@@ -100,7 +100,8 @@ async fn applied<E: External>(
         .clone()
         .map_or_else(|| State::Creating("The record exists. Reading its health".to_owned()), State::Present);
     engine.memory.succeeded(&target.uid);
-    scene.record_own(target, intent, &created.id, &created.summary, &state).await
+    let made_with = scene.want.as_ref().map(E::fields).unwrap_or_default();
+    scene.record_own(target, intent, &created.id, &created.summary, &state, made_with).await
 }
 
 /// Nothing was made: settled in the same write that says why.

@@ -24,6 +24,8 @@ enum Place {
     Free,
     Ours(Box<Secret>),
     Foreign,
+    /// The API server does not let us look.
+    Hidden,
 }
 
 /// Whether the object's connection Secret could be written; asked before a create, so that nothing is made whose
@@ -36,6 +38,7 @@ pub(super) async fn check(engine: &Engine, target: &Target) -> Result<Option<Pro
     Ok(match place(&api(engine, target), name, target).await? {
         Place::Free | Place::Ours(_) => None,
         Place::Foreign => Some(conflict(name)),
+        Place::Hidden => Some(forbidden(name)),
     })
 }
 
@@ -53,9 +56,11 @@ pub(super) async fn publish(
     let failed = |e| PassError::Publish(Box::new(e));
     match place(&api, name, target).await? {
         Place::Foreign => Ok(Some(conflict(name))),
+        Place::Hidden => Ok(Some(forbidden(name))),
         Place::Free => match api.create(&post_params(), &fresh(name, target, secret)).await {
             // Somebody was quicker; the next pass looks at what they made.
             Err(kube::Error::Api(s)) if s.is_already_exists() => Err(PassError::Stale),
+            Err(kube::Error::Api(s)) if s.is_forbidden() => Ok(Some(forbidden(name))),
             Err(e) => Err(failed(e)),
             Ok(_) => Ok(None),
         },
@@ -65,6 +70,7 @@ pub(super) async fn publish(
             match api.patch(name, &Engine::patch_params(), &Patch::Merge(&body)).await {
                 Err(kube::Error::Api(s)) if s.is_conflict() || s.is_not_found() => Err(PassError::Stale),
                 Err(kube::Error::Api(s)) if s.is_invalid() => Ok(Some(conflict(name))),
+                Err(kube::Error::Api(s)) if s.is_forbidden() => Ok(Some(forbidden(name))),
                 Err(e) => Err(failed(e)),
                 Ok(_) => Ok(None),
             }
@@ -85,7 +91,10 @@ fn post_params() -> PostParams {
 }
 
 async fn place(api: &Api<Secret>, name: &str, target: &Target) -> Result<Place, PassError> {
-    let found = api.get_opt(name).await.map_err(|e| PassError::Publish(Box::new(e)))?;
+    let found = match api.get_opt(name).await {
+        Err(kube::Error::Api(s)) if s.is_forbidden() => return Ok(Place::Hidden),
+        found => found.map_err(|e| PassError::Publish(Box::new(e)))?,
+    };
     let Some(secret) = found else { return Ok(Place::Free) };
     let controller = secret.owner_references().iter().find(|o| o.controller == Some(true)).map(|o| o.uid.clone());
     let labelled = secret.labels().get(keys::CONNECTION_LABEL) == Some(&label(target));
@@ -101,6 +110,13 @@ fn conflict(name: &str) -> Problem {
         "Secret {name} exists and is not this object's connection Secret. Name another one in connectionSecretRef, or delete it"
     );
     Problem::new(Reason::ConnectionSecretConflict, message)
+}
+
+/// A permission is missing, or the namespace is being deleted. An id must be recorded all the same.
+fn forbidden(name: &str) -> Problem {
+    let message =
+        format!("The operator may not write Secret {name}. Grant it get, create and patch on Secrets in this namespace");
+    Problem::new(Reason::PermissionDenied, message)
 }
 
 /// A label value holds 63 characters at most; the owner reference holds the whole name.

@@ -9,10 +9,10 @@ use super::{
     publish, report,
 };
 use crate::{
-    api::v1alpha1::{LastAction, ManagedStatus, RefreshState, RefreshStatus, StoredIntent},
+    api::v1alpha1::{AppliedField, LastAction, ManagedStatus, RefreshState, RefreshStatus, StoredIntent},
     domain::{
         conditions::{Health, State},
-        ids::{ExternalId, NaturalKey},
+        ids::ExternalId,
         reason::Reason,
     },
     provider::{External, Summary},
@@ -25,7 +25,8 @@ impl<E: External> Scene<'_, E> {
     pub(super) async fn record(&self, target: &mut Target, id: &ExternalId) -> Result<Next, PassError> {
         let (Some(intent), Some(summary)) = (self.pending(), self.summary()) else { return Ok(Next::Change) };
         let state = present(summary.health.as_ref());
-        self.record_own(target, intent, id, &summary, &state).await
+        // What it was made with is not known any more: the spec may have been edited since.
+        self.record_own(target, intent, id, &summary, &state, vec![]).await
     }
 
     /// Records what an own attempt made: the connection Secret first, the id second, both only while it is open.
@@ -36,20 +37,21 @@ impl<E: External> Scene<'_, E> {
         id: &ExternalId,
         summary: &Summary,
         state: &State,
+        made_with: Vec<AppliedField>,
     ) -> Result<Next, PassError> {
         report::check_open(self.engine, target, intent).await?;
-        let conflict = publish::publish(self.engine, target, summary.secret.as_ref()).await?;
+        // What is being deleted needs no Secret any more, and a namespace that is being deleted takes none.
+        let secret = summary.secret.as_ref().filter(|_| !target.deleting);
+        let conflict = publish::publish(self.engine, target, secret).await?;
         let state = conflict.map_or_else(|| state.clone(), State::Halted);
-        let (version, fields) = (self.version.clone(), self.want.as_ref().map(E::fields).unwrap_or_default());
+        let version = self.version.clone();
         let (handled, at) = (target.refresh.clone(), self.engine.clock.now());
-        // The spec may have been edited since the intent: what was sent then is what the intent's key says.
-        let sent = self.key.as_ref().map(NaturalKey::as_str) == intent.key.as_deref();
         report::commit(self.engine, target, intent, Some(&state), |status| {
             report::settle(status, intent).key.clone_from(&intent.key);
             status.external_id = Some(id.to_string());
             status.account = Some(self.identity.recorded());
             status.observed_only = false;
-            status.applied_fields = if sent { fields.clone() } else { vec![] };
+            status.applied_fields.clone_from(&made_with);
             status.applied_credentials.clone_from(&version);
             status.last_action = Some(action("Created", vec![], at));
             handle_refresh(status, handled.as_ref(), "Handled", at);

@@ -208,6 +208,9 @@ fn client(settings: &ConnectSettings) -> Result<reqwest::Client, reqwest::Error>
         .retry(reqwest::retry::never())
         // A connect time-out must be the first to strike, or it no longer says that nothing was sent.
         .connect_timeout(call / 4)
+        // A server that closes an idle connection just as a request is sent leaves a create's outcome unknown. Most
+        // keep one for a minute, the hastiest for five seconds.
+        .pool_idle_timeout(Duration::from_secs(4))
         .timeout(call);
     if let Some(pem) = &settings.ca_bundle {
         for certificate in reqwest::Certificate::from_pem_bundle(pem)? {

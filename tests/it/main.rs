@@ -13,6 +13,7 @@ mod architecture;
 mod cli;
 mod cluster;
 mod conditions;
+mod docs;
 mod lifecycle;
 mod manifests;
 mod process;

@@ -94,7 +94,7 @@ async fn a_steady_state_writes_nothing_while_the_provider_keeps_syncing() {
     // A call that this machine is too busy for would be a failure, and a failure is worth a write.
     world.settings.timing.call = Duration::from_secs(20);
     world.simulator.configure(|settings| settings.sync_period = Duration::from_secs(1));
-    world.sandbox.apply(&world.account_with("limits: {requestsPerMinute: 6000, maxInFlight: 8}")).await;
+    world.sandbox.apply(&world.account_with("limits: {requestsPerMinute: 2400, maxInFlight: 8}")).await;
     world.sandbox.apply(&World::store_login()).await;
     world.start().await;
     for n in 0..OBJECTS {
