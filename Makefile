@@ -1,0 +1,100 @@
+# What people and CI run. Everything here works on a fresh clone with Rust (rustup), Go, a C linker, curl and make.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+CARGO ?= cargo
+# Further arguments of `make run`, such as ARGS='--namespace shop'.
+ARGS ?=
+# Tests under way at the same time. Most of them wait for a cluster and not for a processor.
+THREADS ?= 6
+# `make demo KEEP=1` leaves everything running.
+KEEP ?=
+
+# The tests that own generated files: they compare them, and write them with UPDATE_GENERATED=1. They need no cluster.
+GENERATED := manifests::the_files_are_what_the_types_say docs::the_states_on_the_page_are_those_of_the_program
+
+.PHONY: help
+help: ## Print this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+##### See it work
+
+.PHONY: demo
+demo: ## Control plane, simulated provider and operator: YAML becomes connections (KEEP=1 leaves all running)
+	@KEEP='$(KEEP)' CARGO='$(CARGO)' demo/run.sh up
+
+.PHONY: demo-down
+demo-down: ## End what `make demo KEEP=1` left running
+	@CARGO='$(CARGO)' demo/run.sh down
+
+.PHONY: cluster-up
+cluster-up: ## Start a Kubernetes control plane on this machine; its kubeconfig is target/cluster/kubeconfig
+	$(CARGO) run --locked --quiet --package tradewind-cluster -- up
+
+.PHONY: cluster-down
+cluster-down: ## End that control plane and throw away what it stored
+	$(CARGO) run --locked --quiet --package tradewind-cluster -- down
+
+.PHONY: run
+run: ## Run the operator against the control plane of `make cluster-up`, never against another cluster (ARGS='…')
+	KUBECONFIG=target/cluster/kubeconfig $(CARGO) run --locked --package tradewind --bin tradewind -- run $(ARGS)
+
+##### Work on it
+
+.PHONY: build
+build: ## Build target/release/tradewind
+	$(CARGO) build --locked --release --package tradewind
+
+.PHONY: fmt
+fmt: ## Format the sources
+	$(CARGO) fmt --all
+
+.PHONY: lint
+lint: ## All lints, in all crates and their tests; a warning is an error
+	$(CARGO) clippy --locked --workspace --all-targets -- --deny warnings
+
+.PHONY: verify
+verify: fmt-check lint generated examples docs ## Format, lints, generated files, examples, documentation; needs no cluster
+	@echo "verify: all is well"
+
+.PHONY: test
+test: ## All tests of all crates, those on a real control plane too; the first run builds it, which takes minutes
+	@rm -rf target/tmp/it/logs
+	RUST_TEST_THREADS=$(THREADS) $(CARGO) test --locked --workspace --no-fail-fast
+	@tests/search-canaries.sh target/tmp/it
+
+.PHONY: generate
+generate: ## Write what is generated: crds/ from the types, the states in docs/conditions.md
+	UPDATE_GENERATED=1 $(CARGO) test --locked --package tradewind --test it -- --exact $(GENERATED)
+
+.PHONY: bench
+bench: ## Measure how soon a new object's first call reaches the provider
+	$(CARGO) run --locked --release --package tradewind-bench
+
+.PHONY: deny
+deny: ## Licences, banned crates and advisories (needs cargo-deny, which is no part of verify)
+	@command -v cargo-deny > /dev/null || { echo "cargo-deny is not installed: cargo install --locked cargo-deny" >&2; exit 1; }
+	$(CARGO) deny --workspace check
+
+##### Parts of verify
+
+.PHONY: fmt-check
+fmt-check:
+	$(CARGO) fmt --all --check
+
+# A filter that matches nothing passes: so the tests are counted first.
+.PHONY: generated
+generated:
+	@found=$$($(CARGO) test --locked --quiet --package tradewind --test it -- --exact --list $(GENERATED) | grep --count ': test$$' || true); \
+	  [ "$$found" = $(words $(GENERATED)) ] || { echo "GENERATED in the Makefile names tests that do not exist" >&2; exit 1; }
+	$(CARGO) test --locked --package tradewind --test it -- --exact $(GENERATED)
+
+.PHONY: examples
+examples:
+	$(CARGO) run --locked --quiet --package tradewind --bin tradewind -- validate --recursive --filename examples
+
+.PHONY: docs
+docs:
+	RUSTDOCFLAGS='--deny warnings' $(CARGO) doc --locked --workspace --no-deps
