@@ -117,7 +117,7 @@ impl Metrics {
             request_time.clone(),
         );
         let passes = Family::<Outcome, Counter>::default();
-        registry.register("reconciles", "Passes by kind and by the Ready reason they ended in", passes.clone());
+        registry.register("reconciles", "Passes by kind of object and by how they ended", passes.clone());
         let pass_time = Family::<Kind, Histogram>::new_with_constructor(buckets);
         registry.register_with_unit("reconcile_duration", "Time of a pass", Unit::Seconds, pass_time.clone());
         let panics = Counter::default();

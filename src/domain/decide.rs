@@ -209,17 +209,19 @@ fn observing(f: &Facts<'_>) -> Step {
     if !f.adoption_allowed {
         return Step::Halt(Reason::AdoptionForbidden, vec![]);
     }
-    let look = match (f.external_ref, f.key) {
-        (Some(id), _) => Look::Id(id.clone()),
-        (None, Some(key)) => Look::Key(key.clone()),
-        (None, None) => return f.problem.map_or(Step::Halt(Reason::InvalidSpec, vec![]), |p| Step::Blocked(p.clone())),
-    };
     let recorded = match f.creation {
         Creation::Done(id) => Some(id),
         Creation::NotStarted | Creation::Pending(_) | Creation::Unverifiable(_) => None,
     };
+    let look = match (f.external_ref.or(recorded), f.key) {
+        (Some(id), _) => Look::Id(id.clone()),
+        (None, Some(key)) => Look::Key(key.clone()),
+        (None, None) => return f.problem.map_or(Step::Halt(Reason::InvalidSpec, vec![]), |p| Step::Blocked(p.clone())),
+    };
     match f.seen {
         None => Step::Look(look),
+        // Another one may have taken its place.
+        Some([]) if f.external_ref.is_none() && recorded.is_some() => Step::Forget,
         Some([]) => Step::Halt(Reason::ExternalNotFound, vec![]),
         Some([one]) if recorded == Some(&one.id) => Step::Idle(one.id.clone()),
         Some([one]) => Step::RecordObserved(one.id.clone()),

@@ -257,6 +257,17 @@ mod observe_only {
     }
 
     #[test]
+    fn what_is_recorded_is_looked_up_by_its_id_and_forgotten_when_it_is_gone() {
+        assert_eq!(observe(&done(), None), Step::Look(Look::Id(id("a"))));
+        assert_eq!(observe(&done(), Some(&[])), Step::Forget);
+        let named = id("a");
+        let got = step(&done(), Some(&[]), |f| {
+            (f.policy.management, f.external_ref) = (ManagementPolicy::ObserveOnly, Some(&named));
+        });
+        assert_eq!(got, Step::Halt(Reason::ExternalNotFound, vec![]), "no other one can take its place");
+    }
+
+    #[test]
     fn what_is_recorded_already_is_reported() {
         assert_eq!(observe(&done(), Some(&[seen("a")])), Step::Idle(id("a")));
     }

@@ -167,7 +167,8 @@ impl<E: External> Scene<'_, E> {
 
     /// The record is gone for good: the object is one that has not started.
     async fn forget(&self, target: &mut Target) -> Result<Next, PassError> {
-        let state = State::Creating("The record is gone from the provider. Creating it anew".to_owned());
+        let next = if target.stored().observe_only { "Looking for another one" } else { "Creating it anew" };
+        let state = State::Creating(format!("The record is gone from the provider. {next}"));
         report::change(self.engine, target, Some(&state), |status| {
             (status.external_id, status.account) = (None, None);
             status.applied_fields.clear();
@@ -186,7 +187,7 @@ impl<E: External> Scene<'_, E> {
             return outcome::failed(self.engine, target, &error).await;
         }
         tracing::info!(object = %target, id = %id, "deleted");
-        self.engine.note(&target.reference, false, Reason::Deleting, "Delete", &format!("Deleted {id}")).await;
+        self.engine.tell(&target.reference, false, Reason::Deleting, "Delete", &format!("Deleted {id}")).await;
         meta::patch(self.engine, target, Change { bound: false, ..Change::default() }).await?;
         Ok(Next::Change)
     }
@@ -207,7 +208,7 @@ impl<E: External> Scene<'_, E> {
         }
         tracing::info!(object = %target, id = %id, fields = self.fields.join(","), "deleted to be replaced");
         let text = format!("Deleted {id} to replace it: {} changed", self.fields.join(", "));
-        self.engine.note(&target.reference, false, Reason::Updating, "Replace", &text).await;
+        self.engine.tell(&target.reference, false, Reason::Updating, "Replace", &text).await;
         self.forget(target).await
     }
 
@@ -226,7 +227,7 @@ impl<E: External> Scene<'_, E> {
             status.last_action = Some(action("Updated", self.fields.clone(), at));
         })
         .await?;
-        self.engine.note(&target.reference, false, Reason::Updating, "Update", &format!("Updated {change}")).await;
+        self.engine.tell(&target.reference, false, Reason::Updating, "Update", &format!("Updated {change}")).await;
         Ok(Next::After(Duration::from_millis(100)))
     }
 
@@ -241,7 +242,7 @@ impl<E: External> Scene<'_, E> {
             "This version of Tradewind starts no refresh at {}; the provider syncs by itself",
             target.spec.provider
         );
-        self.engine.note(&target.reference, true, Reason::RefreshUnsupported, "Refresh", &text).await;
+        self.engine.tell(&target.reference, true, Reason::RefreshUnsupported, "Refresh", &text).await;
         Ok(Next::After(Duration::from_millis(100)))
     }
 
@@ -301,7 +302,7 @@ async fn release(engine: &Engine, target: &mut Target, why: Release) -> Result<N
             Release::HeldByAnother => format!("Left {id} at the provider: another object holds it"),
             Release::NothingMade => format!("Left {id} at the provider: it was never this object's"),
         };
-        engine.note(&target.reference, false, Reason::Deleting, "Release", &text).await;
+        engine.tell(&target.reference, false, Reason::Deleting, "Release", &text).await;
     }
     Ok(Next::Change)
 }

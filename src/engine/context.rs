@@ -24,7 +24,7 @@ use kube::{
     Api, Client, ResourceExt,
     api::PatchParams,
     runtime::{
-        events::{Event, EventType, Recorder},
+        events::{Event, EventType, Recorder, Reporter},
         reflector::{ObjectRef, Store},
     },
 };
@@ -51,6 +51,8 @@ pub(super) struct Engine {
     pub(super) starting: Starting,
     /// Events.
     pub(super) recorder: Recorder,
+    /// Who sends them.
+    pub(super) reporter: Reporter,
     /// Metrics.
     pub(super) metrics: Metrics,
     /// For opening sessions.
@@ -124,18 +126,33 @@ impl Engine {
         ready(&self.connections) && ready(&self.accounts)
     }
 
-    /// Tells people what happened. Never fails a pass: an event is a courtesy.
-    pub(super) async fn note(&self, about: &ObjectReference, warning: bool, reason: Reason, action: &str, text: &str) {
-        let event = Event {
-            type_: if warning { EventType::Warning } else { EventType::Normal },
-            reason: reason.to_string(),
-            action: action.to_owned(),
-            note: Some(bounded(text)),
-            secondary: None,
-        };
-        if let Err(error) = self.recorder.publish(&event, about).await {
-            tracing::debug!(%error, "event not published");
-        }
+    /// Tells people what an object came to say of itself. The same again within minutes is one event with a count.
+    pub(super) async fn note(&self, about: &ObjectReference, warning: bool, reason: Reason, text: &str) {
+        publish(&self.recorder, about, event(warning, reason, "Reconciling", text)).await;
+    }
+
+    /// Tells people what was done at the provider, each time anew: the recorder would keep the first text, and with it
+    /// the first id.
+    pub(super) async fn tell(&self, about: &ObjectReference, warning: bool, reason: Reason, action: &str, text: &str) {
+        let recorder = Recorder::new(self.client.clone(), self.reporter.clone());
+        publish(&recorder, about, event(warning, reason, action, text)).await;
+    }
+}
+
+fn event(warning: bool, reason: Reason, action: &str, text: &str) -> Event {
+    Event {
+        type_: if warning { EventType::Warning } else { EventType::Normal },
+        reason: reason.to_string(),
+        action: action.to_owned(),
+        note: Some(bounded(text)),
+        secondary: None,
+    }
+}
+
+/// Never fails a pass: an event is a courtesy.
+async fn publish(recorder: &Recorder, about: &ObjectReference, event: Event) {
+    if let Err(error) = recorder.publish(&event, about).await {
+        tracing::debug!(%error, "event not published");
     }
 }
 

@@ -65,7 +65,7 @@ pub(super) async fn create<E: External>(scene: Scene<'_, E>, target: &mut Target
     if matches!(result, Err(PassError::Superseded)) {
         let text = "A create was answered after its attempt had been replaced: whatever it made stays at the provider, unowned";
         tracing::error!(object = %target, attempt = intent.attempt, nonce = intent.nonce, "{text}");
-        engine.note(&target.reference, true, Reason::CreateOutcomeUnknown, "Create", text).await;
+        engine.tell(&target.reference, true, Reason::CreateOutcomeUnknown, "Create", text).await;
     }
     result
 }

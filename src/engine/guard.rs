@@ -75,10 +75,7 @@ async fn guarded(
 }
 
 /// The deadline and the barrier: a panic in one pass would otherwise end the stream of all passes.
-async fn within(
-    deadline: Duration,
-    work: impl Future<Output = Result<Next, PassError>>,
-) -> Result<Next, PassError> {
+async fn within(deadline: Duration, work: impl Future<Output = Result<Next, PassError>>) -> Result<Next, PassError> {
     match timeout(deadline, AssertUnwindSafe(work).catch_unwind()).await {
         Err(_) => Err(PassError::Deadline),
         Ok(Err(_)) => Err(PassError::Panicked),

@@ -130,7 +130,8 @@ async fn lead(client: Client, clock: Clock, settings: Settings, metrics: Metrics
     let (suspect, doubts) = mpsc::channel(1);
     let reporter = Reporter { controller: "tradewind.dev/tradewind".to_owned(), instance: Some(settings.identity) };
     let engine = Arc::new(Engine {
-        recorder: Recorder::new(client.clone(), reporter),
+        recorder: Recorder::new(client.clone(), reporter.clone()),
+        reporter,
         client,
         clock,
         connections,

@@ -114,8 +114,9 @@ fn conflict(name: &str) -> Problem {
 
 /// A permission is missing, or the namespace is being deleted. An id must be recorded all the same.
 fn forbidden(name: &str) -> Problem {
-    let message =
-        format!("The operator may not write Secret {name}. Grant it get, create and patch on Secrets in this namespace");
+    let message = format!(
+        "The operator may not write Secret {name}. Grant it get, create and patch on Secrets in this namespace"
+    );
     Problem::new(Reason::PermissionDenied, message)
 }
 

@@ -59,7 +59,7 @@ impl<E: External> Scene<'_, E> {
         })
         .await?;
         tracing::info!(object = %target, id = %id, attempt = intent.attempt, "created");
-        self.engine.note(&target.reference, false, Reason::Creating, "Create", &format!("Created {id}")).await;
+        self.engine.tell(&target.reference, false, Reason::Creating, "Create", &format!("Created {id}")).await;
         Ok(Next::After(Duration::from_secs(1)))
     }
 
@@ -95,7 +95,7 @@ impl<E: External> Scene<'_, E> {
             describe(status, &summary);
         })
         .await?;
-        self.engine.note(&target.reference, false, Reason::Succeeded, "Adopt", &format!("Adopted {id}")).await;
+        self.engine.tell(&target.reference, false, Reason::Succeeded, "Adopt", &format!("Adopted {id}")).await;
         Ok(Next::After(Duration::from_millis(100)))
     }
 }

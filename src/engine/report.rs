@@ -298,7 +298,7 @@ async fn announce(
     let (namespace, name) = (about.namespace.as_deref(), about.name.as_deref());
     tracing::info!(kind, namespace, name, ready = now.status, reason = now.reason, "{}", now.message);
     if good || !quiet {
-        engine.note(about, !good, reason, "Reconciling", &now.message).await;
+        engine.note(about, !good, reason, &now.message).await;
     }
 }
 

@@ -3,6 +3,7 @@
 //! One binary, so that one control plane serves them all: it starts with the first test that asks for a [`cluster::Sandbox`] and ends
 //! with the process. A test that needs it fails where there is none; it is never skipped.
 #![expect(
+    clippy::disallowed_methods,
     clippy::expect_used,
     clippy::indexing_slicing,
     clippy::panic,

@@ -12,6 +12,7 @@ use crate::{
         conditions::Health,
         ids::{ExternalId, NaturalKey},
         rules,
+        text::plain,
         verdict::Kind,
     },
     provider::{
@@ -177,6 +178,10 @@ impl Reads {
             let mut query = vec![("status", filter)];
             query.extend(cursor.as_deref().map(|c| ("cursor", c)));
             let reply: ListReply = self.get(Operation::List, &["connections"], &query, pace).await?;
+            // An id that could leave its path segment, or its field in a status, is no id of Rutter's.
+            if !reply.connections.iter().all(|r| ExternalId::new(&r.id).is_plain()) {
+                return Err(ApiError::unreadable(Operation::List, None));
+            }
             rows.extend(reply.connections);
             cursor = reply.next_cursor.filter(|c| !c.is_empty());
             if cursor.is_none() {
@@ -318,7 +323,7 @@ impl Reads {
         let read = Read { hint, at: Instant::now(), health, last_sync: reply.status.last_sync_completed_at };
         let mut known = self.known();
         known.health.insert(row.id.clone(), read.clone());
-        if let Some(organisation) = reply.connection.org_id {
+        if let Some(organisation) = reply.connection.org_id.map(|id| plain(&id, 256)).filter(|id| !id.is_empty()) {
             known.organisation = Some(organisation);
         }
         Ok(read)
