@@ -52,7 +52,7 @@ mod tests {
 
     #[test]
     fn durations_as_the_api_spells_them() {
-        assert_eq!(parse("1h30m"), Ok(Duration::from_secs(5400)));
+        assert_eq!(parse("1h30m"), Ok(Duration::from_mins(90)));
         assert_eq!(parse("0s"), Ok(Duration::ZERO));
         assert!(parse("soon").is_err() && parse("-5m").is_err());
     }

@@ -21,7 +21,8 @@ const RARELY: Duration = Duration::from_mins(10);
 pub(super) async fn connection(object: Arc<Lean<Connection>>, engine: Arc<Engine>) -> Result<Action, PassError> {
     let work = async {
         match object.as_ref() {
-            Lean::Good(object) => pass::pass(&engine, object).await,
+            // Boxed: the largest futures of the program must not be carried about by what waits in a queue.
+            Lean::Good(object) => Box::pin(pass::pass(&engine, object)).await,
             Lean::Bad { meta, error } => {
                 let told = Box::pin(report::malformed::<Connection>(&engine, meta, error)).await;
                 told.map(|()| Next::After(RARELY))
@@ -41,7 +42,7 @@ pub(super) async fn provider_account(
 ) -> Result<Action, PassError> {
     let work = async {
         match object.as_ref() {
-            Lean::Good(object) => account::pass(&engine, object).await,
+            Lean::Good(object) => Box::pin(account::pass(&engine, object)).await,
             Lean::Bad { meta, error } => {
                 let told = Box::pin(report::malformed::<ProviderAccount>(&engine, meta, error)).await;
                 told.map(|()| Next::After(RARELY))

@@ -61,7 +61,6 @@ pub(super) async fn pass(engine: &Engine, object: &Connection) -> Result<Next, P
         Account::Usable { session, adoption_allowed, leaving } => {
             with_external!(&session.backend, external => {
                 let pass = Pass { engine, session: &session, external, adoption_allowed, leaving };
-                // The largest future of the program, apart from what every queued pass carries.
                 Box::pin(pass.run(target)).await
             })
         }

@@ -167,7 +167,7 @@ mod tests {
         let gate = Gate::new(60, 8);
         let mut sent = Vec::new();
         let start = Instant::now();
-        while start.elapsed() < Duration::from_secs(180) {
+        while start.elapsed() < Duration::from_mins(3) {
             if gate.ticket().is_ok() {
                 sent.push(start.elapsed());
             } else {
@@ -175,7 +175,7 @@ mod tests {
             }
         }
         let worst =
-            sent.iter().map(|t| sent.iter().filter(|s| **s >= *t && **s < *t + Duration::from_secs(60)).count()).max();
+            sent.iter().map(|t| sent.iter().filter(|s| **s >= *t && **s < *t + Duration::from_mins(1)).count()).max();
         assert!(worst.is_some_and(|w| (55..=60).contains(&w)), "{worst:?}");
     }
 

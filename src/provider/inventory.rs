@@ -103,7 +103,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn an_old_list_serves_whom_it_is_new_enough_for() {
         let (inventory, reads) = (Inventory::default(), AtomicU32::new(0));
-        let within = Freshness::Within(Duration::from_secs(60));
+        let within = Freshness::Within(Duration::from_mins(1));
         assert_eq!(read(&inventory, within, &reads).await, Ok(1));
         tokio::time::advance(Duration::from_secs(30)).await;
         assert_eq!(read(&inventory, within, &reads).await, Ok(1));

@@ -12,13 +12,13 @@ async fn a_declared_connection_exists_and_goes_with_its_object() {
     world.sandbox.apply(&connection("acme", &store("acme"), "")).await;
     let ready = world.settled("acme").await;
     let id = id_of(&ready);
-    assert_eq!(world.live(), [id.clone()]);
+    assert_eq!(world.live(), std::slice::from_ref(&id));
     assert_eq!(world.secret_value("acme-connection", "connection_id").await.as_deref(), Some(id.as_str()));
     let token = world.simulator.connections()[0].access_token.to_string();
     assert_eq!(world.secret_value("acme-connection", "access_token").await, Some(token));
-    let status = ready.status.clone().expect("a status");
-    assert_eq!(status.store_domain.as_deref(), Some(store("acme").as_str()));
-    assert!(status.store_name.is_some() && status.last_sync_time.is_some(), "{status:?}");
+    let seen = ready.status.clone().expect("a status");
+    assert_eq!(seen.store_domain.as_deref(), Some(store("acme").as_str()));
+    assert!(seen.store_name.is_some() && seen.last_sync_time.is_some(), "{seen:?}");
     assert_eq!(ready.finalizers(), ["tradewind.dev/connection"]);
 
     world.sandbox.delete::<Connection>("acme").await;
