@@ -297,8 +297,9 @@ fn done(f: &Facts<'_>, id: &ExternalId) -> Step {
 
 fn present(f: &Facts<'_>, id: &ExternalId) -> Step {
     match &f.drift {
-        Drift::Replacement(_) if f.policy.replacement == ReplacementPolicy::Recreate && f.problem.is_none() => {
-            Step::Replace(id.clone())
+        // A record is not given up while the next one could not be made.
+        Drift::Replacement(_) if f.policy.replacement == ReplacementPolicy::Recreate => {
+            f.problem.map_or(Step::Replace(id.clone()), |p| Step::Blocked(p.clone()))
         }
         Drift::Replacement(_) => Step::Halt(Reason::ReplacementRequired, vec![id.clone()]),
         Drift::Fields(_) | Drift::None if f.problem.is_some() => {

@@ -457,7 +457,7 @@ mod recorded {
             (f.policy.replacement, f.problem) = (ReplacementPolicy::Recreate, Some(&broken));
             f.drift = Drift::Replacement(vec!["x".into()]);
         });
-        assert_eq!(got, Step::Halt(Reason::ReplacementRequired, vec![id("a")]));
+        assert_eq!(got, Step::Blocked(broken.clone()));
     }
 
     #[test]

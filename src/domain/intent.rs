@@ -8,6 +8,9 @@ use crate::{
 };
 use jiff::{SignedDuration, Timestamp};
 
+/// Nobody comes this far, except by forging; after the last number of all there is none for a new attempt.
+const LAST_ATTEMPT: i64 = 1 << 53;
+
 /// Two clocks may differ by this much where one stamp is compared with another.
 pub const SLACK: SignedDuration = SignedDuration::from_secs(5);
 
@@ -43,10 +46,14 @@ impl Stored<'_> {
     /// # Errors
     /// [`Unreadable`] where the annotation is no intent.
     pub fn intent(&self) -> Result<Option<StoredIntent>, Unreadable> {
+        let numbered = |i: &StoredIntent| (1..LAST_ATTEMPT).contains(&i.attempt);
         let mirror = self.status.creation.as_ref().and_then(|c| c.intent.clone());
+        if mirror.as_ref().is_some_and(|i| !numbered(i)) {
+            return Err(Unreadable);
+        }
         let annotation = match self.annotation {
             None => None,
-            Some(text) => Some(serde_json::from_str::<StoredIntent>(text).map_err(|_| Unreadable)?),
+            Some(text) => Some(serde_json::from_str(text).ok().filter(numbered).ok_or(Unreadable)?),
         };
         Ok(match (annotation, mirror) {
             (Some(a), Some(m)) if m.attempt > a.attempt => Some(m),
@@ -72,7 +79,7 @@ impl Stored<'_> {
     #[must_use]
     pub fn next_attempt(&self) -> i64 {
         let last = self.intent().ok().flatten().map_or(0, |i| i.attempt);
-        last.max(self.settled()) + 1
+        last.max(self.settled()).saturating_add(1)
     }
 
     fn settled(&self) -> i64 {

@@ -7,14 +7,14 @@ use super::{
     context::Engine,
     error::PassError,
     hold,
-    object::{AccountTarget, Lean},
+    object::AccountTarget,
     outcome::{self, Next},
     report, resolve,
 };
 use crate::{
     api::{
         keys,
-        v1alpha1::{AccountKind, Connection, ProviderAccount},
+        v1alpha1::{AccountKind, ProviderAccount},
     },
     domain::{
         conditions::State,
@@ -23,7 +23,7 @@ use crate::{
     },
     provider::{self, ApiError, External, Freshness, Login, Session, with_external},
 };
-use kube::ResourceExt;
+use kube::{Resource, ResourceExt};
 use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 
@@ -39,34 +39,51 @@ pub(super) async fn pass(engine: &Engine, object: &ProviderAccount) -> Result<Ne
     if engine.memory.outdated(&target.uid, &target.version) || !engine.synced() {
         return Ok(Next::After(Duration::from_millis(250)));
     }
-    let users = users(engine, &target);
-    if users == 0 && target.deleting {
+    let users = Users::of(engine, &target);
+    if users.bound == 0 && target.deleting {
         engine.sessions.forget(&target.uid);
         hold::release(engine, &mut target).await?;
         return Ok(Next::Change);
     }
-    hold::keep(engine, &mut target, users > 0).await?;
+    hold::keep(engine, &mut target, users.bound + users.coming > 0).await?;
     let checked = check(engine, &mut target).await?;
     if !target.deleting {
-        return Ok(checked);
+        return Ok(if users.leaving { Next::After(HELD) } else { checked });
     }
-    let text = format!("{users} Connections use this account. Delete them first: they need its login to clean up");
+    let text =
+        format!("{} Connections use this account. Delete them first: they need its login to clean up", users.bound);
     let held = State::Deleting(Problem::new(Reason::DeletionHeld, text));
     report::account(engine, &mut target, &held, |_| {}).await?;
     Ok(Next::After(HELD))
 }
 
-/// The Connections that name the account and may have a record in it. What cannot be read may be one of them.
-fn users(engine: &Engine, target: &AccountTarget) -> usize {
-    let uses = |object: &Lean<Connection>| match object {
-        Lean::Good(c) => {
-            let named = &c.spec.account_ref;
-            named.kind == AccountKind::ProviderAccount && named.name == target.name
+/// The Connections that name an account.
+#[derive(Default)]
+struct Users {
+    /// So many have started: they need its login to clean up. What cannot be read may be one of them.
+    bound: usize,
+    /// So many may start.
+    coming: usize,
+    /// Some of them are on their way out.
+    leaving: bool,
+}
+
+impl Users {
+    fn of(engine: &Engine, target: &AccountTarget) -> Self {
+        let mut users = Self::default();
+        for object in engine.connections.state().iter().filter(|o| o.namespace().as_deref() == Some(&target.namespace))
+        {
+            let bound = object.finalizers().iter().any(|f| f == keys::CONNECTION_FINALIZER);
+            let deleting = object.meta().deletion_timestamp.is_some();
+            let names = object.good().map(|c| (c.spec.account_ref.kind, c.spec.account_ref.name.as_str()));
+            let is_ours = names.is_none_or(|names| names == (AccountKind::ProviderAccount, target.name.as_str()));
+            let may_start = object.good().is_some_and(|c| c.spec.provider == target.spec.provider) && !deleting;
+            users.bound += usize::from(is_ours && bound);
+            users.coming += usize::from(is_ours && !bound && may_start);
+            users.leaving |= is_ours && bound && deleting;
         }
-        Lean::Bad { meta, .. } => meta.finalizers.iter().flatten().any(|f| f == keys::CONNECTION_FINALIZER),
-    };
-    let all = engine.connections.state();
-    all.iter().filter(|c| c.namespace().as_deref() == Some(&target.namespace) && uses(c)).count()
+        users
+    }
 }
 
 /// Reads the login, opens the session, and proves it at the provider.

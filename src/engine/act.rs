@@ -189,6 +189,7 @@ impl<E: External> Scene<'_, E> {
         tracing::info!(object = %target, id = %id, "deleted");
         self.engine.tell(&target.reference, false, Reason::Deleting, "Delete", &format!("Deleted {id}")).await;
         meta::patch(self.engine, target, Change { bound: false, ..Change::default() }).await?;
+        self.engine.look_at_accounts();
         Ok(Next::Change)
     }
 
@@ -251,6 +252,11 @@ impl<E: External> Scene<'_, E> {
         let observed = target.stored().observe_only;
         let secret = summary.secret.as_ref().filter(|_| !observed);
         let conflict = publish::publish(self.engine, target, secret).await?;
+        let in_the_way = conflict.is_some();
+        if target.status.account.as_ref() != Some(&self.identity.recorded()) {
+            // It is news to the account too who it is.
+            self.engine.look_at_accounts();
+        }
         let state = conflict.map_or_else(|| present(summary.health.as_ref()), State::Halted);
         report::change(self.engine, target, Some(&state), |status| {
             describe(status, &summary);
@@ -265,6 +271,7 @@ impl<E: External> Scene<'_, E> {
         self.engine.memory.succeeded(&target.uid);
         tracing::debug!(object = %target, id = %id, "as declared");
         Ok(match summary.health {
+            _ if in_the_way => Next::After(outcome::backoff(self.engine, &target.uid, &target.status.conditions)),
             Some(health) if health.is_settled() => outcome::next_check(self.engine, target, &self.identity.login),
             Some(_) | None => Next::After(self.engine.connect.poll),
         })
@@ -296,6 +303,7 @@ pub(super) async fn halt(
 async fn release(engine: &Engine, target: &mut Target, why: Release) -> Result<Next, PassError> {
     let id = target.status.external_id.clone();
     meta::patch(engine, target, Change { bound: false, ..Change::default() }).await?;
+    engine.look_at_accounts();
     if let Some(id) = id {
         let text = match why {
             Release::Retained => format!("Left {id} at the provider, as the policy says"),

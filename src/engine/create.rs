@@ -11,7 +11,7 @@ use super::{
     intent,
     object::Target,
     outcome::{self, Next},
-    publish, report,
+    publish, report, resolve,
 };
 use crate::{
     api::v1alpha1::{Refused, StoredIntent},
@@ -46,7 +46,7 @@ pub(super) async fn create<E: External>(scene: Scene<'_, E>, target: &mut Target
     // Two objects with one key at the same moment: the second one waits until the cache shows what the first one did.
     let turn = scene.key.as_ref().map(|key| engine.starting.turn(&scene.identity.recorded(), key));
     let claims = Claims::gather::<E>(engine, target, &scene.identity);
-    if matches!(turn, Some(None)) || claims.unsettled() || claims.key_claimed() {
+    if matches!(turn, Some(None)) || claims.unsettled() || claims.key_claimed() || resolve::is_leaving(engine, target) {
         return Ok(Next::After(SOON));
     }
     let ticket = match scene.session.gate.ticket() {
@@ -87,12 +87,15 @@ async fn applied<E: External>(
     let ours = authored(intent, declared, born, None, engine.timing());
     if created.known_before || !ours || scene.claims.held(&created.id) {
         let ids = [created.id];
-        let state = State::Halted(advice::halted(Reason::AlreadyExists, &ids, &[]));
-        report::commit(engine, target, intent, Some(&state), |status| {
-            report::settle(status, intent).candidates = names(&ids);
+        let why = advice::halted(Reason::AlreadyExists, &ids, &[]);
+        // The look did not find it, and might not again: not sent anew before something changes, or a while has passed.
+        let note = note(engine, target, scene, &why, Some(PROBE));
+        report::commit(engine, target, intent, Some(&State::Halted(why)), |status| {
+            let creation = report::settle(status, intent);
+            (creation.candidates, creation.refused) = (names(&ids), Some(note.clone()));
         })
         .await?;
-        return Ok(Next::After(outcome::backoff(engine, &target.uid, &target.status.conditions)));
+        return Ok(Next::After(PROBE));
     }
     let state = created
         .summary
@@ -121,23 +124,33 @@ async fn refused<E: External>(
         (Verdict::Stall, Kind::Invalid) => None,
         (Verdict::Stall, _) => Some(PROBE),
     };
-    let retry_at = delay.and_then(|delay| later(engine.clock.now(), delay)).map(Time);
     let state = match judged {
         Verdict::Stall => State::Halted(why.clone()),
         Verdict::Wait(_) | Verdict::Retry => State::Failing { problem: why.clone(), keep_ready: false },
     };
-    let note = Refused {
-        generation: target.generation,
-        reason: why.reason.to_string(),
-        message: bounded(&why.message),
-        credentials: scene.version.clone(),
-        retry_at,
-    };
+    let note = note(engine, target, scene, &why, delay);
     report::commit(engine, target, intent, Some(&state), |status| {
         report::settle(status, intent).refused = Some(note.clone());
     })
     .await?;
     Ok(delay.map_or(Next::Change, |d| Next::After(d + Duration::from_secs(1))))
+}
+
+/// What must change, or how much time must pass, before the same is sent again.
+fn note<E: External>(
+    engine: &Engine,
+    target: &Target,
+    scene: &Scene<'_, E>,
+    why: &Problem,
+    delay: Option<Duration>,
+) -> Refused {
+    Refused {
+        generation: target.generation,
+        reason: why.reason.to_string(),
+        message: bounded(&why.message),
+        credentials: scene.version.clone(),
+        retry_at: delay.and_then(|delay| later(engine.clock.now(), delay)).map(Time),
+    }
 }
 
 /// The login has just listed the account, so what was refused is the store.

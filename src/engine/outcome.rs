@@ -88,6 +88,9 @@ pub(super) async fn blocked(engine: &Engine, target: &mut Target, problem: Probl
         State::Deleting(Problem::new(Reason::DeletionBlocked, problem.message))
     } else if comes_by_itself {
         State::Awaiting(problem)
+    } else if matches!(problem.reason, Reason::RateLimited | Reason::ProviderUnavailable) {
+        // A create that is sent again by itself, in a while.
+        State::Failing { problem, keep_ready: false }
     } else {
         State::Halted(problem)
     };

@@ -46,11 +46,14 @@ pub(super) async fn pass(engine: &Engine, object: &Connection) -> Result<Next, P
     }
     match resolve::account(engine, &target) {
         Account::NotYet => match decide(&facts_without_account(&target, &Parts::new(&target), None)) {
-            step if step.needs_account() || matches!(step, Step::Blocked(_)) => {
+            // These follow from the object alone. Whatever else would be said now might be wrong in a moment.
+            step @ (Step::Release(_) | Step::Rebind | Step::Suspended) => {
+                act::without_account(engine, &mut target, step).await
+            }
+            _ => {
                 engine.look_at_accounts();
                 Ok(Next::After(SOON))
             }
-            step => act::without_account(engine, &mut target, step).await,
         },
         Account::Unusable(problem) => {
             // What is wrong with the declaration itself comes first: it can be put right here.

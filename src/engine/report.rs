@@ -207,6 +207,8 @@ pub(super) async fn account(
     edit(&mut next);
     next.observed_generation = target.generation;
     next.conditions = lay_over(&target.status.conditions, picture(state), target.generation, engine.clock.now());
+    // An account has no record that it could be in step with.
+    next.conditions.retain(|c| c.type_ != Type::Synced.to_string());
     if target.requested.is_some() {
         next.last_handled_reconcile_at.clone_from(&target.requested);
     }

@@ -8,7 +8,7 @@ use super::{
 use crate::{
     api::{
         keys,
-        v1alpha1::{AdoptionGate, AppliedCredentials, ProviderAccount},
+        v1alpha1::{AccountKind, AdoptionGate, AppliedCredentials, ProviderAccount},
     },
     domain::{
         reason::{Problem, Reason},
@@ -17,7 +17,7 @@ use crate::{
     provider::Session,
 };
 use k8s_openapi::api::core::v1::Secret;
-use kube::{Api, ResourceExt, runtime::reflector::ObjectRef};
+use kube::{Api, Resource, ResourceExt, runtime::reflector::ObjectRef};
 use std::sync::Arc;
 
 /// The account of an object.
@@ -41,6 +41,10 @@ pub(super) enum Account {
 pub(super) fn account(engine: &Engine, target: &Target) -> Account {
     if !engine.synced() {
         return Account::NotYet;
+    }
+    if target.spec.account_ref.kind == AccountKind::ClusterProviderAccount {
+        let text = "This version of Tradewind does not serve ClusterProviderAccounts: name a ProviderAccount";
+        return Account::Unusable(Problem::new(Reason::UnsupportedPlatform, text));
     }
     let name = &target.spec.account_ref.name;
     let unusable = |text: String| Account::Unusable(Problem::new(Reason::DependencyNotReady, text));
@@ -75,6 +79,12 @@ pub(super) fn account(engine: &Engine, target: &Target) -> Account {
             Account::Usable { session, adoption_allowed, leaving }
         }
     }
+}
+
+/// Whether the account is being deleted by now: it may be let go as soon as nothing in it has started.
+pub(super) fn is_leaving(engine: &Engine, target: &Target) -> bool {
+    let reference = ObjectRef::new(&target.spec.account_ref.name).within(&target.namespace);
+    engine.accounts.get(&reference).is_none_or(|account| account.meta().deletion_timestamp.is_some())
 }
 
 /// A Secret's data and version.

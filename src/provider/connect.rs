@@ -69,11 +69,12 @@ impl Session {
     /// Who the account is, as far as it is known.
     #[must_use]
     pub fn identity(&self) -> AccountIdentity {
-        let organisation = self.organisation.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let told = with_external!(&self.backend, external => external.organisation());
+        let organisation = told.or_else(|| self.organisation.lock().unwrap_or_else(PoisonError::into_inner).clone());
         AccountIdentity { organisation, login: self.login.clone() }
     }
 
-    /// The provider told who the account is.
+    /// An earlier process was told who the account is.
     pub fn learned(&self, organisation: String) {
         *self.organisation.lock().unwrap_or_else(PoisonError::into_inner) = Some(organisation);
     }

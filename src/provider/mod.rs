@@ -201,6 +201,8 @@ pub trait External: Send + Sync + 'static {
     fn update(&self, id: &ExternalId, change: &Self::Change) -> impl Future<Output = Result<(), ApiError>> + Send;
     /// Deletes the record; one that is gone already is a success.
     fn delete(&self, permit: DeletePermit) -> impl Future<Output = Result<(), ApiError>> + Send;
+    /// Whom the login belongs to, as far as answers have told.
+    fn organisation(&self) -> Option<String>;
     /// The provider's clock, from the `Date` of its answers; `None` before the first one.
     fn now(&self) -> Option<Timestamp>;
 }

@@ -139,7 +139,8 @@ async fn of_two_one_leads_and_the_other_takes_over() {
     world.sandbox.apply(&World::store_login()).await;
     let lease = ["--leader-elect", "--lease-namespace", world.sandbox.namespace()];
     let first = Program::start(&world, &lease);
-    let of = async |program: &Program, path: &str| world.get(&format!("http://{}{path}", program.address().await)).await;
+    let of =
+        async |program: &Program, path: &str| world.get(&format!("http://{}{path}", program.address().await)).await;
     let leads = async |program: &Program| of(program, "/metrics").await.contains("\ntradewind_leader 1\n");
     let until_leads = async |program: &Program| {
         while !leads(program).await {
@@ -151,7 +152,10 @@ async fn of_two_one_leads_and_the_other_takes_over() {
     world.sandbox.apply(&connection("one", &store("lease-one"), "")).await;
     world.settled("one").await;
     assert!(leads(&first).await && !leads(&second).await);
-    assert!(of(&second, "/readyz").await.starts_with("[+]"), "one that stands by is ready: a rollout must not wait for it");
+    assert!(
+        of(&second, "/readyz").await.starts_with("[+]"),
+        "one that stands by is ready: a rollout must not wait for it"
+    );
 
     first.terminate().await;
     tokio::time::timeout(HANG, until_leads(&second)).await.expect("the other one takes over");

@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use k8s_openapi::api::core::v1::Secret;
-use kube::api::{Patch, PatchParams};
+use k8s_openapi::api::events::v1::Event;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::api::{ListParams, Patch, PatchParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Config, ResourceExt};
 use serde_json::{Value, json};
@@ -16,8 +18,9 @@ use tokio::net::TcpSocket;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tradewind::api::keys;
-use tradewind::api::v1alpha1::{Connection, ManagedStatus, ProviderAccount};
-use tradewind::domain::intent::Timing;
+use tradewind::api::v1alpha1::{Connection, ManagedStatus, ManagementPolicy, ProviderAccount};
+use tradewind::domain::decide::Resolution;
+use tradewind::domain::intent::{Stored, Timing};
 use tradewind::engine;
 use tradewind::provider::AllowList;
 use tradewind::serve::Readiness;
@@ -74,7 +77,7 @@ impl World {
     /// What the provider starts with: one login, and times that pass quickly.
     pub(crate) fn setup() -> Setup {
         Setup {
-            seed: u64::from_le_bytes(uuid::Uuid::new_v4().as_bytes()[..8].try_into().expect("eight bytes")),
+            seed: u64::from_le_bytes(Uuid::new_v4().as_bytes()[..8].try_into().expect("eight bytes")),
             rutter: rutter::Settings {
                 initial_sync: Duration::from_millis(300),
                 history: Duration::from_millis(300),
@@ -306,6 +309,16 @@ spec:
         answer.expect("an answer").text().await.expect("text")
     }
 
+    /// How often people were told this about an object: the events with this reason, each as often as it was counted.
+    pub(crate) async fn events(&self, name: &str, reason: &str) -> i32 {
+        let all = self.sandbox.api::<Event>().list(&ListParams::default()).await.expect("the events");
+        let about = |event: &&Event| {
+            let regarding = event.regarding.as_ref().and_then(|object| object.name.as_deref());
+            regarding == Some(name) && event.reason.as_deref() == Some(reason)
+        };
+        all.items.iter().filter(about).map(|event| event.series.as_ref().map_or(1, |series| series.count)).sum()
+    }
+
     /// A Secret's value as text.
     pub(crate) async fn secret_value(&self, name: &str, key: &str) -> Option<String> {
         let secret = self.sandbox.get::<Secret>(name).await?;
@@ -370,6 +383,16 @@ spec:
     )
 }
 
+/// A person's answer to what an object asks of them, as `tradewind resolve` writes it.
+pub(crate) fn answer(connection: &Connection, answer: &Resolution) -> String {
+    answer.write(&Stored {
+        uid: &connection.uid().expect("a UID"),
+        annotation: connection.annotations().get(keys::CREATE_INTENT).map(String::as_str),
+        status: &status_of(connection),
+        observe_only: connection.spec.management_policy == ManagementPolicy::ObserveOnly,
+    })
+}
+
 /// The status of an object; the default where it has none.
 pub(crate) fn status_of(connection: &Connection) -> ManagedStatus {
     connection.status.clone().unwrap_or_default()
@@ -378,6 +401,15 @@ pub(crate) fn status_of(connection: &Connection) -> ManagedStatus {
 /// What a condition says in words.
 pub(crate) fn message(connection: &Connection, kind: &str) -> String {
     connection.condition(kind).map(|condition| condition.message.clone()).unwrap_or_default()
+}
+
+/// All that an object says, one line a condition: for the message of a failing test.
+pub(crate) fn told(connection: &Connection) -> String {
+    let line = |c: &Condition| format!("\n  {}={}/{}: {}", c.type_, c.status, c.reason, c.message);
+    let (conditions, observed) = connection.observed().unwrap_or_default();
+    let generation = connection.metadata.generation.unwrap_or_default();
+    let lines: String = conditions.iter().map(line).collect();
+    format!("{}, generation {observed} of {generation}:{lines}", connection.name_any())
 }
 
 /// The id that an object records.

@@ -24,6 +24,7 @@ use crate::{
         ids::{ExternalId, NaturalKey},
         intent::{Timing, window},
         reason::Problem,
+        rules,
         text::plain,
         validate::{self, Credentials, RutterWant, SecretData},
         verdict::{Effect, Kind},
@@ -33,7 +34,7 @@ use crate::{
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use jiff::Timestamp;
-use reads::{Lists, Reads};
+use reads::Reads;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value, json};
 use std::{convert::Infallible, sync::Arc};
@@ -124,14 +125,16 @@ impl External for Rutter {
         let declared = want.fields();
         let mut fields: Vec<String> = declared
             .iter()
-            .filter(|f| made_with(&f.path).is_some_and(|value| value != f.value))
+            .filter(|f| !applied.is_empty() && made_with(&f.path).as_ref() != Some(&f.value))
             .map(|f| f.path.clone())
             .collect();
         let dropped = applied.iter().filter(|a| !declared.iter().any(|d| d.path == a.path)).map(|a| a.path.clone());
         fields.extend(dropped);
         let store = applied.is_empty() && !have.hosts.is_empty() && !have.hosts.contains(&want.host);
         fields.extend(store.then(|| "spec.rutter.parameters.store_url".to_owned()));
-        let platform = have.row.platform.as_deref().is_some_and(|p| p != want.platform.name);
+        // A value that nobody announced says nothing: the provider may call a platform otherwise tomorrow.
+        let known = have.row.platform.as_deref().and_then(rules::rutter_platform);
+        let platform = known.is_some_and(|p| p.name != want.platform.name);
         fields.extend(platform.then(|| "spec.platform".to_owned()));
         if fields.is_empty() { Difference::None } else { Difference::Replace(fields) }
     }
@@ -154,7 +157,7 @@ impl External for Rutter {
         let known = self.reads.organisation();
         let Some(row) = snapshot.rows.first().filter(|_| known.is_none()) else { return Ok(known) };
         // Rutter names the organisation only together with a connection. A failure here is about that connection.
-        match self.reads.read_status(row, Lists::NotAsked).await {
+        match self.reads.read_status(row, None).await {
             Err(e) if e.kind == Kind::RateLimited => Err(e),
             Ok(_) | Err(_) => Ok(self.reads.organisation()),
         }
@@ -232,6 +235,10 @@ impl External for Rutter {
         }
         self.reads.deleted(id);
         Ok(())
+    }
+
+    fn organisation(&self) -> Option<String> {
+        self.reads.organisation()
     }
 
     fn now(&self) -> Option<Timestamp> {

@@ -41,9 +41,11 @@ const OWN_WAIT: Duration = Duration::from_secs(10);
 const STATUS_AGE: Duration = Duration::from_hours(1);
 
 /// The values of the list's `status` filter that hint at a change of health.
-const HINTS: [&str; 4] = [FIRST_SYNC, "unhealthy", "needs_reauth", "disabled"];
+const HINTS: [&str; 4] = [FIRST_SYNC, UNHEALTHY, "needs_reauth", "disabled"];
 /// The one that shows connections before the end of their first sync.
 const FIRST_SYNC: &str = "not_ready";
+/// The one that shows connections with errors; older servers tell it nowhere else.
+const UNHEALTHY: &str = "unhealthy";
 
 /// A connection as Rutter shows it.
 #[derive(Clone, Debug)]
@@ -90,15 +92,6 @@ struct Known {
     deleted: HashMap<String, Instant>,
     health: HashMap<String, Read>,
     organisation: Option<String>,
-}
-
-/// What the filtered lists hint at for a connection whose status is read.
-#[derive(Clone, Copy)]
-pub(super) enum Lists {
-    /// They were not asked: what they would say follows from the status.
-    NotAsked,
-    /// The filter that shows it, if any does.
-    Said(Option<&'static str>),
 }
 
 /// A status as it was read.
@@ -174,9 +167,11 @@ impl Reads {
 
     async fn read_list(&self, filter: &str, pace: Pace) -> Result<Vec<Row>, ApiError> {
         let (mut rows, mut cursor) = (Vec::new(), None::<String>);
-        for _ in 0..MAX_PAGES {
+        for page in 0..MAX_PAGES {
             let mut query = vec![("status", filter)];
             query.extend(cursor.as_deref().map(|c| ("cursor", c)));
+            // A list that has begun is read to its end: half a list would have to be begun anew.
+            let pace = if page == 0 { pace } else { Pace::InTurn };
             let reply: ListReply = self.get(Operation::List, &["connections"], &query, pace).await?;
             // An id that could leave its path segment, or its field in a status, is no id of Rutter's.
             if !reply.connections.iter().all(|r| ExternalId::new(&r.id).is_plain()) {
@@ -280,16 +275,25 @@ impl Reads {
     /// The health of a connection: read once, and again when a list hints at a change, or while it is under way.
     async fn health(&self, row: &Row, freshness: Freshness) -> Result<Read, ApiError> {
         let before = self.known().health.get(&row.id).cloned();
-        let (Some(read), Freshness::Within(_)) = (before, freshness) else {
-            return self.read_status(row, Lists::NotAsked).await;
+        let under_way = before.as_ref().is_some_and(|read| !read.health.is_settled());
+        let new_enough = match freshness {
+            Freshness::Within(_) if under_way => Freshness::Within(self.poll),
+            Freshness::Within(_) | Freshness::After(_) => freshness,
         };
-        let settled = read.health.is_settled();
-        let hint = self.hint(&row.id, if settled { freshness } else { Freshness::Within(self.poll) }).await?;
-        let age = if settled { STATUS_AGE } else { self.poll * 4 };
-        if hint == read.hint && read.at.elapsed() < age {
+        let hint = self.hint(&row.id, new_enough).await?;
+        let age = if under_way { self.poll * 4 } else { STATUS_AGE };
+        if let (Some(read), Freshness::Within(_)) = (before, freshness)
+            && read.hint == hint
+            && read.at.elapsed() < age
+        {
             return Ok(read);
         }
-        self.read_status(row, Lists::Said(hint)).await
+        let read = self.read_status(row, hint).await;
+        if read.is_err() {
+            // What was read before is no answer any more: the next pass must ask again.
+            self.known().health.remove(&row.id);
+        }
+        read
     }
 
     /// Which filter shows this connection, if any does.
@@ -303,22 +307,17 @@ impl Reads {
         Ok(None)
     }
 
-    /// Reads a status.
-    pub(super) async fn read_status(&self, row: &Row, lists: Lists) -> Result<Read, ApiError> {
+    /// Reads a status. `hint`: the filter that shows the connection; what only a filter tells is taken from it.
+    pub(super) async fn read_status(&self, row: &Row, hint: Option<&'static str>) -> Result<Read, ApiError> {
         let token = row.access_token.as_ref().ok_or_else(|| ApiError::unreadable(Operation::Status, None))?;
         let query = [("access_token", token.expose_secret())];
         let reply: StatusReply = self.get(Operation::Status, &["connections", "status"], &query, Pace::Now).await?;
         if reply.connection.id != row.id {
             return Err(ApiError::unreadable(Operation::Status, None));
         }
-        let health = map::health(&reply.status);
-        let hint = match (lists, &health) {
-            (Lists::Said(hint), _) => hint,
-            (Lists::NotAsked, Health::FirstSync) => Some(FIRST_SYNC),
-            (Lists::NotAsked, Health::Unhealthy) => Some("unhealthy"),
-            (Lists::NotAsked, Health::NeedsAuthorization) => Some("needs_reauth"),
-            (Lists::NotAsked, Health::Disabled(_)) => Some("disabled"),
-            (Lists::NotAsked, Health::Works { .. }) => None,
+        let health = match map::health(&reply.status) {
+            Health::Works { .. } if hint == Some(UNHEALTHY) => Health::Unhealthy,
+            told => told,
         };
         let read = Read { hint, at: Instant::now(), health, last_sync: reply.status.last_sync_completed_at };
         let mut known = self.known();

@@ -1,8 +1,12 @@
 //! Whole lives of connections, with the operator between the real API server and the simulated provider.
 
+mod accounts;
+mod another_server;
 mod bad_input;
 mod budget;
 mod expect;
 mod faults;
+mod health;
 mod life;
 mod malformed;
+mod user_actions;

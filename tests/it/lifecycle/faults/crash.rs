@@ -1,0 +1,211 @@
+//! The operator ends between any two of its steps, and the next one carries on where it was.
+
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::api::rbac::v1::Role;
+use kube::ResourceExt;
+use kube::api::{Patch, PatchParams};
+use rstest::rstest;
+use serde_json::json;
+use tradewind::api::keys;
+use tradewind::api::v1alpha1::Connection;
+use tradewind_simulator::{Effect, Fault, Operation};
+
+use crate::cluster::HANG;
+use crate::conditions::Observed;
+use crate::world::{World, connection, id_of, message, status_of, store, told};
+
+/// What can be seen of a create on its way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Moment {
+    IntentStored,
+    IntentStoredTwice,
+    CallArrived,
+    SecretWritten,
+    IdRecorded,
+    Ready,
+}
+
+impl Moment {
+    async fn come(self, world: &World) {
+        let acme = |holds: fn(&Connection) -> bool| world.sandbox.wait_for::<Connection>("acme", HANG, holds);
+        match self {
+            Self::IntentStored => drop(acme(|c| c.annotations().contains_key(keys::CREATE_INTENT)).await),
+            Self::IntentStoredTwice => drop(acme(|c| status_of(c).creation.is_some_and(|c| c.intent.is_some())).await),
+            Self::CallArrived => world.until_asked(Operation::Create, 1).await,
+            Self::SecretWritten => drop(world.sandbox.wait_for::<Secret>("acme-connection", HANG, |_| true).await),
+            Self::IdRecorded => drop(acme(|c| status_of(c).external_id.is_some()).await),
+            Self::Ready => drop(world.settled("acme").await),
+        }
+    }
+}
+
+#[rstest]
+#[case::after_the_intent(Moment::IntentStored, Duration::ZERO)]
+#[case::after_its_twin(Moment::IntentStoredTwice, Duration::ZERO)]
+#[case::while_the_call_is_under_way(Moment::CallArrived, Duration::from_secs(1))]
+#[case::while_the_call_is_unanswered(Moment::CallArrived, Duration::from_secs(2))]
+#[case::when_the_call_was_applied(Moment::CallArrived, Duration::ZERO)]
+#[case::after_the_secret(Moment::SecretWritten, Duration::ZERO)]
+#[case::after_the_id(Moment::IdRecorded, Duration::ZERO)]
+#[case::when_ready(Moment::Ready, Duration::ZERO)]
+#[tokio::test]
+async fn a_crash_at_any_moment_of_a_create_leaves_one_record(#[case] moment: Moment, #[case] delay: Duration) {
+    let mut world = World::new("crash").await;
+    world.simulator.push_fault(Fault::on(Operation::Create, Effect::SlowBefore { delay }));
+    world.sandbox.apply(&connection("acme", &store("acme"), "")).await;
+    moment.come(&world).await;
+    world.crash().await;
+    world.start().await;
+    let ready = world.settled("acme").await;
+    let id = id_of(&ready);
+    assert_eq!(world.secret_value("acme-connection", "connection_id").await.as_deref(), Some(id.as_str()));
+    assert_eq!(world.asked(Operation::Create), 1, "what was sent is not sent again");
+    world.ends_with(&[&id], 1, 0);
+
+    world.sandbox.delete::<Connection>("acme").await;
+    world.sandbox.wait_gone::<Connection>("acme", HANG).await;
+    world.ends_with(&[], 1, 1);
+}
+
+/// The grace counts from what this process has seen: one that crashes over and over concludes nothing.
+#[tokio::test]
+async fn crash_upon_crash_leaves_one_record() {
+    let mut world = World::new("crashes").await;
+    let slow = Fault::on(Operation::Create, Effect::SlowBefore { delay: Duration::from_secs(2) });
+    world.simulator.push_fault(slow.and(Effect::LostAnswer));
+    world.sandbox.apply(&connection("acme", &store("acme"), "")).await;
+    world.until_asked(Operation::Create, 1).await;
+    for _ in 0..3 {
+        world.crash().await;
+        world.start().await;
+        let looked = world.reconciled("acme").await;
+        assert!(
+            looked.says("Ready", "False", "Creating") || status_of(&looked).external_id.is_some(),
+            "{}",
+            told(&looked)
+        );
+    }
+    let ready = world.settled("acme").await;
+    assert_eq!(world.asked(Operation::Create), 1);
+    world.ends_with(&[&id_of(&ready)], 1, 0);
+}
+
+/// The intent is in the annotation, and its twin in status cannot be written: as good as a crash between the two.
+#[rstest]
+#[case::and_crashes(true)]
+#[case::and_goes_on(false)]
+#[tokio::test]
+async fn an_operator_that_cannot_store_its_intent_twice_sends_nothing(#[case] crashes: bool) {
+    let mut world = World::new("half-intent").await;
+    world.account_until("Ready", "True", "Succeeded").await;
+    allow_status(&world, false).await;
+    world.sandbox.apply(&connection("acme", &store("acme"), "")).await;
+    Moment::IntentStored.come(&world).await;
+    let refused = |world: &World, since| {
+        let writes = world.sandbox.audit_writes(since);
+        writes.get("connections/acme").is_some_and(|all| all.iter().filter(|event| event.code == 403).count() >= 2)
+    };
+    let since = world.sandbox.mark();
+    world.provider_until("two refused writes", |_| refused(&world, since)).await;
+    assert_eq!(world.asked(Operation::Create), 0);
+    if crashes {
+        world.crash().await;
+    }
+    allow_status(&world, true).await;
+    if crashes {
+        world.start().await;
+    }
+    let ready = world.settled("acme").await;
+    assert_eq!(world.asked(Operation::Create), 1);
+    world.ends_with(&[&id_of(&ready)], 1, 0);
+}
+
+/// Lets the operator write statuses of connections, or not.
+async fn allow_status(world: &World, allow: bool) {
+    let role = world.sandbox.get::<Role>("tradewind").await.expect("the operator's role");
+    let mut rules = serde_json::to_value(role.rules).expect("rules");
+    for rule in rules.as_array_mut().expect("a list") {
+        let resources = rule["resources"].as_array_mut().expect("a list");
+        resources.retain(|resource| resource != "connections/status");
+        if allow && resources.contains(&json!("provideraccounts/status")) {
+            resources.push(json!("connections/status"));
+        }
+    }
+    let patch = Patch::Merge(json!({"rules": rules}));
+    world.sandbox.api::<Role>().patch("tradewind", &PatchParams::default(), &patch).await.expect("a role to change");
+    // The authorizer follows its own watch.
+    let user = format!("--as=system:serviceaccount:{}:tradewind", world.sandbox.namespace());
+    let question = ["auth", "can-i", "patch", "connections.tradewind.dev", "--subresource=status", &user];
+    let followed = async { while world.sandbox.kubectl(&question).await.ok != allow {} };
+    tokio::time::timeout(HANG, followed).await.expect("an authorizer that follows");
+}
+
+/// A stop is no crash: what is under way comes to its end and is recorded.
+#[tokio::test]
+async fn a_stop_records_what_a_call_under_way_made() {
+    let mut world = World::new("stop").await;
+    world.simulator.push_fault(Fault::on(Operation::Create, Effect::SlowBefore { delay: Duration::from_secs(1) }));
+    world.sandbox.apply(&connection("acme", &store("acme"), "")).await;
+    world.until_asked(Operation::Create, 1).await;
+    assert_eq!(world.live(), [""; 0], "the call is under way");
+    world.stop().await;
+    let recorded = world.sandbox.get::<Connection>("acme").await.expect("the object");
+    let id = id_of(&recorded);
+    assert_eq!(status_of(&recorded).creation.map(|c| c.settled_attempt), Some(1));
+    assert_eq!(world.secret_value("acme-connection", "connection_id").await.as_deref(), Some(id.as_str()));
+    world.start().await;
+    assert_eq!(id_of(&world.settled("acme").await), id);
+    assert_eq!(world.asked(Operation::Create), 1);
+    world.ends_with(&[&id], 1, 0);
+}
+
+#[tokio::test]
+async fn a_stop_records_that_a_call_under_way_went_unanswered() {
+    let mut world = World::new("stop-lost").await;
+    let slow = Fault::on(Operation::Create, Effect::SlowBefore { delay: Duration::from_secs(1) });
+    world.simulator.push_fault(slow.and(Effect::LostAnswer));
+    world.sandbox.apply(&connection("acme", &store("acme"), "")).await;
+    world.until_asked(Operation::Create, 1).await;
+    world.stop().await;
+    let recorded = world.sandbox.get::<Connection>("acme").await.expect("the object");
+    assert!(recorded.says("Ready", "False", "Creating"), "{}", told(&recorded));
+    assert!(message(&recorded, "Ready").contains("not known"), "{}", told(&recorded));
+    world.start().await;
+    let ready = world.settled("acme").await;
+    assert_eq!(world.asked(Operation::Create), 1);
+    world.ends_with(&[&id_of(&ready)], 1, 0);
+}
+
+#[tokio::test]
+async fn a_crash_during_a_delete_leaves_nothing() {
+    let mut world = World::new("crash-delete").await;
+    world.sandbox.apply(&connection("acme", &store("acme"), "")).await;
+    world.settled("acme").await;
+    world.simulator.push_fault(Fault::on(Operation::Delete, Effect::SlowBefore { delay: Duration::from_millis(500) }));
+    world.sandbox.delete::<Connection>("acme").await;
+    world.until_asked(Operation::Delete, 1).await;
+    world.crash().await;
+    world.start().await;
+    world.sandbox.wait_gone::<Connection>("acme", HANG).await;
+    world.provider_until("all requests have ended", |s| s.stats().in_flight == 0).await;
+    world.ends_with(&[], 1, 1);
+}
+
+/// The record is given up on purpose: its loss must not be taken for one that a person has to look at.
+#[tokio::test]
+async fn a_crash_during_a_replacement_leaves_the_new_record() {
+    let mut world = World::new("crash-replace").await;
+    world.sandbox.apply(&connection("acme", &store("acme"), "  replacementPolicy: Recreate\n")).await;
+    let old = id_of(&world.settled("acme").await);
+    world.simulator.push_fault(Fault::on(Operation::Delete, Effect::SlowBefore { delay: Duration::from_millis(500) }));
+    world.change("acme", &json!({"spec": {"rutter": {"parameters": {"store_url": store("moved")}}}})).await;
+    world.until_asked(Operation::Delete, 1).await;
+    world.crash().await;
+    world.start().await;
+    let moved = |c: &Connection| c.says("Ready", "True", "Succeeded") && id_of(c) != old;
+    let new = id_of(&world.sandbox.wait_for::<Connection>("acme", HANG, moved).await);
+    assert_eq!(world.secret_value("acme-connection", "connection_id").await.as_deref(), Some(new.as_str()));
+    world.ends_with(&[&new], 2, 1);
+}
