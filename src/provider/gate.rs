@@ -108,10 +108,10 @@ impl Gate {
             .map_err(|not_until| self.queued(not_until.wait_time_from(self.clock.now())))
     }
 
-    /// The right to send one request that a call under way needs to be recorded: it waits for its turn, but not long.
+    /// The right to send one more request of a look or a create that has begun: it waits for its turn, but not long.
     ///
-    /// The one exception to the rule of this file. Whoever waits here holds one of the few slots, and has made a record
-    /// that would otherwise have to be searched for.
+    /// The one exception to the rule of this file. Whoever waits here holds one of the few slots; beginning anew would
+    /// cost all the requests before this one again, and for ever if everybody did so.
     ///
     /// # Errors
     /// When to come back, if the provider asked to stop or the turn is too far away.
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_a_call_under_way_needs_waits_for_its_turn_but_not_long() {
+    async fn what_has_begun_waits_for_its_turn_but_not_long() {
         let gate = Gate::new(60, 1);
         while gate.ticket().is_ok() {}
         assert!(gate.ticket_in_turn(Duration::from_secs(5)).await.is_ok());

@@ -62,7 +62,7 @@ pub(super) struct Call<'a> {
 pub(super) enum Pace {
     /// It is refused: its pass comes back later.
     Now,
-    /// It waits for its turn: a call under way needs it to be recorded.
+    /// It waits for its turn: what it belongs to has begun.
     InTurn,
 }
 

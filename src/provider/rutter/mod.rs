@@ -202,8 +202,7 @@ impl External for Rutter {
             created_at: None,
         };
         // The answer does not say when the connection was made, and a server that de-duplicates answers an old one.
-        let detail =
-            self.reads.details(std::slice::from_ref(&row), Pace::InTurn).await.ok().and_then(|d| d.into_iter().next());
+        let detail = self.reads.details(std::slice::from_ref(&row)).await.ok().and_then(|d| d.into_iter().next());
         let detail = detail.flatten();
         row.created_at = match detail.as_ref().and_then(|d| d.created_at) {
             Some(created_at) => Some(created_at),

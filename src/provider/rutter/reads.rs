@@ -2,6 +2,9 @@
 //! statuses, when a list hints at a change.
 //!
 //! It must never conclude an absence from a list that was begun before the question.
+//!
+//! The first request of a look may be refused by the budget; those that follow wait for their turn. A look that began
+//! anew whenever its last request is refused would use the budget up and never come to its end.
 
 use super::{
     map,
@@ -204,13 +207,13 @@ impl Reads {
     }
 
     /// The details of these rows; `None` for one that Rutter does not let us read.
-    pub(super) async fn details(&self, rows: &[Row], pace: Pace) -> Result<Vec<Option<Detail>>, ApiError> {
+    pub(super) async fn details(&self, rows: &[Row]) -> Result<Vec<Option<Detail>>, ApiError> {
         let mut cache = self.details.lock().await;
         let mut out = Vec::with_capacity(rows.len());
         for row in rows {
             let detail = match cache.get(&row.id) {
                 Some(known) => Some(known.clone()),
-                None => self.detail(row, pace).await?,
+                None => self.detail(row).await?,
             };
             // A store that Rutter cannot tell yet is asked for again.
             if let Some(detail) =
@@ -223,10 +226,10 @@ impl Reads {
         Ok(out)
     }
 
-    async fn detail(&self, row: &Row, pace: Pace) -> Result<Option<Detail>, ApiError> {
+    async fn detail(&self, row: &Row) -> Result<Option<Detail>, ApiError> {
         let Some(token) = row.access_token.as_ref() else { return Ok(None) };
         let query = [("access_token", token.expose_secret())];
-        match self.get::<DetailReply>(Operation::Read, &["connections", "access_token"], &query, pace).await {
+        match self.get::<DetailReply>(Operation::Read, &["connections", "access_token"], &query, Pace::InTurn).await {
             Ok(reply) if reply.connection.id == row.id => Ok(Some(reply.connection)),
             Ok(_) => Err(ApiError::unreadable(Operation::Read, None)),
             Err(e) => match e.kind {
@@ -242,7 +245,7 @@ impl Reads {
         let platform = key.as_str().split('/').next().unwrap_or_default();
         let mut rows = self.rows(&*self.list(freshness).await?);
         rows.retain(|r| r.platform.as_deref().is_none_or(|p| p == platform));
-        let details = self.details(&rows, Pace::Now).await?;
+        let details = self.details(&rows).await?;
         let records = rows.into_iter().zip(details).filter_map(|(row, detail)| {
             let (id, have) = (ExternalId::new(&row.id), Have::new(row, detail));
             let doubtful = have.hosts.is_empty();
@@ -267,7 +270,7 @@ impl Reads {
             // The store's name may come with the first sync: what is incomplete is read again with the status.
             self.details.lock().await.retain(|known, detail| *known != row.id || detail.store_name.is_some());
         }
-        let detail = self.details(std::slice::from_ref(&row), Pace::Now).await?.into_iter().next().flatten();
+        let detail = self.details(std::slice::from_ref(&row)).await?.into_iter().next().flatten();
         let have = Have { health: Some((read.health, read.last_sync)), ..Have::new(row, detail) };
         Ok(vec![Record { id: id.clone(), born: have.born(), have: Some(have) }])
     }
@@ -299,7 +302,7 @@ impl Reads {
     /// Which filter shows this connection, if any does.
     async fn hint(&self, id: &str, freshness: Freshness) -> Result<Option<&'static str>, ApiError> {
         for (name, inventory) in HINTS.into_iter().zip(&self.hints) {
-            let snapshot = inventory.get(freshness, || self.read_list(name, Pace::Now)).await?;
+            let snapshot = inventory.get(freshness, || self.read_list(name, Pace::InTurn)).await?;
             if snapshot.rows.iter().any(|r| r.id == id) {
                 return Ok(Some(name));
             }
@@ -311,7 +314,7 @@ impl Reads {
     pub(super) async fn read_status(&self, row: &Row, hint: Option<&'static str>) -> Result<Read, ApiError> {
         let token = row.access_token.as_ref().ok_or_else(|| ApiError::unreadable(Operation::Status, None))?;
         let query = [("access_token", token.expose_secret())];
-        let reply: StatusReply = self.get(Operation::Status, &["connections", "status"], &query, Pace::Now).await?;
+        let reply: StatusReply = self.get(Operation::Status, &["connections", "status"], &query, Pace::InTurn).await?;
         if reply.connection.id != row.id {
             return Err(ApiError::unreadable(Operation::Status, None));
         }

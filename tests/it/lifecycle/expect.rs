@@ -98,7 +98,12 @@ impl World {
         let after = self.looked_at::<K>(name).await;
         assert_eq!(before.observed(), after.observed(), "asking again changes nothing");
         let journal = &self.simulator.journal()[calls..];
-        assert!(journal.len() <= FEW_CALLS, "{} requests to the provider, such as {:#?}", journal.len(), journal.last());
+        assert!(
+            journal.len() <= FEW_CALLS,
+            "{} requests to the provider, such as {:#?}",
+            journal.len(),
+            journal.last()
+        );
         let object = format!("{}/{name}", K::plural(&()));
         let writes = self.sandbox.audit_writes(mark).remove(&object).unwrap_or_default();
         assert!(writes.len() <= FEW_WRITES, "{writes:#?}");

@@ -146,8 +146,6 @@ async fn a_forged_attempt_of_a_ready_object_makes_no_second_record(#[case] chang
 #[rstest]
 #[case::the_first_one(1)]
 #[case::a_late_one(4711)]
-#[case::none(0)]
-#[case::less_than_none(-1)]
 #[tokio::test]
 async fn a_forged_attempt_of_an_object_that_has_not_started_makes_one_record(#[case] attempt: i64) {
     let world = World::new("forged-first").await;
@@ -158,11 +156,15 @@ async fn a_forged_attempt_of_an_object_that_has_not_started_makes_one_record(#[c
     world.ends_with(&[&model, &id], 2, 0);
 }
 
-/// Attempts only grow, and past the last number none can follow: what cannot be carried on is a person's to settle.
+/// Attempts are counted from one, and past the last number none can follow: a person settles what cannot be carried on.
+#[rstest]
+#[case::none(0)]
+#[case::less_than_none(-1)]
+#[case::the_last_of_all(i64::MAX)]
 #[tokio::test]
-async fn an_attempt_with_the_last_number_of_all_is_no_intent() {
-    let world = World::new("last-attempt").await;
-    let model = unstarted(&world, json!({"attempt": i64::MAX, "nonce": "forged"})).await;
+async fn an_attempt_with_a_number_that_none_can_have_is_no_intent(#[case] attempt: i64) {
+    let world = World::new("no-number").await;
+    let model = unstarted(&world, json!({"attempt": attempt, "nonce": "forged"})).await;
     let halted = world.until("acme", "Ready", "False", "CreateOutcomeUnknown").await;
     assert_eq!(world.asked(Operation::Create), 1, "of the other object");
     world.annotate("acme", keys::RESOLVE, Some(&answer(&halted, &Resolution::CreateAnew))).await;
