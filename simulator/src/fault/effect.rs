@@ -67,6 +67,8 @@ pub enum Effect {
     GarbageBody,
     /// A success without a body.
     EmptyBody,
+    /// A success that says `"success": false` where it should say true.
+    Unsuccessful,
     /// A success without any `id`.
     WithoutId,
     /// A success that says what it should, and that many bytes more.

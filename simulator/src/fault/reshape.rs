@@ -24,6 +24,11 @@ pub(crate) fn reshape(effect: &Effect, response: &mut http::Response<Bytes>) {
         Effect::DeepBody { depth } => {
             splice(response.body(), &format!(r#""depth":{}{}"#, "[".repeat(*depth), "]".repeat(*depth)))
         }
+        Effect::Unsuccessful => edit(response.body(), &mut |object| {
+            if let Some(success) = object.get_mut("success") {
+                *success = Value::Bool(false);
+            }
+        }),
         Effect::WithoutId => edit(response.body(), &mut |object| {
             object.remove("id");
         }),

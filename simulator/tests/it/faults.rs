@@ -7,7 +7,7 @@ use rstest::rstest;
 use tradewind_simulator::rutter::{DisabledReason, ListStatus, Trouble};
 use tradewind_simulator::{Broken, Clock, Delivery, Effect, Fault, Operation, Setup, Simulator};
 
-use crate::support::{Answer, Bench, LIST, STORE, create, credentials};
+use crate::support::{Answer, Bench, LIST, STORE, create, credentials, delete};
 
 const DELAY: Duration = Duration::from_secs(7);
 
@@ -97,6 +97,17 @@ async fn a_success_can_be_odd() -> Result<()> {
     let answer = create_with(&bench, Effect::DeepBody { depth: 100_000 }).await?;
     assert!(answer.json().is_err(), "serde_json stops at a depth of 128");
     assert_eq!(bench.simulator.stats().creates, 4);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_success_can_say_that_it_is_none() -> Result<()> {
+    let bench = Bench::new()?;
+    let connected = bench.connect().await?;
+    bench.simulator.push_fault(Fault::on(Operation::Delete, Effect::Unsuccessful));
+    let answer = bench.send(delete(&connected.path())?).await?;
+    assert_eq!((answer.status().as_u16(), answer.at("/success")?), (200, false.into()));
+    assert_eq!(bench.simulator.stats().deletes, 1);
     Ok(())
 }
 
