@@ -29,6 +29,78 @@ pub const RUTTER_PLATFORMS: &[RutterPlatform] = &[RutterPlatform {
     store_suffix: ".mybigcommerce.com",
 }];
 
+/// Every platform that Rutter's reference names, served or not: what it calls otherwise may be any of them.
+///
+/// Source: Rutter's public reference, the enumeration of platforms.
+const NAMED: &[&str] = &[
+    "ALIBABA",
+    "AMAZON",
+    "AUTHORIZENET",
+    "BIG_COMMERCE",
+    "CHARGEBEE",
+    "CHARGIFY",
+    "CLOVER",
+    "COMMERCELAYER",
+    "DYNAMICS365",
+    "EBAY",
+    "ECWID",
+    "ETSY",
+    "EXACTONLINE",
+    "FACEBOOK",
+    "FNAC",
+    "FREEAGENT",
+    "FRESHBOOKS",
+    "GOOGLE",
+    "GUMROAD",
+    "INTUIT_BANK_FEEDS",
+    "KASHFLOW",
+    "LAZADA",
+    "MAGENTO",
+    "MERCADOLIBRE",
+    "MOLLIE",
+    "MONEYBIRD",
+    "NETSUITE",
+    "ODOO",
+    "PAYNL",
+    "PAYPAL",
+    "PLAID",
+    "PRESTASHOP",
+    "QUICKBOOKS",
+    "QUICKBOOKS_DESKTOP",
+    "RECHARGE",
+    "RECURLY",
+    "SAGE",
+    "SAGE200CLOUD",
+    "SAGE_50",
+    "SAGE_BUSINESS_CLOUD",
+    "SAGE_INTACCT",
+    "SAGE_INTACCT_V2",
+    "SHOPEE",
+    "SHOPER",
+    "SHOPIFY",
+    "SHOPLAZZA",
+    "SHOPLINE",
+    "SHOPWARE",
+    "SQUARE",
+    "SQUARESPACE",
+    "STRIPE",
+    "TALLY",
+    "TIKTOK",
+    "WALMART",
+    "WAVE",
+    "WEBFLOW",
+    "WIX",
+    "WOO_COMMERCE",
+    "XERO",
+    "ZOHOBOOKS",
+];
+
+/// Whether a platform that Rutter tells is certain to be another one than `platform`.
+#[must_use]
+pub fn is_another(told: &str, platform: &str) -> bool {
+    told != platform && NAMED.contains(&told)
+}
+
 /// The API versions of Rutter that this version speaks, newest first.
 pub const RUTTER_VERSIONS: &[&str] = &["2024-08-31", "2024-04-30", "2023-03-14", "2023-02-07"];
 
@@ -97,6 +169,13 @@ mod tests {
         assert!(!knows(Some("store-b2.mybigcommerce.com"), Some("b2")));
         assert_eq!(platform.hosts(Some("shop.example.com"), None), None, "it may be any store");
         assert_eq!(platform.hosts(None, Some("")), None);
+    }
+
+    #[test]
+    fn a_name_that_nobody_announced_may_be_any_platform() {
+        assert!(is_another("SHOPIFY", "BIG_COMMERCE") && !is_another("BIG_COMMERCE", "BIG_COMMERCE"));
+        assert!(!is_another("ANNOUNCED_TOMORROW", "BIG_COMMERCE"));
+        assert!(RUTTER_PLATFORMS.iter().all(|p| NAMED.contains(&p.name)));
     }
 
     #[test]

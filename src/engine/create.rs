@@ -59,6 +59,7 @@ pub(super) async fn create<E: External>(scene: Scene<'_, E>, target: &mut Target
     tracing::info!(object = %target, attempt = intent.attempt, nonce = intent.nonce, "creating");
     let result = match scene.external.create(permit, want, credentials).await {
         Ok(created) => applied(&scene, target, &intent, created).await,
+        Err(error) if error.local => unsent(engine, target, &intent).await,
         Err(error) if error.effect == Effect::None => refused(&scene, target, &intent, &error).await,
         Err(error) => unknown(engine, target, &intent, &error).await,
     };
@@ -105,6 +106,17 @@ async fn applied<E: External>(
     engine.memory.succeeded(&target.uid);
     let made_with = scene.want.as_ref().map(E::fields).unwrap_or_default();
     scene.record_own(target, intent, &created.id, &created.summary, &state, made_with).await
+}
+
+/// The permit expired while the attempt was stored: the API server is slow. That is nobody's refusal.
+async fn unsent(engine: &Engine, target: &mut Target, intent: &StoredIntent) -> Result<Next, PassError> {
+    tracing::warn!(object = %target, attempt = intent.attempt, "not sent: storing the attempt took too long");
+    let state = State::Creating("The create was not sent in time. Trying again".to_owned());
+    report::commit(engine, target, intent, Some(&state), |status| {
+        report::settle(status, intent);
+    })
+    .await?;
+    Ok(Next::After(Duration::from_secs(1)))
 }
 
 /// Nothing was made: settled in the same write that says why.

@@ -235,7 +235,8 @@ impl<E: External> Pass<'_, E> {
         let sighting = |r: &Record<E::Have>| Sighting {
             authored: self.authored(target, creation, r.born),
             held: claims.held(&r.id),
-            doubtful: r.have.is_none(),
+            // A record that tells no date is nobody's: it may be the one that the open attempt made.
+            doubtful: r.have.is_none() || r.born.is_none() && matches!(creation, Creation::Pending(_)),
             id: r.id.clone(),
         };
         Ok((records.iter().map(sighting).collect(), records))

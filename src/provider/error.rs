@@ -53,7 +53,7 @@ pub struct ApiError {
     pub retry_after: Option<Duration>,
     /// The provider's id of the request, for its support; logged, never in status.
     pub request_id: Option<String>,
-    /// Our own budget refused; the provider was not asked.
+    /// The provider was not asked: our own budget refused, or a permit had expired.
     pub local: bool,
 }
 
@@ -89,7 +89,8 @@ impl ApiError {
             WireError::Broken => (Kind::Unavailable, Effect::Unknown),
             WireError::TooBig(_) => (Kind::Protocol, Effect::Unknown),
         };
-        Self { status: None, ..Self::answered(operation, 0, kind, effect) }
+        let local = error == WireError::Expired;
+        Self { status: None, local, ..Self::answered(operation, 0, kind, effect) }
     }
 
     /// Our own budget says no: nothing was sent.

@@ -132,9 +132,7 @@ impl External for Rutter {
         fields.extend(dropped);
         let store = applied.is_empty() && !have.hosts.is_empty() && !have.hosts.contains(&want.host);
         fields.extend(store.then(|| "spec.rutter.parameters.store_url".to_owned()));
-        // A value that nobody announced says nothing: the provider may call a platform otherwise tomorrow.
-        let known = have.row.platform.as_deref().and_then(rules::rutter_platform);
-        let platform = known.is_some_and(|p| p.name != want.platform.name);
+        let platform = have.row.platform.as_deref().is_some_and(|told| rules::is_another(told, want.platform.name));
         fields.extend(platform.then(|| "spec.platform".to_owned()));
         if fields.is_empty() { Difference::None } else { Difference::Replace(fields) }
     }

@@ -244,7 +244,7 @@ impl Reads {
     pub(super) async fn by_key(&self, key: &NaturalKey, freshness: Freshness) -> Result<Vec<Record<Have>>, ApiError> {
         let platform = key.as_str().split('/').next().unwrap_or_default();
         let mut rows = self.rows(&*self.list(freshness).await?);
-        rows.retain(|r| r.platform.as_deref().is_none_or(|p| p == platform));
+        rows.retain(|r| !r.platform.as_deref().is_some_and(|told| rules::is_another(told, platform)));
         let details = self.details(&rows).await?;
         let records = rows.into_iter().zip(details).filter_map(|(row, detail)| {
             let (id, have) = (ExternalId::new(&row.id), Have::new(row, detail));

@@ -490,8 +490,8 @@ async fn a_namespace_with_everything_in_it_can_be_deleted() {
         "subjects": [{"kind": "ServiceAccount", "name": "tradewind", "namespace": home.namespace()}],
     }))
     .expect("a binding");
-    let (roles, bindings) = (Api::all(home.client().clone()), Api::all(home.client().clone()));
-    roles.create(&PostParams::default(), &role).await.expect("a new role");
+    let (grants, bindings) = (Api::all(home.client().clone()), Api::all(home.client().clone()));
+    grants.create(&PostParams::default(), &role).await.expect("a new role");
     bindings.create(&PostParams::default(), &binding).await.expect("a new binding");
     world.kubeconfig = home.operator_kubeconfig().to_owned();
     world.sandbox.apply(&world.account()).await;
@@ -509,7 +509,7 @@ async fn a_namespace_with_everything_in_it_can_be_deleted() {
     world.assert_made(3, &[]);
     assert_eq!(world.simulator.stats().deletes, 3);
     bindings.delete(&name, &DeleteParams::default()).await.expect("the binding");
-    roles.delete(&name, &DeleteParams::default()).await.expect("the role");
+    grants.delete(&name, &DeleteParams::default()).await.expect("the role");
 }
 
 #[tokio::test]

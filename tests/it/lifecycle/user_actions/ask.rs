@@ -151,3 +151,21 @@ async fn a_request_to_refresh_that_came_with_the_object_is_handled_by_its_creati
     assert_eq!(world.events("acme", "RefreshUnsupported").await, 0);
     world.ends_with(&[&id_of(&ready)], 1, 0);
 }
+
+/// Every look takes several requests: one that is begun must come to its end, however few there are.
+#[tokio::test]
+async fn a_request_is_answered_within_a_small_budget() {
+    let mut world = World::quiet("frugal").await;
+    world.sandbox.apply(&world.account_with("limits: {requestsPerMinute: 120, maxInFlight: 1}")).await;
+    world.sandbox.apply(&World::store_login()).await;
+    world.start().await;
+    world.sandbox.apply(&connection("acme", &store("acme"), "")).await;
+    let id = id_of(&world.settled("acme").await);
+    for _ in 0..2 {
+        assert!(world.reconciled("acme").await.says("Ready", "True", "Succeeded"));
+    }
+    world.ends_with(&[&id], 1, 0);
+    world.sandbox.delete::<Connection>("acme").await;
+    world.sandbox.wait_gone::<Connection>("acme", HANG).await;
+    world.ends_with(&[], 1, 1);
+}
