@@ -45,16 +45,15 @@ pub(super) async fn pass(engine: &Engine, object: &Connection) -> Result<Next, P
         return Ok(Next::Change);
     }
     match resolve::account(engine, &target) {
-        Account::NotYet => match decide(&facts_without_account(&target, &Parts::new(&target), None)) {
+        Account::NotYet => {
+            let step = decide(&facts_without_account(&target, &Parts::new(&target), None));
             // These follow from the object alone. Whatever else would be said now might be wrong in a moment.
-            step @ (Step::Release(_) | Step::Rebind | Step::Suspended) => {
-                act::without_account(engine, &mut target, step).await
+            if matches!(step, Step::Release(_) | Step::Rebind | Step::Suspended) {
+                return act::without_account(engine, &mut target, step).await;
             }
-            _ => {
-                engine.look_at_accounts();
-                Ok(Next::After(SOON))
-            }
-        },
+            engine.look_at_accounts();
+            Ok(Next::After(SOON))
+        }
         Account::Unusable(problem) => {
             // What is wrong with the declaration itself comes first: it can be put right here.
             let problem = provider::refusal(&target.spec).unwrap_or(problem);

@@ -115,7 +115,7 @@ impl World {
             identity: "tradewind-test".to_owned(),
             timing: TIMING,
             poll: Duration::from_millis(300),
-            probe_interval: Duration::from_secs(600),
+            probe_interval: Duration::from_mins(10),
             shutdown_grace: Duration::from_secs(10),
         };
         let endpoint = format!("{origin}/versioned");
@@ -356,8 +356,8 @@ pub(crate) fn logs() -> PathBuf {
 
 /// The manifest of a Secret.
 pub(crate) fn secret(name: &str, data: &[(&str, &str)]) -> String {
-    let data: String = data.iter().map(|(key, value)| format!("  {key}: {}\n", serde_json::json!(value))).collect();
-    format!("apiVersion: v1\nkind: Secret\nmetadata: {{name: {name}}}\nstringData:\n{data}")
+    let data: serde_json::Map<_, _> = data.iter().map(|(key, value)| ((*key).to_owned(), json!(value))).collect();
+    format!("apiVersion: v1\nkind: Secret\nmetadata: {{name: {name}}}\nstringData: {}\n", Value::Object(data))
 }
 
 /// The host of a store that no other test uses.

@@ -318,10 +318,9 @@ impl Reads {
         if reply.connection.id != row.id {
             return Err(ApiError::unreadable(Operation::Status, None));
         }
-        let health = match map::health(&reply.status) {
-            Health::Works { .. } if hint == Some(UNHEALTHY) => Health::Unhealthy,
-            told => told,
-        };
+        let told = map::health(&reply.status);
+        let hidden = hint == Some(UNHEALTHY) && matches!(told, Health::Works { .. });
+        let health = if hidden { Health::Unhealthy } else { told };
         let read = Read { hint, at: Instant::now(), health, last_sync: reply.status.last_sync_completed_at };
         let mut known = self.known();
         known.health.insert(row.id.clone(), read.clone());

@@ -2,6 +2,7 @@
 
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, TcpListener};
+use std::time::Duration;
 
 use futures::future::join_all;
 use k8s_openapi::api::core::v1::Secret;
@@ -331,9 +332,17 @@ async fn an_account_learns_who_it_is_from_its_first_connection_and_remembers_it(
     world.assert_made(1, &[&id]);
 }
 
+#[rstest]
+#[case::over_several_looks(Duration::from_millis(300))]
+#[case::in_one_look(Duration::ZERO)]
 #[tokio::test]
-async fn an_object_records_who_its_account_is_as_soon_as_a_connection_told() {
-    let world = World::new("identity-soon").await;
+async fn an_object_records_who_its_account_is_as_soon_as_a_connection_told(#[case] sync: Duration) {
+    let mut setup = World::setup();
+    (setup.rutter.initial_sync, setup.rutter.history) = (sync, sync);
+    let mut world = World::with("identity-soon", setup).await;
+    world.sandbox.apply(&world.account()).await;
+    world.sandbox.apply(&World::store_login()).await;
+    world.start().await;
     world.sandbox.apply(&connection("acme", &store("acme"), "")).await;
     let acme = world.settled("acme").await;
     assert_eq!(acme.status.as_ref().and_then(|s| s.account.clone()), Some(organisation()), "its status has been read");
