@@ -138,7 +138,8 @@ impl<E: External> Pass<'_, E> {
         let key = want.as_ref().ok().and_then(E::key);
         let claims = Claims::gather::<E>(self.engine, &target, &identity);
         let supplies =
-            Supplies::for_create::<E>(self.engine, &target, &parts.creation, want.as_ref(), self.leaving).await?;
+            Supplies::for_create(self.engine, self.external, &target, &parts.creation, want.as_ref(), self.leaving)
+                .await?;
         let refused = self.refused(&target, supplies.version.as_ref());
         let (late, sightings);
         let mut records = vec![];
@@ -167,7 +168,7 @@ impl<E: External> Pass<'_, E> {
             facts.needs_person = needs_person::<E>(&records);
             if matches!(facts.drift, Drift::Replacement(_)) && facts.policy.replacement == ReplacementPolicy::Recreate {
                 // A record is not given up before it is certain that the next one could be made.
-                late = Supplies::read::<E>(self.engine, &target, want.as_ref()).await?.problem;
+                late = Supplies::read(self.engine, self.external, &target, want.as_ref()).await?.problem;
                 facts.problem = late.as_ref().or(facts.problem);
             }
             facts.seen = Some(&sightings);
