@@ -166,7 +166,10 @@ impl External for Rutter {
                 let (from, until) = window(intent, Timestamp::MIN, None, self.timing);
                 let rows = self.reads.rows(&*self.reads.list(freshness).await?);
                 let inside = |r: &Row| r.created_at.is_some_and(|t| from <= t && t <= until);
-                let record = |r: Row| Record { id: ExternalId::new(&r.id), born: r.created_at, have: None };
+                let record = |r: Row| {
+                    let (id, born) = (ExternalId::new(&r.id), r.created_at);
+                    Record { id, born, have: Some(Have::new(r, None)) }
+                };
                 Ok(rows.into_iter().filter(inside).map(record).collect())
             }
         }
