@@ -239,3 +239,7 @@ impl External for Rutter {
         self.reads.http.now()
     }
 }
+
+#[cfg(test)]
+#[path = "platforms_tests.rs"]
+mod tests;
