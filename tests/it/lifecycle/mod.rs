@@ -6,3 +6,4 @@ mod expect;
 mod faults;
 mod life;
 mod malformed;
+mod platforms;
