@@ -13,7 +13,8 @@ THREADS ?= 6
 KEEP ?=
 
 # The tests that own generated files: they compare them, and write them with UPDATE_GENERATED=1. They need no cluster.
-GENERATED := manifests::the_files_are_what_the_types_say docs::the_states_on_the_page_are_those_of_the_program
+GENERATED := manifests::the_files_are_what_the_types_say docs::the_states_on_the_page_are_those_of_the_program \
+  docs::the_platforms_on_the_page_are_those_of_the_program
 
 .PHONY: help
 help: ## Print this list
@@ -66,7 +67,7 @@ test: ## All tests of all crates, those on a real control plane too; the first r
 	@tests/search-canaries.sh target/tmp/it
 
 .PHONY: generate
-generate: ## Write what is generated: crds/ from the types, the states in docs/conditions.md
+generate: ## Write what is generated: crds/ from the types, the tables in docs/
 	UPDATE_GENERATED=1 $(CARGO) test --locked --package tradewind --test it -- --exact $(GENERATED)
 
 .PHONY: bench

@@ -6,6 +6,7 @@
 pub mod advice;
 pub mod claims;
 pub mod conditions;
+pub mod credentials;
 pub mod decide;
 pub mod diff;
 pub mod facts;
@@ -15,6 +16,7 @@ pub mod reason;
 pub mod resolution;
 pub mod rules;
 pub mod schedule;
+pub mod stores;
 pub mod text;
 pub mod validate;
 pub mod verdict;

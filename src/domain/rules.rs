@@ -1,108 +1,170 @@
-//! What the platforms of the providers ask for, as tables.
+//! What the platforms of the providers ask for, as tables: validation, documentation and tests read these and nothing else.
 //!
-//! Source: Rutter's public reference, "Create a Connection". A platform that is not listed here is answered
-//! `UnsupportedPlatform`.
+//! Source: Rutter's public reference, "Create a Connection" and "Platform Specific Required Body Params", and its
+//! `OpenAPI` document. Rutter names one flat list of fields for each platform; which of them are secret is ours to say:
+//! what tells the store or is a plain setting is a parameter, everything else lives in the Secret.
 
-use super::ids::NaturalKey;
-
-/// One platform of Rutter.
+/// One platform of Rutter that a connection can be made to with credentials.
 #[derive(Debug)]
 pub struct RutterPlatform {
     /// Rutter's spelling.
     pub name: &'static str,
-    /// Fields that the Secret must hold.
-    pub secret_required: &'static [&'static str],
-    /// Fields that the Secret may hold; all of them or none.
-    pub secret_together: &'static [&'static str],
-    /// Fields that `spec.rutter.parameters` must hold.
-    pub parameters: &'static [&'static str],
-    /// Host suffix of `store_url`, which is the platform's identity.
-    pub store_suffix: &'static str,
+    /// What tells one store of the platform from another.
+    pub identity: Identity,
+    /// The fields of `spec.rutter.parameters`: the same for every form.
+    pub parameters: &'static [Parameter],
+    /// The sets of secret fields that Rutter takes; one of them must be in the Secret.
+    pub forms: &'static [Form],
 }
 
-/// The platforms of Rutter that this version serves with credentials.
-pub const RUTTER_PLATFORMS: &[RutterPlatform] = &[RutterPlatform {
-    name: "BIG_COMMERCE",
-    secret_required: &["oauth_access_token"],
-    secret_together: &["oauth_client_id", "oauth_client_secret"],
-    parameters: &["store_url"],
-    store_suffix: ".mybigcommerce.com",
-}];
+/// What tells one store of a platform from another, as far as Rutter documents it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Identity {
+    /// `store_url`, a host below this suffix, whatever domain the merchant shows.
+    Hosted(&'static str),
+    /// `store_url`, wherever the merchant runs the store; it may have a path.
+    SelfHosted,
+    /// Nothing: two connections may be of one store, and nobody can tell.
+    None,
+}
 
-/// Every platform that Rutter's reference names, served or not: what it calls otherwise may be any of them.
-///
-/// Source: Rutter's public reference, the enumeration of platforms.
-const NAMED: &[&str] = &[
-    "ALIBABA",
-    "AMAZON",
-    "AUTHORIZENET",
-    "BIG_COMMERCE",
-    "CHARGEBEE",
-    "CHARGIFY",
-    "CLOVER",
-    "COMMERCELAYER",
-    "DYNAMICS365",
-    "EBAY",
-    "ECWID",
-    "ETSY",
-    "EXACTONLINE",
-    "FACEBOOK",
-    "FNAC",
-    "FREEAGENT",
-    "FRESHBOOKS",
-    "GOOGLE",
-    "GUMROAD",
-    "INTUIT_BANK_FEEDS",
-    "KASHFLOW",
-    "LAZADA",
-    "MAGENTO",
-    "MERCADOLIBRE",
-    "MOLLIE",
-    "MONEYBIRD",
-    "NETSUITE",
-    "ODOO",
-    "PAYNL",
-    "PAYPAL",
-    "PLAID",
-    "PRESTASHOP",
-    "QUICKBOOKS",
-    "QUICKBOOKS_DESKTOP",
-    "RECHARGE",
-    "RECURLY",
-    "SAGE",
-    "SAGE200CLOUD",
-    "SAGE_50",
-    "SAGE_BUSINESS_CLOUD",
-    "SAGE_INTACCT",
-    "SAGE_INTACCT_V2",
-    "SHOPEE",
-    "SHOPER",
-    "SHOPIFY",
-    "SHOPLAZZA",
-    "SHOPLINE",
-    "SHOPWARE",
-    "SQUARE",
-    "SQUARESPACE",
-    "STRIPE",
-    "TALLY",
-    "TIKTOK",
-    "WALMART",
-    "WAVE",
-    "WEBFLOW",
-    "WIX",
-    "WOO_COMMERCE",
-    "XERO",
-    "ZOHOBOOKS",
+/// A field that is not secret.
+#[derive(Debug)]
+pub struct Parameter {
+    /// Rutter's spelling.
+    pub name: &'static str,
+    /// Whether Rutter refuses a create without it.
+    pub required: bool,
+    /// The values that Rutter takes; any where none are listed.
+    pub values: &'static [&'static str],
+    /// What to write, for messages and documentation.
+    pub what: &'static str,
+}
+
+/// One set of secret fields.
+#[derive(Debug)]
+pub struct Form {
+    /// What people call it where a platform has several; empty otherwise.
+    pub name: &'static str,
+    /// Fields that must be there.
+    pub required: &'static [&'static str],
+    /// Fields that may be there; all of them or none.
+    pub together: &'static [&'static str],
+    /// The first version of the API that takes it.
+    pub since: &'static str,
+    /// The last version of the API that takes it; `None` where the newest does.
+    pub until: Option<&'static str>,
+}
+
+/// The API versions of Rutter that this version of Tradewind speaks, newest first. Being dates, they compare as text.
+pub const RUTTER_VERSIONS: &[&str] = &["2024-08-31", "2024-04-30", "2023-03-14", FIRST];
+const FIRST: &str = "2023-02-07";
+/// The second one, from Rutter's `OpenAPI` document: XERO came with it, NETSUITE's `public_key` went.
+const SECOND: &str = "2023-03-14";
+
+const APP: &[&str] = &["oauth_client_id", "oauth_client_secret"];
+const REFRESHED_APP: &[&str] = &["oauth_client_id", "oauth_client_secret", "oauth_refresh_token"];
+const BASIC: &[&str] = &["basic_username", "basic_password"];
+const TOKEN: &[&str] = &["oauth_access_token"];
+const NETSUITE: &[&str] = &["token_id", "token_secret", "consumer_key", "consumer_secret"];
+
+const fn form(required: &'static [&'static str]) -> Form {
+    Form { name: "", required, together: &[], since: FIRST, until: None }
+}
+
+const fn parameter(name: &'static str, what: &'static str) -> Parameter {
+    Parameter { name, required: true, values: &[], what }
+}
+
+const ADDRESS: &[Parameter] =
+    &[parameter("store_url", "the store's address, such as shop.example.com or example.com/shop")];
+
+const fn self_hosted(name: &'static str, forms: &'static [Form]) -> RutterPlatform {
+    RutterPlatform { name, identity: Identity::SelfHosted, parameters: ADDRESS, forms }
+}
+
+const fn unnamed(name: &'static str, parameters: &'static [Parameter], forms: &'static [Form]) -> RutterPlatform {
+    RutterPlatform { name, identity: Identity::None, parameters, forms }
+}
+
+/// The platforms of Rutter that this version serves with credentials: all that Rutter's reference lists for them.
+pub const RUTTER_PLATFORMS: &[RutterPlatform] = &[
+    RutterPlatform {
+        name: "BIG_COMMERCE",
+        identity: Identity::Hosted(".mybigcommerce.com"),
+        parameters: &[parameter("store_url", "the store's permanent host, such as store-abc123.mybigcommerce.com")],
+        // Single-click apps have an id and a secret, connector apps have not.
+        forms: &[Form { together: APP, ..form(TOKEN) }],
+    },
+    RutterPlatform {
+        name: "SHOPIFY",
+        identity: Identity::Hosted(".myshopify.com"),
+        parameters: &[parameter("store_url", "the store's permanent host, such as acme.myshopify.com")],
+        forms: &[
+            Form { name: "public app", ..form(&["oauth_client_id", "oauth_client_secret", "oauth_access_token"]) },
+            Form { name: "private app", ..form(BASIC) },
+        ],
+    },
+    self_hosted("WOO_COMMERCE", &[form(BASIC)]),
+    self_hosted("MAGENTO", &[form(BASIC)]),
+    self_hosted("PRESTASHOP", &[form(&["api_key"])]),
+    self_hosted("SHOPER", &[form(&["oauth_access_token", "oauth_refresh_token"])]),
+    unnamed(
+        "AMAZON",
+        &[
+            parameter("amazon_selling_partner_role", "the role of the selling partner application"),
+            Parameter {
+                values: &["na", "eu", "fe"],
+                ..parameter("amazon_seller_region", "the seller's region: na, eu or fe")
+            },
+        ],
+        &[form(&[
+            "oauth_client_id",
+            "oauth_client_secret",
+            "oauth_refresh_token",
+            "amazon_access_key_id",
+            "amazon_secret_access_key",
+        ])],
+    ),
+    unnamed("EBAY", &[], &[form(REFRESHED_APP)]),
+    unnamed(
+        "LAZADA",
+        &[parameter("country", "the country of the seller's account")],
+        &[form(&["oauth_client_id", "oauth_client_secret", "oauth_access_token", "oauth_refresh_token"])],
+    ),
+    unnamed(
+        "FNAC",
+        &[parameter("partner_id", "the partner's id at Fnac"), parameter("shop_id", "the shop's id at Fnac")],
+        &[form(&["key"])],
+    ),
+    unnamed("SQUARE", &[], &[form(REFRESHED_APP)]),
+    unnamed("STRIPE", &[parameter("account_id", "the id of the Stripe account")], &[form(TOKEN)]),
+    unnamed(
+        "QUICKBOOKS",
+        &[
+            parameter("realm_id", "the id of the QuickBooks company"),
+            Parameter { required: false, ..parameter("environment", "the QuickBooks environment") },
+        ],
+        &[form(REFRESHED_APP)],
+    ),
+    unnamed(
+        "NETSUITE",
+        &[parameter("store_name", "the NetSuite account; a sandbox is written like 1000000_SB1")],
+        &[
+            Form {
+                until: Some(FIRST),
+                ..form(&["token_id", "token_secret", "consumer_key", "consumer_secret", "public_key"])
+            },
+            Form { since: SECOND, ..form(NETSUITE) },
+        ],
+    ),
+    unnamed("WALMART", &[], &[form(APP)]),
+    unnamed(
+        "XERO",
+        &[parameter("tenant_id", "the id of the Xero organisation"), parameter("user_id", "the id of the Xero user")],
+        &[Form { since: SECOND, ..form(REFRESHED_APP) }],
+    ),
 ];
-
-/// Whether a platform that Rutter tells is certain to be another one than `platform`.
-#[must_use]
-pub fn is_another(told: &str, platform: &str) -> bool {
-    told != platform && NAMED.contains(&told)
-}
-
-/// The API versions of Rutter that this version speaks, newest first.
-pub const RUTTER_VERSIONS: &[&str] = &["2024-08-31", "2024-04-30", "2023-03-14", "2023-02-07"];
 
 /// The platform with this name.
 #[must_use]
@@ -110,39 +172,36 @@ pub fn rutter_platform(name: &str) -> Option<&'static RutterPlatform> {
     RUTTER_PLATFORMS.iter().find(|p| p.name == name)
 }
 
-/// The host of a store in its normal form: no scheme, no trailing slash, small letters. `None` if it is no bare host.
+/// Whether any platform takes a secret by this name: it must not be read by everybody, wherever it was meant to go.
 #[must_use]
-pub fn store_host(store_url: &str) -> Option<String> {
-    let text = store_url.trim().to_ascii_lowercase();
-    let text = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")).unwrap_or(&text);
-    let host = text.strip_suffix('/').unwrap_or(text);
-    let label = |l: &str| {
-        !l.is_empty()
-            && l.len() <= 63
-            && l.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
-            && !l.starts_with('-')
-            && !l.ends_with('-')
-    };
-    (host.len() <= 253 && host.contains('.') && host.split('.').all(label)).then(|| host.to_owned())
+pub fn is_secret(field: &str) -> bool {
+    RUTTER_PLATFORMS.iter().any(|p| p.secrets().any(|s| s == field))
 }
 
-impl RutterPlatform {
-    /// The hosts by which a record's store is known, from what Rutter tells of it: its domain, which may be one of the
-    /// merchant's own, and its unique id, which for `BIG_COMMERCE` is the store hash in the permanent host.
-    /// `None` where neither names the permanent host: then nobody can tell which store it is.
+impl Form {
+    /// Whether this version of the API takes it.
     #[must_use]
-    pub fn hosts(&self, domain: Option<&str>, unique_id: Option<&str>) -> Option<Vec<String>> {
-        let told = [domain, unique_id].into_iter().flatten().filter_map(store_host);
-        let hash = unique_id.filter(|id| !id.contains('.')).map(|id| format!("store-{id}{}", self.store_suffix));
-        let hosts: Vec<String> = told.chain(hash.as_deref().and_then(store_host)).collect();
-        hosts.iter().any(|h| h.ends_with(self.store_suffix)).then_some(hosts)
+    pub fn is_of(&self, version: &str) -> bool {
+        self.since <= version && self.until.is_none_or(|until| version <= until)
+    }
+
+    /// All its fields.
+    pub fn fields(&self) -> impl Iterator<Item = &'static str> {
+        self.required.iter().chain(self.together).copied()
     }
 }
 
-/// The natural key of a store on a platform.
-#[must_use]
-pub fn store_key(platform: &str, host: &str) -> NaturalKey {
-    NaturalKey::new(format!("{platform}/{host}"))
+impl RutterPlatform {
+    /// The parameter with this name.
+    #[must_use]
+    pub fn parameter(&self, name: &str) -> Option<&'static Parameter> {
+        self.parameters.iter().find(|p| p.name == name)
+    }
+
+    /// Every secret field that any version of the API takes.
+    pub fn secrets(&self) -> impl Iterator<Item = &'static str> {
+        self.forms.iter().flat_map(Form::fields)
+    }
 }
 
 #[cfg(test)]
@@ -150,38 +209,37 @@ mod tests {
     use super::*;
 
     #[test]
-    fn spellings_of_one_store_have_one_key() {
-        for text in
-            ["store-a1.mybigcommerce.com", "https://store-A1.mybigcommerce.com/", " STORE-a1.mybigcommerce.com "]
-        {
-            assert_eq!(store_host(text).as_deref(), Some("store-a1.mybigcommerce.com"), "{text}");
+    fn no_field_is_both_secret_and_in_the_open() {
+        for platform in RUTTER_PLATFORMS {
+            for field in platform.secrets() {
+                assert!(platform.parameter(field).is_none(), "{} {field}", platform.name);
+            }
+            let open = platform.parameters.iter().find(|p| is_secret(p.name));
+            assert!(open.is_none(), "a secret of another platform: {open:?}");
         }
     }
 
     #[test]
-    fn a_store_is_known_by_its_permanent_host_however_rutter_tells_it() {
-        let platform = rutter_platform("BIG_COMMERCE").expect("a platform");
-        let permanent = "store-a1.mybigcommerce.com".to_owned();
-        let knows = |domain, id| platform.hosts(domain, id).is_some_and(|hosts| hosts.contains(&permanent));
-        assert!(knows(Some("store-A1.mybigcommerce.com"), None));
-        assert!(knows(Some("shop.example.com"), Some("a1")), "the merchant's own domain hides it");
-        assert!(knows(None, Some("a1")) && knows(None, Some("store-a1.mybigcommerce.com")));
-        assert!(!knows(Some("store-b2.mybigcommerce.com"), Some("b2")));
-        assert_eq!(platform.hosts(Some("shop.example.com"), None), None, "it may be any store");
-        assert_eq!(platform.hosts(None, Some("")), None);
-    }
-
-    #[test]
-    fn a_name_that_nobody_announced_may_be_any_platform() {
-        assert!(is_another("SHOPIFY", "BIG_COMMERCE") && !is_another("BIG_COMMERCE", "BIG_COMMERCE"));
-        assert!(!is_another("ANNOUNCED_TOMORROW", "BIG_COMMERCE"));
-        assert!(RUTTER_PLATFORMS.iter().all(|p| NAMED.contains(&p.name)));
-    }
-
-    #[test]
-    fn what_is_no_bare_host_is_refused() {
-        for text in ["", "https://", "a", "a..b", "a.b/path", "a.b:443", "u@a.b", "a b.c", "-a.b", "a.b?x=1", "ä.b"] {
-            assert_eq!(store_host(text), None, "{text}");
+    fn a_platform_has_a_store_url_exactly_where_that_is_its_identity() {
+        for platform in RUTTER_PLATFORMS {
+            let told = platform.identity != Identity::None;
+            assert_eq!(platform.parameter("store_url").is_some_and(|p| p.required), told, "{}", platform.name);
         }
+    }
+
+    #[test]
+    fn every_platform_is_listed_once_and_served_in_the_newest_version() {
+        assert_eq!(RUTTER_PLATFORMS.len(), 16);
+        for platform in RUTTER_PLATFORMS {
+            assert_eq!(RUTTER_PLATFORMS.iter().filter(|p| p.name == platform.name).count(), 1, "{}", platform.name);
+            assert!(platform.forms.iter().any(|f| f.is_of(RUTTER_VERSIONS[0])), "{}", platform.name);
+        }
+    }
+
+    #[test]
+    fn the_versions_are_dates_in_order() {
+        assert!(RUTTER_VERSIONS.is_sorted_by(|a, b| a > b));
+        let bounds = RUTTER_PLATFORMS.iter().flat_map(|p| p.forms).flat_map(|f| [Some(f.since), f.until]);
+        assert!(bounds.flatten().all(|v| RUTTER_VERSIONS.contains(&v)));
     }
 }

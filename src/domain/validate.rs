@@ -2,55 +2,53 @@
 //!
 //! Every refusal says which field is wrong and what to write instead.
 
+pub use super::credentials::{Credentials, SecretData, credentials};
 use super::{
     decide::Policy,
     ids::NaturalKey,
     reason::{Problem, Reason},
-    rules::{self, RutterPlatform},
-    schedule,
+    rules::{self, Identity, Parameter, RutterPlatform},
+    schedule, stores,
 };
-use crate::api::v1alpha1::{AccountKind, AppliedField, Authorization, ConnectionSpec, Provider};
-use secrecy::{ExposeSecret, SecretString};
+use crate::api::v1alpha1::{
+    AccountKind, AdoptionPolicy, AppliedField, Authorization, ConnectionSpec, ManagementPolicy, ParameterValue,
+    Provider, RutterConnection,
+};
 use std::{collections::BTreeMap, time::Duration};
-
-/// The data of a Secret; values never show in Debug.
-pub type SecretData = BTreeMap<String, SecretString>;
 
 /// What is wanted of Rutter, without any secret.
 #[derive(Clone, Debug)]
 pub struct RutterWant {
     /// The platform.
     pub platform: &'static RutterPlatform,
-    /// Host of the store in its normal form.
-    pub host: String,
+    /// The parameters, in their normal form.
+    pub parameters: Vec<(&'static str, String)>,
     /// Passed through.
     pub scope: Option<String>,
 }
 
 impl RutterWant {
-    /// The identity of the store.
+    /// The identity of the store; `None` where the platform documents none.
     #[must_use]
-    pub fn key(&self) -> NaturalKey {
-        rules::store_key(self.platform.name, &self.host)
+    pub fn key(&self) -> Option<NaturalKey> {
+        let named = |name: &str| self.parameters.iter().find(|(n, _)| *n == name).map(|(_, value)| value);
+        match self.platform.identity {
+            Identity::Hosted(_) | Identity::SelfHosted => {
+                named("store_url").map(|store| stores::store_key(self.platform.name, store))
+            }
+            Identity::None => None,
+        }
     }
 
-    /// What the record is made with, for `status.appliedFields`.
+    /// What the record is made with, for `status.appliedFields`. The platform is immutable, and stands there so that a
+    /// list without anything else differs from one that is not known.
     #[must_use]
     pub fn fields(&self) -> Vec<AppliedField> {
-        let field = |path: &str, value: &str| AppliedField { path: path.into(), value: value.into() };
-        let scope = self.scope.as_ref().map(|s| field("spec.rutter.scope", s));
-        [field("spec.rutter.parameters.store_url", &self.host)].into_iter().chain(scope).collect()
-    }
-}
-
-/// The credentials of a store, checked against its platform's table.
-#[derive(Clone, Debug)]
-pub struct Credentials(Vec<(&'static str, SecretString)>);
-
-impl Credentials {
-    /// Field name and value, in the provider's spelling.
-    pub fn iter(&self) -> impl Iterator<Item = (&'static str, &SecretString)> {
-        self.0.iter().map(|(name, value)| (*name, value))
+        let field = |path: String, value: &str| AppliedField { path, value: value.into() };
+        let platform = field("spec.platform".into(), self.platform.name);
+        let parameters = self.parameters.iter().map(|(n, v)| field(format!("spec.rutter.parameters.{n}"), v));
+        let scope = self.scope.as_ref().map(|s| field("spec.rutter.scope".into(), s));
+        [platform].into_iter().chain(parameters).chain(scope).collect()
     }
 }
 
@@ -97,57 +95,84 @@ pub fn rutter(spec: &ConnectionSpec) -> Result<RutterWant, Problem> {
     }
     let name = spec.platform.as_deref().ok_or_else(|| invalid("spec.platform is missing"))?;
     let platform = rules::rutter_platform(name)
-        .ok_or_else(|| unserved(&format!("platform {name}"), &format!("served are: {}", served())))?;
-    if let Some(stray) = settings.parameters.keys().find(|k| !platform.parameters.contains(&k.as_str())) {
-        let hint = if platform.secret_required.contains(&stray.as_str())
-            || platform.secret_together.contains(&stray.as_str())
-        {
-            "it is secret: move it to the Secret and change it at the store, since it was readable here"
-        } else {
-            "remove it"
-        };
-        return Err(invalid(format!("spec.rutter.parameters.{stray} is no parameter of {name}: {hint}")));
+        .ok_or_else(|| unserved(&format!("platform {name}"), &format!("served with credentials are: {}", served())))?;
+    recognisable(spec, platform)?;
+    let parameters = parameters(platform, settings)?;
+    Ok(RutterWant { platform, parameters, scope: settings.scope.clone() })
+}
+
+/// Where nothing tells the stores of a platform apart, a record that exists already is found by its id alone.
+fn recognisable(spec: &ConnectionSpec, platform: &RutterPlatform) -> Result<(), Problem> {
+    if platform.identity != Identity::None || spec.external_ref.is_some() {
+        return Ok(());
     }
-    let host = store(settings.parameters.get("store_url").map(|v| v.0.as_str()), platform)?;
-    Ok(RutterWant { platform, host, scope: settings.scope.clone() })
-}
-
-fn store(store_url: Option<&str>, platform: &RutterPlatform) -> Result<String, Problem> {
-    let example = format!("write the store's permanent host, such as store-abc123{}", platform.store_suffix);
-    let text = store_url.ok_or_else(|| invalid(format!("spec.rutter.parameters.store_url is missing: {example}")))?;
-    rules::store_host(text)
-        .filter(|host| host.strip_suffix(platform.store_suffix).is_some_and(|shop| !shop.is_empty()))
-        .ok_or_else(|| {
-            invalid(format!("spec.rutter.parameters.store_url is not a host of {}: {example}", platform.name))
-        })
-}
-
-/// The credentials that a platform asks for, out of a Secret. Other keys are left alone: a Secret may be shared.
-///
-/// # Errors
-/// `SecretKeyMissing` naming the key.
-pub fn credentials(platform: &RutterPlatform, secret: &str, data: &SecretData) -> Result<Credentials, Problem> {
-    let missing = |key: &str, what: &str| {
-        Problem::new(
-            Reason::SecretKeyMissing,
-            format!("Secret {secret}: key {key} {what}. {} needs it: correct the Secret", platform.name),
-        )
+    let field = match (spec.management_policy, spec.adoption_policy) {
+        (ManagementPolicy::ObserveOnly, _) => "managementPolicy: ObserveOnly",
+        (ManagementPolicy::Full, AdoptionPolicy::Match) => "adoptionPolicy: Match",
+        (ManagementPolicy::Full, AdoptionPolicy::Override) => "adoptionPolicy: Override",
+        (ManagementPolicy::Full, AdoptionPolicy::Fail) => return Ok(()),
     };
-    let take = |key: &'static str| match data.get(key) {
-        None => Err(missing(key, "is missing")),
-        Some(value) => match value.expose_secret() {
-            "" => Err(missing(key, "is empty")),
-            text if text.chars().any(|c| c.is_whitespace() || c.is_control()) => {
-                Err(missing(key, "holds white space or a control character (a trailing line break?)"))
+    Err(invalid(format!(
+        "spec.externalRef.id is missing: nothing tells one account of {} from another, so {field} needs the record's id",
+        platform.name
+    )))
+}
+
+fn parameters(
+    platform: &'static RutterPlatform,
+    settings: &RutterConnection,
+) -> Result<Vec<(&'static str, String)>, Problem> {
+    let given: &BTreeMap<String, ParameterValue> = &settings.parameters;
+    if let Some(name) = given.keys().find(|k| platform.parameter(k).is_none()) {
+        return Err(stray(platform, name));
+    }
+    let mut parameters = Vec::with_capacity(given.len());
+    for parameter in platform.parameters {
+        match given.get(parameter.name) {
+            Some(value) => parameters.push((parameter.name, accepted(platform, parameter, &value.0)?)),
+            None if parameter.required => {
+                let (name, what) = (parameter.name, parameter.what);
+                return Err(invalid(format!("spec.rutter.parameters.{name} is missing: write {what}")));
             }
-            text if text.contains(char::REPLACEMENT_CHARACTER) => Err(missing(key, "is no text")),
-            _ => Ok((key, value.clone())),
-        },
+            None => {}
+        }
+    }
+    Ok(parameters)
+}
+
+/// The normal form of a parameter. Its value is not repeated: it may be anything that was put there by mistake.
+fn accepted(platform: &RutterPlatform, parameter: &Parameter, value: &str) -> Result<String, Problem> {
+    let wrong = |is: &str| invalid(format!("spec.rutter.parameters.{} {is}: write {}", parameter.name, parameter.what));
+    if parameter.name == "store_url" {
+        let is = match platform.identity {
+            Identity::Hosted(_) => format!("is not a host of {}", platform.name),
+            Identity::SelfHosted | Identity::None => "is no address of a store".to_owned(),
+        };
+        return platform.store(value).ok_or_else(|| wrong(&is));
+    }
+    let is_plain = !value.is_empty() && value.trim() == value && !value.chars().any(char::is_control);
+    let is_one_of = parameter.values.is_empty() || parameter.values.contains(&value);
+    match (is_plain, is_one_of) {
+        (true, true) => Ok(value.to_owned()),
+        (true, false) => Err(wrong("is no value that Rutter takes")),
+        (false, _) => Err(wrong("is empty, or begins or ends with white space, or has a line break")),
+    }
+}
+
+/// A parameter that the platform does not have. A secret in the open is lost, whatever becomes of the field.
+fn stray(platform: &RutterPlatform, name: &str) -> Problem {
+    let of_platform = platform.secrets().any(|s| s == name);
+    let hint = if of_platform {
+        "it is secret: move it to the Secret and change it at the store, since it was readable here".to_owned()
+    } else if rules::is_secret(name) {
+        "it is secret: remove it and change it at the store, since it was readable here".to_owned()
+    } else if platform.parameters.is_empty() {
+        "remove it: it has none".to_owned()
+    } else {
+        let known: Vec<&str> = platform.parameters.iter().map(|p| p.name).collect();
+        format!("remove it: it has {}", known.join(", "))
     };
-    let together = platform.secret_together;
-    let any = together.iter().any(|k| data.contains_key(*k));
-    let keys = platform.secret_required.iter().chain(if any { together } else { &[] });
-    Ok(Credentials(keys.copied().map(take).collect::<Result<_, _>>()?))
+    invalid(format!("spec.rutter.parameters.{name} is no parameter of {}: {hint}", platform.name))
 }
 
 /// The platforms that this version serves, for messages.
@@ -193,19 +218,22 @@ mod tests {
     fn a_good_spec_has_the_key_of_its_store() {
         let want =
             rutter(&spec(&json!({"rutter": {"parameters": {"store_url": "https://Store-A1.mybigcommerce.com/"}}})));
-        assert_eq!(want.expect("a want").key().as_str(), "BIG_COMMERCE/store-a1.mybigcommerce.com");
+        assert_eq!(want.expect("a want").key().expect("a key").as_str(), "BIG_COMMERCE/store-a1.mybigcommerce.com");
     }
 
     #[rstest]
     #[case::unknown_platform(json!({"platform": "TELEGRAPH"}), Reason::UnsupportedPlatform, "TELEGRAPH")]
-    #[case::later_platform(json!({"platform": "SHOPIFY"}), Reason::UnsupportedPlatform, "BIG_COMMERCE")]
+    #[case::link_only(json!({"platform": "ETSY"}), Reason::UnsupportedPlatform, "BIG_COMMERCE")]
     #[case::link(json!({"rutter": {"authorization": "Link"}}), Reason::UnsupportedPlatform, "use Credentials")]
+    #[case::unknown_in_its_place(json!({"platform": "SHOPIFY"}), Reason::InvalidSpec, "acme.myshopify.com")]
     #[case::sync(json!({"sync": {"orders": {"startDate": "2025-01-01"}}}), Reason::UnsupportedPlatform, "spec.sync")]
     #[case::shared_account(json!({"accountRef": {"kind": "ClusterProviderAccount"}}), Reason::UnsupportedPlatform, "ProviderAccount")]
     #[case::custom_domain(json!({"rutter": {"parameters": {"store_url": "shop.example.com"}}}), Reason::InvalidSpec, "store-abc123")]
     #[case::suffix_alone(json!({"rutter": {"parameters": {"store_url": ".mybigcommerce.com"}}}), Reason::InvalidSpec, "store_url")]
     #[case::secret_in_the_open(json!({"rutter": {"parameters": {"oauth_access_token": "t"}}}), Reason::InvalidSpec, "move it to the Secret")]
-    #[case::stray(json!({"rutter": {"parameters": {"colour": "red"}}}), Reason::InvalidSpec, "colour")]
+    #[case::stray(json!({"rutter": {"parameters": {"colour": "red"}}}), Reason::InvalidSpec, "it has store_url")]
+    #[case::secret_of_others(json!({"rutter": {"parameters": {"basic_password": "t"}}}), Reason::InvalidSpec, "it is secret: remove it and change it")]
+    #[case::no_parameters(json!({"platform": "EBAY"}), Reason::InvalidSpec, "remove it: it has none")]
     #[case::interval(json!({"interval": "soon"}), Reason::InvalidSpec, "spec.interval")]
     fn a_bad_spec_says_what_to_write(#[case] patch: Value, #[case] reason: Reason, #[case] says: &str) {
         let problem = rutter(&spec(&patch)).expect_err("a refusal");
@@ -213,24 +241,77 @@ mod tests {
         assert!(problem.message.contains(says), "{}", problem.message);
     }
 
-    #[rstest]
-    #[case::complete(&[("oauth_access_token", "test")], None)]
-    #[case::with_app(&[("oauth_access_token", "test"), ("oauth_client_id", "i"), ("oauth_client_secret", "s")], None)]
-    #[case::shared_with_others(&[("oauth_access_token", "test"), ("unrelated", " ")], None)]
-    #[case::nothing(&[], Some("oauth_access_token is missing"))]
-    #[case::empty(&[("oauth_access_token", "")], Some("is empty"))]
-    #[case::line_break(&[("oauth_access_token", "test\n")], Some("line break"))]
-    #[case::half_an_app(&[("oauth_access_token", "test"), ("oauth_client_id", "i")], Some("oauth_client_secret is missing"))]
-    fn credentials_of_big_commerce(#[case] data: &[(&str, &str)], #[case] says: Option<&str>) {
-        let data = data.iter().map(|(k, v)| ((*k).to_owned(), SecretString::from(*v))).collect();
-        let platform = rules::rutter_platform("BIG_COMMERCE").expect("the platform");
-        match (credentials(platform, "s", &data), says) {
-            (Ok(_), None) => {}
-            (Err(problem), Some(says)) => {
-                assert_eq!(problem.reason, Reason::SecretKeyMissing);
-                assert!(problem.message.contains(says), "{}", problem.message);
-            }
-            (got, _) => panic!("{got:?}"),
+    /// A declaration of a platform with these parameters and no others.
+    fn declared(platform: &str, parameters: &[(&str, &str)], more: &Value) -> ConnectionSpec {
+        let parameters: BTreeMap<_, _> = parameters.iter().copied().collect();
+        let mut spec = json!({
+            "provider": "Rutter", "accountRef": {"name": "a"}, "platform": platform,
+            "rutter": {"credentialsSecretRef": {"name": "s"}, "parameters": parameters}
+        });
+        merge(&mut spec, more);
+        serde_json::from_value(spec).expect("a spec")
+    }
+
+    /// A value that each parameter takes.
+    fn value(platform: &RutterPlatform, parameter: &Parameter) -> String {
+        match platform.identity {
+            Identity::Hosted(suffix) => format!("store-a1{suffix}"),
+            Identity::SelfHosted => "example.com/Shop".to_owned(),
+            Identity::None => parameter.values.first().map_or("test 1", |v| *v).to_owned(),
         }
+    }
+
+    #[test]
+    fn every_platform_is_accepted_with_its_parameters_and_refused_without_a_required_one() {
+        for platform in rules::RUTTER_PLATFORMS {
+            let values: Vec<String> = platform.parameters.iter().map(|p| value(platform, p)).collect();
+            let all: Vec<(&str, &str)> =
+                platform.parameters.iter().map(|p| p.name).zip(values.iter().map(String::as_str)).collect();
+            let want = rutter(&declared(platform.name, &all, &json!({}))).expect("a want");
+            assert_eq!(want.key().is_some(), platform.identity != Identity::None, "{}", platform.name);
+            let fields: Vec<String> = want.fields().into_iter().map(|f| f.path).collect();
+            let paths = all.iter().map(|(n, _)| format!("spec.rutter.parameters.{n}"));
+            assert_eq!(fields, ["spec.platform".to_owned()].into_iter().chain(paths).collect::<Vec<_>>());
+            for parameter in platform.parameters {
+                let kept: Vec<_> = all.iter().copied().filter(|(n, _)| *n != parameter.name).collect();
+                let got = rutter(&declared(platform.name, &kept, &json!({})));
+                let missing = format!("spec.rutter.parameters.{} is missing: write ", parameter.name);
+                let says = got.err().map(|p| p.message).unwrap_or_default();
+                assert_eq!(says.starts_with(&missing), parameter.required, "{}: {says}", platform.name);
+            }
+        }
+    }
+
+    #[test]
+    fn the_path_of_a_store_is_sent_as_it_was_written() {
+        let want = rutter(&declared("WOO_COMMERCE", &[("store_url", "https://Example.com/Shop/")], &json!({})));
+        let want = want.expect("a want");
+        assert_eq!(want.parameters, [("store_url", "example.com/Shop".to_owned())]);
+        assert_eq!(want.key().expect("a key").as_str(), "WOO_COMMERCE/example.com/shop");
+    }
+
+    #[rstest]
+    #[case::region("AMAZON", &[("amazon_selling_partner_role", "r"), ("amazon_seller_region", "us")], "na, eu or fe")]
+    #[case::empty("STRIPE", &[("account_id", "")], "the id of the Stripe account")]
+    #[case::line_break("STRIPE", &[("account_id", "test\n")], "line break")]
+    #[case::shopify_domain("SHOPIFY", &[("store_url", "shop.example.com")], "acme.myshopify.com")]
+    #[case::shopify_path("SHOPIFY", &[("store_url", "acme.myshopify.com/x")], "acme.myshopify.com")]
+    #[case::no_url("WOO_COMMERCE", &[("store_url", "not a url")], "example.com/shop")]
+    fn a_bad_parameter_says_what_to_write(#[case] platform: &str, #[case] given: &[(&str, &str)], #[case] says: &str) {
+        let problem = rutter(&declared(platform, given, &json!({}))).expect_err("a refusal");
+        assert_eq!(problem.reason, Reason::InvalidSpec);
+        assert!(problem.message.contains(says), "{}", problem.message);
+    }
+
+    #[rstest]
+    #[case(json!({"managementPolicy": "ObserveOnly"}), Some("managementPolicy: ObserveOnly"))]
+    #[case(json!({"adoptionPolicy": "Match", "deletionPolicy": "Retain"}), Some("adoptionPolicy: Match"))]
+    #[case(json!({"adoptionPolicy": "Override", "deletionPolicy": "Retain"}), Some("adoptionPolicy: Override"))]
+    #[case(json!({"managementPolicy": "ObserveOnly", "externalRef": {"id": "a"}}), None)]
+    #[case(json!({}), None)]
+    fn what_nothing_tells_apart_is_found_by_id_alone(#[case] more: Value, #[case] says: Option<&str>) {
+        let got = rutter(&declared("STRIPE", &[("account_id", "test")], &more));
+        assert_eq!(got.is_err(), says.is_some(), "{got:?}");
+        assert!(says.is_none_or(|says| got.is_err_and(|p| p.message.contains(says))));
     }
 }

@@ -62,7 +62,8 @@ pub(super) async fn pass(engine: &Engine, object: &Connection) -> Result<Next, P
         }
         Account::Usable { session, adoption_allowed, leaving } => {
             with_external!(&session.backend, external => {
-                let pass = Pass { engine, session: &session, external, adoption_allowed, leaving };
+                let began = Instant::now();
+                let pass = Pass { engine, session: &session, external, adoption_allowed, leaving, began };
                 Box::pin(pass.run(target)).await
             })
         }
@@ -129,18 +130,20 @@ struct Pass<'a, E> {
     external: &'a E,
     adoption_allowed: bool,
     leaving: bool,
+    /// Before anything was looked at: what is concluded from an absence must have been asked for later.
+    began: Instant,
 }
 
 impl<E: External> Pass<'_, E> {
     async fn run(&self, mut target: Target) -> Result<Next, PassError> {
-        let now = Instant::now();
         let identity = self.session.identity();
         let parts = Parts::new(&target);
         let want = E::want(&target.spec);
         let key = want.as_ref().ok().and_then(E::key);
         let claims = Claims::gather::<E>(self.engine, &target, &identity);
         let supplies =
-            Supplies::for_create::<E>(self.engine, &target, &parts.creation, want.as_ref(), self.leaving).await?;
+            Supplies::for_create(self.engine, self.external, &target, &parts.creation, want.as_ref(), self.leaving)
+                .await?;
         let refused = self.refused(&target, supplies.version.as_ref());
         let (late, sightings);
         let mut records = vec![];
@@ -157,7 +160,7 @@ impl<E: External> Pass<'_, E> {
             Err(refusal) => return Ok(Next::After(refusal.after)),
         };
         if let Step::Look(look) = &step {
-            (sightings, records) = match self.look(&target, look, &parts.creation, &claims, now).await {
+            (sightings, records) = match self.look(&target, look, &parts.creation, &claims, want.as_ref().ok()).await {
                 Ok(found) => found,
                 Err(error) => return outcome::failed(self.engine, &mut target, &error).await,
             };
@@ -169,7 +172,7 @@ impl<E: External> Pass<'_, E> {
             facts.needs_person = needs_person::<E>(&records);
             if matches!(facts.drift, Drift::Replacement(_)) && facts.policy.replacement == ReplacementPolicy::Recreate {
                 // A record is not given up before it is certain that the next one could be made.
-                late = Supplies::read::<E>(self.engine, &target, want.as_ref()).await?.problem;
+                late = Supplies::read(self.engine, self.external, &target, want.as_ref()).await?.problem;
                 facts.problem = late.as_ref().or(facts.problem);
             }
             facts.seen = Some(&sightings);
@@ -221,21 +224,30 @@ impl<E: External> Pass<'_, E> {
         look: &Look,
         creation: &Creation,
         claims: &Claims<'_>,
-        now: Instant,
+        want: Option<&E::Want>,
     ) -> Result<(Vec<Sighting>, Vec<Record<E::Have>>), ApiError> {
         let known = matches!((look, creation), (Look::Id(_), Creation::Done(_)));
         let interval = validate::interval(&target.spec).unwrap_or(Duration::ZERO);
         // Half an interval: the checks of an account's objects fall together and share one list, and the next round
         // reads a new one.
         let age = if interval.is_zero() { Duration::from_mins(5) } else { interval / 2 };
-        let freshness = if known && !target.is_requested() { Freshness::Within(age) } else { Freshness::After(now) };
+        let freshness =
+            if known && !target.is_requested() { Freshness::Within(age) } else { Freshness::After(self.began) };
         let records = self.external.observe(look, freshness).await?;
-        let records: Vec<_> = records.into_iter().filter(|r| self.matters(target, creation, look, r)).collect();
+        let matters = |r: &Record<E::Have>| {
+            self.matters(target, creation, look, r)
+                && !could_not_be::<E>(want, look, r)
+                && !(r.have.is_none() && claims.held(&r.id))
+        };
+        let records: Vec<_> = records.into_iter().filter(matters).collect();
         let sighting = |r: &Record<E::Have>| Sighting {
             authored: self.authored(target, creation, r.born),
             held: claims.held(&r.id),
-            // A record that tells no date is nobody's: it may be the one that the open attempt made.
-            doubtful: r.have.is_none() || r.born.is_none() && matches!(creation, Creation::Pending(_)),
+            // A record that tells no date may be the one that the open attempt made; and a time is no identity: what a
+            // window shows may be anybody's.
+            doubtful: r.have.is_none()
+                || matches!(look, Look::Window(_))
+                || r.born.is_none() && matches!(creation, Creation::Pending(_)),
             id: r.id.clone(),
         };
         Ok((records.iter().map(sighting).collect(), records))
@@ -299,6 +311,12 @@ impl<E: External> Pass<'_, E> {
         let reason = refused.reason.parse().unwrap_or(Reason::ProviderRejected);
         stands.then(|| Problem::new(reason, refused.message.clone()))
     }
+}
+
+/// A record that was made in the window of an attempt, but is of another kind than the attempt was for.
+fn could_not_be<E: External>(want: Option<&E::Want>, look: &Look, record: &Record<E::Have>) -> bool {
+    let (Look::Window(_), Some(want), Some(have)) = (look, want, record.have.as_ref()) else { return false };
+    matches!(E::diff(want, have, &[]), Difference::Replace(_))
 }
 
 /// A record that waits for a person takes no change.

@@ -27,6 +27,7 @@ impl Supplies {
     /// The API server's refusal.
     pub(super) async fn for_create<E: External>(
         engine: &Engine,
+        external: &E,
         target: &Target,
         creation: &Creation,
         want: Result<&E::Want, &Problem>,
@@ -45,7 +46,7 @@ impl Supplies {
             let problem = Some(Problem::new(Reason::DependencyNotReady, text));
             return Ok(Self { problem, ..Self::default() });
         }
-        Self::read::<E>(engine, target, want).await
+        Self::read(engine, external, target, want).await
     }
 
     /// The credentials as they stand in the Secret now.
@@ -54,6 +55,7 @@ impl Supplies {
     /// The API server's refusal.
     pub(super) async fn read<E: External>(
         engine: &Engine,
+        external: &E,
         target: &Target,
         want: Result<&E::Want, &Problem>,
     ) -> Result<Self, PassError> {
@@ -61,7 +63,7 @@ impl Supplies {
         let problem = |problem| Self { problem: Some(problem), ..Self::default() };
         Ok(match resolve::secret(engine, &target.namespace, name).await? {
             Err(missing) => problem(missing),
-            Ok((data, version)) => match E::credentials(want, name, &data) {
+            Ok((data, version)) => match external.credentials(want, name, &data) {
                 Err(wrong) => Self { version: Some(version), ..problem(wrong) },
                 Ok(credentials) => Self { problem: None, credentials: Some(credentials), version: Some(version) },
             },

@@ -172,11 +172,11 @@ pub trait External: Send + Sync + 'static {
     fn fields(want: &Self::Want) -> Vec<AppliedField>;
     /// The Secret with the store's credentials, where the provider takes any.
     fn credentials_secret(spec: &ConnectionSpec) -> Option<&str>;
-    /// The credentials that the Want needs.
+    /// The credentials that the Want needs, in the version of the API that this login speaks.
     ///
     /// # Errors
-    /// Which key of the Secret is wrong.
-    fn credentials(want: &Self::Want, secret: &str, data: &SecretData) -> Result<Credentials, Problem>;
+    /// Which key of the Secret is wrong, or that this version has no such platform.
+    fn credentials(&self, want: &Self::Want, secret: &str, data: &SecretData) -> Result<Credentials, Problem>;
     /// How a record differs from the Want; `applied` is what it was made with.
     fn diff(want: &Self::Want, have: &Self::Have, applied: &[AppliedField]) -> Difference<Self::Change>;
     /// What of a record goes into status.

@@ -19,10 +19,18 @@ struct Form {
     told_by: Option<&'static str>,
     /// The first version that has it.
     since: Version,
+    /// The last one; none where the newest has it.
+    until: Option<Version>,
+}
+
+impl Form {
+    fn is_of(&self, version: Version) -> bool {
+        self.since <= version && self.until.is_none_or(|until| version <= until)
+    }
 }
 
 const fn form(platform: &'static str, required: &'static [&'static str]) -> Form {
-    Form { platform, required, optional: &[], told_by: None, since: Version::V20230207 }
+    Form { platform, required, optional: &[], told_by: None, since: Version::V20230207, until: None }
 }
 
 const APP: [&str; 3] = ["oauth_client_id", "oauth_client_secret", "oauth_refresh_token"];
@@ -61,7 +69,8 @@ static FORMS: [Form; 18] = [
         told_by: Some("realm_id"),
         ..form("QUICKBOOKS", &["oauth_client_id", "oauth_client_secret", "oauth_refresh_token", "realm_id"])
     },
-    Form { told_by: Some("store_name"), ..form("NETSUITE", &NETSUITE_2023_02_07) },
+    // Required by the page of 2023-02-07; the OpenAPI document of 2023-03-14 does not know it.
+    Form { told_by: Some("store_name"), until: Some(Version::V20230207), ..form("NETSUITE", &NETSUITE_2023_02_07) },
     Form { told_by: Some("store_name"), since: Version::V20230314, ..form("NETSUITE", &NETSUITE) },
     form("WALMART", &["oauth_client_id", "oauth_client_secret"]),
     Form {
@@ -89,7 +98,7 @@ pub(super) struct Candidate {
 pub(super) fn check(fields: &Map<String, Value>, version: Version) -> Result<Candidate, Refusal> {
     let named = fields.get("platform").ok_or_else(|| Refusal::missing("PLATFORM", "platform is required"))?;
     let forms: Vec<&Form> =
-        FORMS.iter().filter(|form| Some(form.platform) == named.as_str() && form.since <= version).collect();
+        FORMS.iter().filter(|form| Some(form.platform) == named.as_str() && form.is_of(version)).collect();
     let known: BTreeSet<&str> =
         forms.iter().flat_map(|form| form.required.iter().chain(form.optional)).copied().collect();
     let Some(first) = forms.first() else {

@@ -103,7 +103,8 @@ fn disabled(reason: Option<&str>) -> String {
 }
 
 const RENEW: &str = "Give the store new credentials: delete and re-create this object with a new Secret";
-const CHECK_STORE: &str = "Check store_url, or ask the store's owner whether it still exists";
+const CHECK_STORE: &str =
+    "Check store_url, or the parameter that names the account, and ask the store's owner whether it still exists";
 const OWNER: &str = "Ask the store's owner to put that right; Rutter then resumes";
 
 #[cfg(test)]

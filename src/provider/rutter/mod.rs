@@ -24,7 +24,7 @@ use crate::{
         ids::{ExternalId, NaturalKey},
         intent::{Timing, window},
         reason::Problem,
-        rules,
+        stores::{self, Recognition},
         text::plain,
         validate::{self, Credentials, RutterWant, SecretData},
         verdict::{Effect, Kind},
@@ -45,6 +45,8 @@ use wire::{CreateReply, DeleteReply, Row};
 pub struct Rutter {
     reads: Reads,
     timing: Timing,
+    /// The version of the API that the login speaks: which fields a create takes depends on it.
+    version: String,
 }
 
 impl Rutter {
@@ -58,7 +60,7 @@ impl Rutter {
         let timing = settings.timing;
         let request_id = HeaderName::from_static("x-rutter-request-id");
         let http = Http::new(wire, login.endpoint.clone(), headers(login), request_id, timing.call, gate, metrics);
-        Self { reads: Reads::new(http, timing.lag, settings.poll), timing }
+        Self { reads: Reads::new(http, timing.lag, settings.poll), timing, version: login.version.clone() }
     }
 }
 
@@ -84,10 +86,8 @@ fn secret(row: &Row) -> Option<ConnectionSecret> {
 }
 
 fn body(want: &RutterWant, credentials: &Credentials) -> Value {
-    let mut body = Map::from_iter([
-        ("platform".to_owned(), json!(want.platform.name)),
-        ("store_url".to_owned(), json!(want.host)),
-    ]);
+    let mut body = Map::from_iter([("platform".to_owned(), json!(want.platform.name))]);
+    body.extend(want.parameters.iter().map(|(name, value)| ((*name).to_owned(), json!(value))));
     body.extend(want.scope.as_ref().map(|s| ("scope".to_owned(), json!(s))));
     body.extend(credentials.iter().map(|(name, value)| (name.to_owned(), json!(value.expose_secret()))));
     Value::Object(body)
@@ -104,7 +104,7 @@ impl External for Rutter {
     }
 
     fn key(want: &RutterWant) -> Option<NaturalKey> {
-        Some(want.key())
+        want.key()
     }
 
     fn fields(want: &RutterWant) -> Vec<AppliedField> {
@@ -115,25 +115,22 @@ impl External for Rutter {
         spec.rutter.as_ref()?.credentials_secret_ref.as_ref().map(|r| r.name.as_str())
     }
 
-    fn credentials(want: &RutterWant, secret: &str, data: &SecretData) -> Result<Credentials, Problem> {
-        validate::credentials(want.platform, secret, data)
+    fn credentials(&self, want: &RutterWant, secret: &str, data: &SecretData) -> Result<Credentials, Problem> {
+        validate::credentials(want.platform, &self.version, secret, data)
     }
 
     fn diff(want: &RutterWant, have: &Have, applied: &[AppliedField]) -> Difference<Infallible> {
         // What the record was made with counts: the store's own domain may be another name of the same store.
-        let made_with = |path: &str| applied.iter().find(|f| f.path == path).map(|f| f.value.clone());
         let declared = want.fields();
-        let mut fields: Vec<String> = declared
-            .iter()
-            .filter(|f| !applied.is_empty() && made_with(&f.path).as_ref() != Some(&f.value))
-            .map(|f| f.path.clone())
-            .collect();
+        let differs = |f: &&AppliedField| !applied.is_empty() && !applied.contains(f);
+        let mut fields: Vec<String> = declared.iter().filter(differs).map(|f| f.path.clone()).collect();
         let dropped = applied.iter().filter(|a| !declared.iter().any(|d| d.path == a.path)).map(|a| a.path.clone());
         fields.extend(dropped);
-        let store = applied.is_empty() && !have.hosts.is_empty() && !have.hosts.contains(&want.host);
+        let platform = have.row.platform.as_deref().is_some_and(|told| stores::is_another(told, want.platform.name));
+        fields.extend((platform && !fields.iter().any(|f| f == "spec.platform")).then(|| "spec.platform".to_owned()));
+        let of_other = |key| have.recognise(&key) == Recognition::Other;
+        let store = applied.is_empty() && !platform && want.key().is_some_and(of_other);
         fields.extend(store.then(|| "spec.rutter.parameters.store_url".to_owned()));
-        let platform = have.row.platform.as_deref().is_some_and(|told| rules::is_another(told, want.platform.name));
-        fields.extend(platform.then(|| "spec.platform".to_owned()));
         if fields.is_empty() { Difference::None } else { Difference::Replace(fields) }
     }
 
@@ -169,7 +166,10 @@ impl External for Rutter {
                 let (from, until) = window(intent, Timestamp::MIN, None, self.timing);
                 let rows = self.reads.rows(&*self.reads.list(freshness).await?);
                 let inside = |r: &Row| r.created_at.is_some_and(|t| from <= t && t <= until);
-                let record = |r: Row| Record { id: ExternalId::new(&r.id), born: r.created_at, have: None };
+                let record = |r: Row| {
+                    let (id, born) = (ExternalId::new(&r.id), r.created_at);
+                    Record { id, born, have: Some(Have::new(r, None)) }
+                };
                 Ok(rows.into_iter().filter(inside).map(record).collect())
             }
         }
@@ -242,3 +242,7 @@ impl External for Rutter {
         self.reads.http.now()
     }
 }
+
+#[cfg(test)]
+#[path = "platforms_tests.rs"]
+mod tests;

@@ -15,6 +15,7 @@ use crate::{
         conditions::Health,
         ids::{ExternalId, NaturalKey},
         rules,
+        stores::{self, Recognition},
         text::plain,
         verdict::Kind,
     },
@@ -54,19 +55,35 @@ const UNHEALTHY: &str = "unhealthy";
 #[derive(Clone, Debug)]
 pub struct Have {
     pub(super) row: Row,
-    /// The hosts by which its store is known; empty where nobody can tell.
-    pub(super) hosts: Vec<String>,
     pub(super) store: Option<Detail>,
     pub(super) health: Option<(Health, Option<Timestamp>)>,
 }
 
 impl Have {
     pub(super) fn new(row: Row, store: Option<Detail>) -> Self {
-        let platform = row.platform.as_deref().and_then(rules::rutter_platform);
-        let hosts = platform.zip(store.as_ref()).and_then(|(platform, detail)| {
-            platform.hosts(detail.store_domain.as_deref(), detail.store_unique_id.as_deref())
-        });
-        Self { row, hosts: hosts.unwrap_or_default(), store, health: None }
+        Self { row, store, health: None }
+    }
+
+    fn told(&self) -> (Option<&str>, Option<&str>) {
+        let store = self.store.as_ref();
+        (store.and_then(|s| s.store_domain.as_deref()), store.and_then(|s| s.store_unique_id.as_deref()))
+    }
+
+    /// Whether its store is the one with this key.
+    pub(super) fn recognise(&self, key: &NaturalKey) -> Recognition {
+        let platform = self.row.platform.as_deref().and_then(rules::rutter_platform);
+        let (Some(platform), Some((name, store))) = (platform, stores::read_key(key)) else {
+            return Recognition::Doubt;
+        };
+        let (domain, unique_id) = self.told();
+        if platform.name == name { platform.recognise(store, domain, unique_id) } else { Recognition::Other }
+    }
+
+    /// Whether Rutter tells its store already.
+    fn is_told(&self) -> bool {
+        let (domain, unique_id) = self.told();
+        let platform = self.row.platform.as_deref().and_then(rules::rutter_platform);
+        platform.is_none_or(|p| p.is_told(domain, unique_id))
     }
 
     fn born(&self) -> Option<Timestamp> {
@@ -216,9 +233,7 @@ impl Reads {
                 None => self.detail(row).await?,
             };
             // A store that Rutter cannot tell yet is asked for again.
-            if let Some(detail) =
-                detail.as_ref().filter(|d| !Have::new(row.clone(), Some((*d).clone())).hosts.is_empty())
-            {
+            if let Some(detail) = detail.as_ref().filter(|d| Have::new(row.clone(), Some((*d).clone())).is_told()) {
                 cache.entry(row.id.clone()).or_insert_with(|| detail.clone());
             }
             out.push(detail);
@@ -242,15 +257,16 @@ impl Reads {
 
     /// The records of a platform and store. One whose store cannot be read is handed on without a Have.
     pub(super) async fn by_key(&self, key: &NaturalKey, freshness: Freshness) -> Result<Vec<Record<Have>>, ApiError> {
-        let platform = key.as_str().split('/').next().unwrap_or_default();
+        let platform = stores::read_key(key).map_or(key.as_str(), |(platform, _)| platform);
         let mut rows = self.rows(&*self.list(freshness).await?);
-        rows.retain(|r| !r.platform.as_deref().is_some_and(|told| rules::is_another(told, platform)));
+        rows.retain(|r| !r.platform.as_deref().is_some_and(|told| stores::is_another(told, platform)));
         let details = self.details(&rows).await?;
         let records = rows.into_iter().zip(details).filter_map(|(row, detail)| {
-            let (id, have) = (ExternalId::new(&row.id), Have::new(row, detail));
-            let doubtful = have.hosts.is_empty();
-            let matches = have.hosts.iter().any(|h| rules::store_key(platform, h) == *key);
-            (doubtful || matches).then(|| Record { id, born: have.born(), have: (!doubtful).then_some(have) })
+            let have = Have::new(row, detail);
+            let (id, born) = (ExternalId::new(&have.row.id), have.born());
+            let recognition = have.recognise(key);
+            let have = (recognition == Recognition::Same).then_some(have);
+            (recognition != Recognition::Other).then_some(Record { id, born, have })
         });
         Ok(records.collect())
     }

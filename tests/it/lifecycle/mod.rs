@@ -9,4 +9,5 @@ mod faults;
 mod health;
 mod life;
 mod malformed;
+mod platforms;
 mod user_actions;

@@ -1,0 +1,213 @@
+//! Platforms by their differences: a store with a path, two sets of credentials, and accounts that nothing tells apart.
+//!
+//! What every platform asks for is a table of `domain::rules`; here one of each kind lives.
+
+use k8s_openapi::api::core::v1::Secret;
+use kube::ResourceExt;
+use serde_json::json;
+use tradewind::api::keys;
+use tradewind::api::v1alpha1::{Connection, ManagementPolicy};
+use tradewind::domain::decide::Resolution;
+use tradewind::domain::ids::ExternalId;
+use tradewind::domain::intent::Stored;
+use tradewind_simulator::{Effect, Fault, Operation};
+
+use crate::cluster::HANG;
+use crate::conditions::Observed;
+use crate::world::{STORE_CANARY, World, id_of, message, secret, status_of, store};
+
+/// The manifest of a connection to a platform, with parameters in flow style.
+fn declared(name: &str, platform: &str, parameters: &str, credentials: &str, more: &str) -> String {
+    format!(
+        "apiVersion: tradewind.dev/v1alpha1
+kind: Connection
+metadata: {{name: {name}}}
+spec:
+  provider: Rutter
+  accountRef: {{name: rutter}}
+  platform: {platform}
+  rutter:
+    credentialsSecretRef: {{name: {credentials}}}
+    parameters: {{{parameters}}}
+  connectionSecretRef: {{name: {name}-connection}}
+{more}"
+    )
+}
+
+const BASIC: [(&str, &str); 2] = [("basic_username", "test"), ("basic_password", STORE_CANARY)];
+
+fn woo(name: &str, store_url: &str) -> String {
+    declared(name, "WOO_COMMERCE", &format!("store_url: {store_url}"), "woo", "")
+}
+
+fn stripe(name: &str, more: &str) -> String {
+    // The Secret that all stores share holds the one key that Stripe asks for.
+    declared(name, "STRIPE", "account_id: test-account", "store-login", more)
+}
+
+/// Gives a person's answer to what an object asks, as `tradewind resolve` does.
+async fn resolve(world: &World, asking: &Connection, resolution: &Resolution) {
+    let text = resolution.write(&Stored {
+        uid: &asking.uid().expect("a UID"),
+        annotation: asking.annotations().get(keys::CREATE_INTENT).map(String::as_str),
+        status: &status_of(asking),
+        observe_only: asking.spec.management_policy == ManagementPolicy::ObserveOnly,
+    });
+    world.annotate(&asking.name_any(), keys::RESOLVE, Some(&text)).await;
+}
+
+/// The object asks a person and names these records; a further pass changes nothing about that, and makes nothing.
+async fn asks(world: &World, name: &str, candidates: &[String], creates: usize) -> Connection {
+    world.until(name, "Ready", "False", "CreateOutcomeUnknown").await;
+    let asking = world.reconciled(name).await;
+    assert!(asking.says("Stalled", "True", "CreateOutcomeUnknown"), "{:#?}", asking.status);
+    assert_eq!(status_of(&asking).creation.map(|c| c.candidates), Some(candidates.to_vec()));
+    let text = message(&asking, "Ready");
+    assert!(text.contains("tradewind resolve") && candidates.iter().all(|id| text.contains(id)), "{text}");
+    assert_eq!(world.asked(Operation::Create), creates, "nothing is sent on a guess");
+    asking
+}
+
+#[tokio::test]
+async fn a_store_of_the_merchants_own_lives_below_its_path() {
+    let world = World::new("woo").await;
+    world.sandbox.apply(&secret("woo", &BASIC)).await;
+    world.simulator.push_fault(Fault::on(Operation::Create, Effect::LostAnswer));
+    world.sandbox.apply(&woo("acme", "https://Example.com/Shop/")).await;
+    let ready = world.settled("acme").await;
+    assert_eq!(world.asked(Operation::Create), 1, "what the lost answer was about was found by its address");
+    assert_eq!(status_of(&ready).store_domain.as_deref(), Some("example.com/shop"));
+    assert_eq!(status_of(&ready).creation.and_then(|c| c.key).as_deref(), Some("WOO_COMMERCE/example.com/shop"));
+
+    // The same address in another spelling is the same store, another path of the host is not.
+    world.sandbox.apply(&woo("again", "example.com/shop")).await;
+    world.sandbox.apply(&woo("outlet", "example.com/outlet")).await;
+    world.until("again", "Ready", "False", "ExternalIdConflict").await;
+    let outlet = world.settled("outlet").await;
+    let applied = status_of(&outlet).applied_fields;
+    let applied: Vec<_> = applied.iter().map(|f| (f.path.as_str(), f.value.as_str())).collect();
+    assert_eq!(
+        applied,
+        [("spec.platform", "WOO_COMMERCE"), ("spec.rutter.parameters.store_url", "example.com/outlet")]
+    );
+    world.ends_with(&[&id_of(&ready), &id_of(&outlet)], 2, 0);
+
+    // Another address is another store: the record is not changed in place.
+    world.change("outlet", &json!({"spec": {"rutter": {"parameters": {"store_url": "example.com/sale"}}}})).await;
+    let halted = world.until("outlet", "Ready", "False", "ReplacementRequired").await;
+    assert!(message(&halted, "Ready").contains("store_url"), "{}", message(&halted, "Ready"));
+    world.ends_with(&[&id_of(&ready), &id_of(&outlet)], 2, 0);
+}
+
+#[tokio::test]
+async fn a_private_shopify_app_is_told_from_a_public_one_by_the_keys_of_its_secret() {
+    let world = World::new("shopify").await;
+    let public = ["oauth_client_id", "oauth_client_secret", "oauth_access_token"].map(|key| (key, STORE_CANARY));
+    world.sandbox.apply(&secret("shopify", &[&BASIC[..], &public].concat())).await;
+    let store_url = "store_url: acme.myshopify.com";
+    world.sandbox.apply(&declared("acme", "SHOPIFY", store_url, "shopify", "")).await;
+    let halted = world.until("acme", "Ready", "False", "InvalidSpec").await;
+    let text = message(&halted, "Ready");
+    assert!(text.contains("remove oauth_client_id, oauth_client_secret and oauth_access_token"), "{text}");
+    assert!(!text.contains(STORE_CANARY), "a credential in a condition");
+    assert_eq!(world.asked(Operation::Create), 0);
+
+    world.sandbox.delete::<Secret>("shopify").await;
+    world.sandbox.wait_gone::<Secret>("shopify", HANG).await;
+    world.sandbox.apply(&secret("shopify", &BASIC)).await;
+    world.request("acme").await;
+    let ready = world.settled("acme").await;
+    assert_eq!(status_of(&ready).platform.as_deref(), Some("SHOPIFY"));
+    assert_eq!(status_of(&ready).store_domain.as_deref(), Some("acme.myshopify.com"));
+    world.ends_with(&[&id_of(&ready)], 1, 0);
+}
+
+#[tokio::test]
+async fn an_old_version_of_the_account_is_named_where_a_platform_came_later() {
+    let mut world = World::quiet("version").await;
+    world.sandbox.apply(&world.account_with("rutter: {version: \"2023-02-07\"}")).await;
+    let app = ["oauth_client_id", "oauth_client_secret", "oauth_refresh_token"].map(|key| (key, STORE_CANARY));
+    world.sandbox.apply(&secret("xero", &app)).await;
+    world.start().await;
+    world.sandbox.apply(&declared("acme", "XERO", "tenant_id: test, user_id: test", "xero", "")).await;
+    let halted = world.until("acme", "Ready", "False", "UnsupportedPlatform").await;
+    assert!(message(&halted, "Ready").contains("since version 2023-03-14"), "{}", message(&halted, "Ready"));
+    assert_eq!(world.asked(Operation::Create), 0);
+
+    world.sandbox.apply(&world.account_with("rutter: {version: \"2024-08-31\"}")).await;
+    world.sandbox.wait_for::<Connection>("acme", HANG, |c| c.says("Ready", "True", "Succeeded")).await;
+    assert_eq!(world.asked(Operation::Create), 1);
+}
+
+#[tokio::test]
+async fn what_nothing_tells_apart_is_never_created_twice_by_itself_and_a_person_names_the_record() {
+    let world = World::new("stripe").await;
+    world.sandbox.apply(&stripe("first", "")).await;
+    let first = id_of(&world.settled("first").await);
+    world.simulator.push_fault(Fault::on(Operation::Create, Effect::LostAnswer));
+    world.sandbox.apply(&stripe("acme", "")).await;
+    world.until_asked(Operation::Create, 2).await;
+    // Made at the same time, and none of them can be it: one has its object, one is of another platform.
+    world.sandbox.apply(&stripe("other", "")).await;
+    let stranger = world.stranger(&store("stripe"));
+    let other = id_of(&world.settled("other").await);
+    let made: Vec<String> = world.live().into_iter().filter(|id| ![&first, &other, &stranger].contains(&id)).collect();
+    assert_eq!(made.len(), 1);
+    let asking = asks(&world, "acme", &made, 3).await;
+
+    resolve(&world, &asking, &Resolution::Adopt(ExternalId::new(&made[0]))).await;
+    let ready = world.settled("acme").await;
+    assert_eq!(id_of(&ready), made[0]);
+    assert_eq!(world.secret_value("acme-connection", "connection_id").await.as_deref(), Some(made[0].as_str()));
+    assert_eq!((world.asked(Operation::Create), world.live().len()), (3, 4));
+    world.sandbox.delete::<Connection>("acme").await;
+    world.sandbox.wait_gone::<Connection>("acme", HANG).await;
+    assert!(!world.live().contains(&made[0]), "it went with its object");
+}
+
+#[tokio::test]
+async fn what_nothing_tells_apart_is_created_anew_when_a_person_says_so() {
+    let world = World::new("anew").await;
+    world.simulator.push_fault(Fault::on(Operation::Create, Effect::Refuse { status: 503, retry_after: None }));
+    world.sandbox.apply(&stripe("acme", "")).await;
+    // Nothing was made, but nobody can know: an absence proves nothing where nothing tells what to look for.
+    let asking = asks(&world, "acme", &[], 1).await;
+    resolve(&world, &asking, &Resolution::CreateAnew).await;
+    let ready = world.settled("acme").await;
+    assert_eq!(world.asked(Operation::Create), 2);
+    world.ends_with(&[&id_of(&ready)], 1, 0);
+    assert_eq!(status_of(&ready).creation.and_then(|c| c.key), None);
+}
+
+#[tokio::test]
+async fn an_unanswered_create_blocks_the_deletion_where_nothing_tells_records_apart() {
+    let world = World::new("blocked").await;
+    world.simulator.push_fault(Fault::on(Operation::Create, Effect::LostAnswer));
+    world.sandbox.apply(&stripe("acme", "")).await;
+    world.until("acme", "Ready", "False", "CreateOutcomeUnknown").await;
+    world.sandbox.delete::<Connection>("acme").await;
+    let asking = world.until("acme", "Ready", "False", "DeletionBlocked").await;
+    let made = world.live();
+    assert!(message(&asking, "Ready").contains(&made[0]), "{}", message(&asking, "Ready"));
+    resolve(&world, &asking, &Resolution::Adopt(ExternalId::new(&made[0]))).await;
+    world.sandbox.wait_gone::<Connection>("acme", HANG).await;
+    world.ends_with(&[], 1, 1);
+}
+
+#[tokio::test]
+async fn two_objects_with_one_secret_are_two_records_where_nothing_tells_accounts_apart() {
+    let world = World::new("twins").await;
+    world.sandbox.apply(&format!("{}---\n{}", stripe("a", ""), stripe("b", ""))).await;
+    let (a, b) = (id_of(&world.settled("a").await), id_of(&world.settled("b").await));
+    assert_ne!(a, b);
+    let mut live = world.live();
+    live.sort();
+    let mut both = [a, b];
+    both.sort();
+    assert_eq!((live.as_slice(), world.asked(Operation::Create)), (both.as_slice(), 2));
+    // A record that is not this object's own is found by its id alone.
+    world.sandbox.apply(&stripe("seen", "  adoptionPolicy: Match\n  deletionPolicy: Retain\n")).await;
+    let halted = world.until("seen", "Ready", "False", "InvalidSpec").await;
+    assert!(message(&halted, "Ready").contains("spec.externalRef.id"), "{}", message(&halted, "Ready"));
+    assert_eq!(world.asked(Operation::Create), 2);
+}
