@@ -598,6 +598,35 @@ async fn a_new_login_of_the_same_organisation_carries_on_with_the_same_records()
     world.assert_made(2, &[&later]);
 }
 
+#[tokio::test]
+async fn two_new_logins_of_one_organisation_make_no_store_twice() {
+    const PAIRS: usize = 6;
+    let world = world_of_logins("two-logins").await;
+    world.sandbox.apply(&secret("colleague", &[("client_id", COLLEAGUE.0), ("client_secret", COLLEAGUE.1)])).await;
+    let twin = changed(&world.account(), &json!({"credentialsSecretRef": {"name": "colleague"}}));
+    let twin = twin.replace(r#""name":"rutter""#, r#""name":"colleague""#);
+    world.sandbox.apply(&twin).await;
+    let by_twin = json!({"accountRef": {"name": "colleague"}});
+    let manifests = (0..PAIRS).flat_map(|pair| {
+        let manifest = |name: &str| connection(&format!("{name}-{pair}"), &store(&format!("pair-{pair}")), "");
+        [manifest("one"), changed(&manifest("two"), &by_twin)]
+    });
+    let manifests: Vec<String> = manifests.collect();
+    join_all(manifests.iter().map(|manifest| world.sandbox.apply(manifest))).await;
+    let mut ids = vec![];
+    for pair in 0..PAIRS {
+        let is_decided = |c: &Connection| {
+            c.condition("Stalled").is_some() || c.says("InitialRefreshComplete", "True", "Succeeded")
+        };
+        for name in ["one", "two"] {
+            let decided = world.sandbox.wait_for::<Connection>(&format!("{name}-{pair}"), HANG, is_decided).await;
+            ids.extend(decided.status.and_then(|s| s.external_id));
+        }
+    }
+    let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+    world.assert_made(PAIRS, &ids);
+}
+
 #[rstest]
 #[case::that_the_account_was_known_by(true)]
 #[case::before_anybody_asked_who_the_account_is(false)]
