@@ -18,16 +18,17 @@ use crate::{
     domain::{
         advice,
         conditions::{State, Type},
-        decide::{Release, Resolution, Step, Waiting},
+        decide::{Look, Release, Resolution, Step, Waiting},
         diff::Difference,
         ids::{AccountIdentity, ExternalId, NaturalKey},
         intent::Creation,
         reason::{Problem, Reason},
         validate::Credentials,
     },
-    provider::{DeletePermit, DeleteReason, External, Record, Session, Summary},
+    provider::{ApiError, DeletePermit, DeleteReason, External, Freshness, Record, Session, Summary},
 };
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// What an open attempt says while nobody can know its outcome.
 pub(super) const OUTCOME_OPEN: &str =
@@ -193,10 +194,28 @@ impl<E: External> Scene<'_, E> {
         Ok(Next::Change)
     }
 
+    /// What stands where the new record is to be: the old one is not given up for nothing.
+    async fn in_the_way(&self, old: &ExternalId) -> Result<Option<(Reason, Vec<ExternalId>)>, ApiError> {
+        let Some(key) = &self.key else { return Ok(None) };
+        if self.claims.key_claimed() {
+            return Ok(Some((Reason::ExternalIdConflict, vec![])));
+        }
+        let found = self.external.observe(&Look::Key(key.clone()), Freshness::After(Instant::now())).await?;
+        let others = found.into_iter().filter(|r| r.id != *old && r.have.is_some());
+        let ids: Vec<ExternalId> = others.map(|r| r.id).collect();
+        Ok((!ids.is_empty()).then_some((Reason::AlreadyExists, ids)))
+    }
+
     /// Says that it will, deletes, and forgets: a crash in between finds the loss expected.
     async fn replace(&self, target: &mut Target, id: &ExternalId) -> Result<Next, PassError> {
         if let Some(problem) = publish::check(self.engine, target).await? {
             return outcome::blocked(self.engine, target, problem).await;
+        }
+        if let Some(in_the_way) = self.in_the_way(id).await.transpose() {
+            return match in_the_way {
+                Ok((reason, ids)) => halt(self.engine, target, reason, &ids, &self.fields).await,
+                Err(error) => outcome::failed(self.engine, target, &error).await,
+            };
         }
         let state = State::Correcting(self.fields.clone());
         report::change(self.engine, target, Some(&state), |status| {

@@ -49,7 +49,8 @@ pub(super) async fn create<E: External>(scene: Scene<'_, E>, target: &mut Target
     if matches!(turn, Some(None)) || claims.unsettled() || claims.key_claimed() || resolve::is_leaving(engine, target) {
         return Ok(Next::After(SOON));
     }
-    let ticket = match scene.session.gate.ticket() {
+    // In its turn: the look before it has used the budget, and would again.
+    let ticket = match scene.session.gate.ticket_in_turn(engine.timing().call).await {
         Ok(ticket) => ticket,
         Err(refusal) => return Ok(Next::After(refusal.after)),
     };

@@ -221,7 +221,7 @@ impl External for Rutter {
         let id = permit.id().as_str();
         let operation = Operation::Delete;
         let call = Call { operation, method: Method::DELETE, path: &["connections", id], query: &[], body: None };
-        let reply = self.reads.http.send(call, Pace::Now).await?;
+        let reply = self.reads.http.send(call, Pace::InTurn).await?;
         match map::read::<DeleteReply>(operation, &reply).map_err(|e| self.reads.heed(e)) {
             Ok(DeleteReply { success: false }) => {
                 let status = reply.status.as_u16();

@@ -615,9 +615,8 @@ async fn two_new_logins_of_one_organisation_make_no_store_twice() {
     join_all(manifests.iter().map(|manifest| world.sandbox.apply(manifest))).await;
     let mut ids = vec![];
     for pair in 0..PAIRS {
-        let is_decided = |c: &Connection| {
-            c.condition("Stalled").is_some() || c.says("InitialRefreshComplete", "True", "Succeeded")
-        };
+        let is_decided =
+            |c: &Connection| c.condition("Stalled").is_some() || c.says("InitialRefreshComplete", "True", "Succeeded");
         for name in ["one", "two"] {
             let decided = world.sandbox.wait_for::<Connection>(&format!("{name}-{pair}"), HANG, is_decided).await;
             ids.extend(decided.status.and_then(|s| s.external_id));

@@ -88,7 +88,7 @@ async fn a_store_secret_that_comes_later_is_found_without_being_asked() {
 }
 
 #[rstest]
-#[case::unknown_platform(json!({"platform": "TELEGRAPH"}), &["TELEGRAPH", "served are: BIG_COMMERCE"])]
+#[case::unknown_platform(json!({"platform": "TELEGRAPH"}), &["TELEGRAPH", "served with credentials are: BIG_COMMERCE"])]
 #[case::link(
     json!({"deletionPolicy": "Delete", "rutter": {"authorization": "Link", "credentialsSecretRef": null, "parameters": null}}),
     &["authorization: Link", "use Credentials"]

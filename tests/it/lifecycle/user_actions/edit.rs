@@ -7,6 +7,7 @@ use kube::ResourceExt;
 use rstest::rstest;
 use serde_json::json;
 use tradewind::api::v1alpha1::Connection;
+use tradewind_simulator::rutter::Deed;
 use tradewind_simulator::{Effect, Fault, Operation};
 
 use crate::cluster::HANG;
@@ -174,6 +175,24 @@ async fn a_record_is_not_replaced_while_the_new_one_lacks_its_credentials() {
     let new = id_of(&world.settled("acme").await);
     assert_eq!(store_of(&world, &new), Some(store("second")));
     world.ends_with(&[&new], 2, 1);
+}
+
+#[tokio::test]
+async fn a_record_is_not_given_up_while_a_strangers_stands_where_the_new_one_is_to_be() {
+    let world = World::new("no-room").await;
+    world.sandbox.apply(&connection("acme", &store("first"), RECREATE)).await;
+    let old = id_of(&world.settled("acme").await);
+    let stranger = world.stranger(&store("second"));
+    move_to(&world, "second").await;
+    let halted = world.until("acme", "Ready", "False", "AlreadyExists").await;
+    assert!(message(&halted, "Ready").contains(&stranger), "{}", message(&halted, "Ready"));
+    assert_eq!((id_of(&halted), world.asked(Operation::Delete)), (old.clone(), 0));
+
+    world.deed(&stranger, |connection| Deed::Delete { connection });
+    world.request("acme").await;
+    let new = id_of(&world.settled("acme").await);
+    assert_ne!(new, old);
+    assert_eq!(store_of(&world, &new), Some(store("second")));
 }
 
 #[tokio::test]
