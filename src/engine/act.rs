@@ -272,7 +272,9 @@ impl<E: External> Scene<'_, E> {
         let secret = summary.secret.as_ref().filter(|_| !observed);
         let conflict = publish::publish(self.engine, target, secret).await?;
         let in_the_way = conflict.is_some();
-        if target.status.account.as_ref() != Some(&self.identity.recorded()) {
+        // The look itself may have told who the account is.
+        let identity = self.session.identity();
+        if target.status.account.as_ref() != Some(&identity.recorded()) {
             // It is news to the account too who it is.
             self.engine.look_at_accounts();
         }
@@ -280,7 +282,7 @@ impl<E: External> Scene<'_, E> {
         report::change(self.engine, target, Some(&state), |status| {
             describe(status, &summary);
             status.drifted_fields.clear();
-            status.account = Some(self.identity.recorded());
+            status.account = Some(identity.recorded());
             if let Some(creation) = &mut status.creation {
                 (creation.refused, creation.replacing) = (None, None);
                 creation.candidates.clear();

@@ -18,19 +18,23 @@ use crate::{
     domain::{
         advice,
         conditions::State,
+        ids::NaturalKey,
         intent::authored,
         reason::{Problem, Reason},
         text::bounded,
         verdict::{Effect, Kind, Verdict, problem, verdict},
     },
-    provider::{ApiError, Created, External},
+    provider::{ApiError, Created, External, Freshness},
 };
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// Two objects that would create the same record come back one after the other.
 const SOON: Duration = Duration::from_millis(250);
+/// The place in the queue of those that make the first record of an account.
+const FIRST: &str = "the first record";
 /// A login or store that was refused is tried again this often without a change.
 const PROBE: Duration = Duration::from_mins(10);
 
@@ -45,6 +49,11 @@ pub(super) async fn create<E: External>(scene: Scene<'_, E>, target: &mut Target
     };
     // Two objects with one key at the same moment: the second one waits until the cache shows what the first one did.
     let turn = scene.key.as_ref().map(|key| engine.starting.turn(&scene.identity.recorded(), key));
+    let nameless = scene.identity.organisation.is_none();
+    let first = nameless.then(|| engine.starting.turn(&scene.session.endpoint, &NaturalKey::new(FIRST)));
+    if nameless && let Some(next) = name_it(&scene, target, matches!(first, Some(None))).await? {
+        return Ok(next);
+    }
     let claims = Claims::gather::<E>(engine, target, &scene.identity);
     if matches!(turn, Some(None)) || claims.unsettled() || claims.key_claimed() || resolve::is_leaving(engine, target) {
         return Ok(Next::After(SOON));
@@ -64,12 +73,35 @@ pub(super) async fn create<E: External>(scene: Scene<'_, E>, target: &mut Target
         Err(error) if error.effect == Effect::None => refused(&scene, target, &intent, &error).await,
         Err(error) => unknown(engine, target, &intent, &error).await,
     };
+    if nameless {
+        engine.starting.ended_nameless(&scene.session.endpoint);
+    }
     if matches!(result, Err(PassError::Superseded)) {
         let text = "A create was answered after its attempt had been replaced: whatever it made stays at the provider, unowned";
         tracing::error!(object = %target, attempt = intent.attempt, nonce = intent.nonce, "{text}");
         engine.tell(&target.reference, true, Reason::CreateOutcomeUnknown, "Create", text).await;
     }
     result
+}
+
+/// The first record of an account tells who the account is. Until it does, two logins may be of one account: they make
+/// their first records one after the other, each when lists must show what the other one made.
+async fn name_it<E: External>(
+    scene: &Scene<'_, E>,
+    target: &mut Target,
+    busy: bool,
+) -> Result<Option<Next>, PassError> {
+    let engine = scene.engine;
+    let rest = engine.starting.nameless_rest(&scene.session.endpoint, engine.timing().lag);
+    if busy || !rest.is_zero() {
+        return Ok(Some(Next::After(rest.max(SOON))));
+    }
+    match scene.external.probe(Freshness::After(Instant::now())).await {
+        Ok(None) => Ok(None),
+        // Now it has a name: the next pass sees what others of that account claim.
+        Ok(Some(_)) => Ok(Some(Next::After(SOON))),
+        Err(error) => outcome::failed(engine, target, &error).await.map(Some),
+    }
 }
 
 /// An answered id is ours only if our call made it: a server that de-duplicates answers somebody else's.

@@ -5,13 +5,19 @@
 
 use crate::domain::ids::NaturalKey;
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     sync::{Mutex, PoisonError},
+    time::Duration,
 };
+use tokio::time::Instant;
 
 /// All keys that a pass of this process is creating with now.
 #[derive(Debug, Default)]
-pub(super) struct Starting(Mutex<HashSet<(String, NaturalKey)>>);
+pub(super) struct Starting {
+    keys: Mutex<HashSet<(String, NaturalKey)>>,
+    /// When a create in an account that nobody can name yet last ended, by endpoint.
+    nameless: Mutex<HashMap<String, Instant>>,
+}
 
 /// The sole right to create with a key, until it is dropped.
 #[derive(Debug)]
@@ -24,14 +30,26 @@ impl Starting {
     /// The turn to create with this key in this account; `None` while somebody else has it.
     pub(super) fn turn(&self, account: &str, key: &NaturalKey) -> Option<Turn<'_>> {
         let place = (account.to_owned(), key.clone());
-        let is_free = self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(place.clone());
+        let is_free = self.keys.lock().unwrap_or_else(PoisonError::into_inner).insert(place.clone());
         is_free.then(|| Turn { starting: self, place })
+    }
+
+    /// A create in an account without a name has ended: another login there may be one of the same account.
+    pub(super) fn ended_nameless(&self, endpoint: &str) {
+        let mut nameless = self.nameless.lock().unwrap_or_else(PoisonError::into_inner);
+        nameless.insert(endpoint.to_owned(), Instant::now());
+    }
+
+    /// How long lists may still lag behind the last create in an account without a name.
+    pub(super) fn nameless_rest(&self, endpoint: &str, lag: Duration) -> Duration {
+        let nameless = self.nameless.lock().unwrap_or_else(PoisonError::into_inner);
+        nameless.get(endpoint).map_or(Duration::ZERO, |at| lag.saturating_sub(at.elapsed()))
     }
 }
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
-        self.starting.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.place);
+        self.starting.keys.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.place);
     }
 }
 

@@ -61,6 +61,8 @@ pub struct Session {
     pub backend: Backend,
     /// The request budget.
     pub gate: Arc<Gate>,
+    /// The endpoint: logins of one account are logins at one endpoint.
+    pub endpoint: String,
     login: String,
     organisation: Mutex<Option<String>>,
 }
@@ -191,6 +193,7 @@ pub fn connect(
     Ok(Session {
         backend: Backend::Rutter(rutter),
         gate,
+        endpoint: login.endpoint.to_string(),
         login: login.fingerprint.clone(),
         organisation: Mutex::new(None),
     })

@@ -208,6 +208,11 @@ impl External for Rutter {
             None => self.reads.listed_since(&row.id, Instant::now()).await.and_then(|r| r.created_at),
         };
         self.reads.made(row.clone());
+        if self.reads.organisation().is_none() {
+            // The first record tells who the account is; others wait for that. A failure leaves it to the next look.
+            let _ = self.reads.read_status(&row, None).await;
+            self.reads.made(row.clone());
+        }
         // A connection made with credentials is not ready before its first sync.
         let have = Have { health: Some((Health::FirstSync, None)), ..Have::new(row, detail) };
         Ok(Created { id, born: have.row.created_at, summary: Self::summary(&have), known_before })
