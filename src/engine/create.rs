@@ -29,7 +29,6 @@ use crate::{
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use std::time::Duration;
-use tokio::time::Instant;
 
 /// Two objects that would create the same record come back one after the other.
 const SOON: Duration = Duration::from_millis(250);
@@ -96,7 +95,9 @@ async fn name_it<E: External>(
     if busy || !rest.is_zero() {
         return Ok(Some(Next::After(rest.max(SOON))));
     }
-    match scene.external.probe(Freshness::After(Instant::now())).await {
+    // The list of this pass's own look is new enough: nothing was made without a name since. Another one would use up a
+    // small budget, again and again.
+    match scene.external.probe(Freshness::Within(engine.timing().call)).await {
         Ok(None) => Ok(None),
         // Now it has a name: the next pass sees what others of that account claim.
         Ok(Some(_)) => Ok(Some(Next::After(SOON))),
