@@ -96,6 +96,24 @@ pub fn problem(kind: Kind, provider: &str, code: Option<&str>) -> Problem {
     Problem::new(reason, text)
 }
 
+/// The same where it is known whose credentials are refused, and so what to correct.
+#[must_use]
+pub fn problem_of(kind: Kind, provider: &str, code: Option<&str>, refused: &str) -> Problem {
+    match kind {
+        Kind::Unauthorized | Kind::Forbidden => {
+            Problem::new(Reason::CredentialsRejected, format!("{provider} refused {refused}"))
+        }
+        Kind::NotFound
+        | Kind::Gone
+        | Kind::Conflict
+        | Kind::Invalid
+        | Kind::RateLimited
+        | Kind::Unavailable
+        | Kind::Timeout
+        | Kind::Protocol => problem(kind, provider, code),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -19,7 +19,7 @@ use crate::{
     domain::{
         conditions::State,
         reason::{Problem, Reason},
-        verdict::{Kind, Verdict, problem, verdict},
+        verdict::{Verdict, problem_of, verdict},
     },
     provider::{self, ApiError, External, Freshness, Login, Session, with_external},
 };
@@ -102,10 +102,7 @@ async fn check(engine: &Engine, target: &mut AccountTarget) -> Result<Next, Pass
     let fresh = Freshness::After(Instant::now());
     let probed = with_external!(&session.backend, external => external.probe(fresh).await);
     match probed {
-        Ok(organisation) => {
-            if let Some(organisation) = organisation {
-                session.learned(organisation);
-            }
+        Ok(_) => {
             engine.sessions.prove(&target.uid);
             works(engine, target, &session).await
         }
@@ -171,20 +168,8 @@ async fn failed(
 ) -> Result<Next, PassError> {
     tracing::warn!(account = %target, operation = %error.operation, request_id = error.request_id, "{error}");
     let provider = target.spec.provider.to_string();
-    let why = match error.kind {
-        Kind::Unauthorized | Kind::Forbidden => Problem::new(
-            Reason::CredentialsRejected,
-            format!("{provider} refused the login. Correct the Secret that credentialsSecretRef names"),
-        ),
-        Kind::NotFound
-        | Kind::Gone
-        | Kind::Conflict
-        | Kind::Invalid
-        | Kind::RateLimited
-        | Kind::Unavailable
-        | Kind::Timeout
-        | Kind::Protocol => problem(error.kind, &provider, error.code),
-    };
+    let why =
+        problem_of(error.kind, &provider, error.code, "the login. Correct the Secret that credentialsSecretRef names");
     let judged = verdict(error.kind, error.retry_after);
     if judged == Verdict::Stall {
         return unusable(engine, target, why).await;

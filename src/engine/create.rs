@@ -22,7 +22,7 @@ use crate::{
         intent::authored,
         reason::{Problem, Reason},
         text::bounded,
-        verdict::{Effect, Kind, Verdict, problem, verdict},
+        verdict::{Effect, Kind, Verdict, problem_of, verdict},
     },
     provider::{ApiError, Created, External, Freshness},
 };
@@ -202,20 +202,12 @@ fn note<E: External>(
 /// The login has just listed the account, so what was refused is the store.
 fn explain(target: &Target, error: &ApiError) -> Problem {
     let provider = target.spec.provider.to_string();
-    match error.kind {
-        Kind::Unauthorized | Kind::Forbidden => Problem::new(
-            Reason::CredentialsRejected,
-            format!("{provider} refused the store's credentials. Correct the Secret that credentialsSecretRef names"),
-        ),
-        Kind::NotFound
-        | Kind::Gone
-        | Kind::Conflict
-        | Kind::Invalid
-        | Kind::RateLimited
-        | Kind::Unavailable
-        | Kind::Timeout
-        | Kind::Protocol => problem(error.kind, &provider, error.code),
-    }
+    problem_of(
+        error.kind,
+        &provider,
+        error.code,
+        "the store's credentials. Correct the Secret that credentialsSecretRef names",
+    )
 }
 
 /// Stamps are stored in whole seconds: rounded up, so that nothing is tried too early.
