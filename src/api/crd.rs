@@ -1,6 +1,6 @@
 //! The CustomResourceDefinitions, made from the types and tidied for the API server.
 
-use super::v1alpha1::{Connection, ProviderAccount};
+use super::v1alpha1::{Connection, IntegrationInstance, KEEPS_NULL, ProviderAccount};
 use kube::CustomResourceExt;
 use serde_json::{Value, json};
 
@@ -18,7 +18,7 @@ pub struct Crd {
 /// # Errors
 /// A type whose CRD cannot be written as JSON; a mistake in the types, seen by the first test that calls this.
 pub fn all() -> Result<Vec<Crd>, serde_json::Error> {
-    [Connection::crd(), ProviderAccount::crd()]
+    [Connection::crd(), IntegrationInstance::crd(), ProviderAccount::crd()]
         .into_iter()
         .map(|crd| {
             let mut manifest = serde_json::to_value(&crd)?;
@@ -29,16 +29,19 @@ pub fn all() -> Result<Vec<Crd>, serde_json::Error> {
         .collect()
 }
 
-/// Drops `nullable` (the server then prunes a null instead of refusing it in an enum), bounds conditions, which carry
+/// Drops `nullable` where null means nothing (the server then prunes it instead of refusing it in an enum), bounds conditions, which carry
 /// no limits of their own, and writes whole numbers as such: the bounds of integers come as `64.0`.
 fn tidy(value: &mut Value) {
     match value {
         Value::Object(map) => {
-            if map.get("nullable") == Some(&json!(true)) {
+            if map.get("title").is_some_and(|title| title == KEEPS_NULL) {
+                map.remove("title");
+                map.insert("nullable".to_owned(), json!(true));
+            } else {
                 map.remove("nullable");
-            }
-            if let Some(Value::Array(variants)) = map.get_mut("enum") {
-                variants.retain(|v| !v.is_null());
+                if let Some(Value::Array(variants)) = map.get_mut("enum") {
+                    variants.retain(|v| !v.is_null());
+                }
             }
             if is_condition(map) {
                 bound_condition(map);

@@ -23,7 +23,9 @@ pub mod keys {
     pub const RESOLVE: &str = "tradewind.dev/resolve";
     /// Finalizer of a `Connection`.
     pub const CONNECTION_FINALIZER: &str = "tradewind.dev/connection";
-    /// Finalizer of a `ProviderAccount`, and of its login Secret, while a `Connection` names it.
+    /// Finalizer of an `IntegrationInstance`.
+    pub const INSTANCE_FINALIZER: &str = "tradewind.dev/integration-instance";
+    /// Finalizer of a `ProviderAccount`, and of its login Secret, while an object that has started names it.
     pub const ACCOUNT_FINALIZER: &str = "tradewind.dev/account-in-use";
     /// Label of a Secret that the operator wrote: the name of the object it belongs to.
     pub const CONNECTION_LABEL: &str = "tradewind.dev/connection";

@@ -14,7 +14,7 @@ use super::{
     report,
 };
 use crate::{
-    api::v1alpha1::{AppliedCredentials, StoredIntent},
+    api::v1alpha1::{AppliedCredentials, RefreshPhase, StoredIntent},
     domain::{
         advice,
         conditions::{State, Type},
@@ -255,7 +255,7 @@ impl<E: External> Scene<'_, E> {
     async fn refresh(&self, target: &mut Target, _: &ExternalId) -> Result<Next, PassError> {
         let (token, at) = (target.refresh.clone(), self.engine.clock.now());
         report::change(self.engine, target, None, |status| {
-            handle_refresh(status, token.as_ref(), "Unsupported", at);
+            handle_refresh(status, token.as_ref(), RefreshPhase::Unsupported, at);
         })
         .await?;
         let text = format!(

@@ -9,7 +9,7 @@ use super::{
     publish, report,
 };
 use crate::{
-    api::v1alpha1::{AppliedField, LastAction, ManagedStatus, RefreshState, RefreshStatus, StoredIntent},
+    api::v1alpha1::{AppliedField, LastAction, ManagedStatus, RefreshPhase, RefreshState, RefreshStatus, StoredIntent},
     domain::{
         conditions::{Health, State},
         ids::ExternalId,
@@ -54,7 +54,7 @@ impl<E: External> Scene<'_, E> {
             status.applied_fields.clone_from(&made_with);
             status.applied_credentials.clone_from(&version);
             status.last_action = Some(action("Created", vec![], at));
-            handle_refresh(status, handled.as_ref(), "Handled", at);
+            handle_refresh(status, handled.as_ref(), RefreshPhase::Handled, at);
             describe(status, summary);
         })
         .await?;
@@ -91,7 +91,7 @@ impl<E: External> Scene<'_, E> {
             let creation = status.creation.get_or_insert_default();
             creation.key = self.key.as_ref().map(ToString::to_string);
             (creation.refused, creation.candidates) = (None, vec![]);
-            handle_refresh(status, handled.as_ref(), "Handled", at);
+            handle_refresh(status, handled.as_ref(), RefreshPhase::Handled, at);
             describe(status, &summary);
         })
         .await?;
@@ -121,10 +121,10 @@ pub(super) fn describe(status: &mut ManagedStatus, summary: &Summary) {
     status.last_sync_time = last.map(Time).or(status.last_sync_time.take());
 }
 
-pub(super) fn handle_refresh(status: &mut ManagedStatus, token: Option<&String>, state: &str, at: Timestamp) {
+pub(super) fn handle_refresh(status: &mut ManagedStatus, token: Option<&String>, state: RefreshPhase, at: Timestamp) {
     let Some(token) = token else { return };
     let at = Time(Timestamp::from_second(at.as_second()).unwrap_or(at));
-    let one = RefreshState { token: token.clone(), state: state.to_owned(), at };
+    let one = RefreshState { token: token.clone(), state, at, job: None };
     status.refresh = Some(RefreshStatus { products: Some(one.clone()), orders: Some(one) });
 }
 

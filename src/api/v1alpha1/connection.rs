@@ -2,16 +2,12 @@
 
 use super::shared::{
     AccountRef, AdoptionPolicy, DeletionPolicy, ExternalLossPolicy, ExternalRef, LocalSecretRef, ManagedStatus,
-    ManagementPolicy, ParameterValue, Provider, ReplacementPolicy,
+    ManagementPolicy, ParameterValue, Provider, ReplacementPolicy, default_interval,
 };
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-
-fn default_interval() -> String {
-    "10m".into()
-}
 
 /// A store or ledger connected through Rutter, or a connector of Arcus ERP.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]

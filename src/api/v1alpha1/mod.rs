@@ -5,6 +5,10 @@
 mod connection;
 #[expect(clippy::duplicated_attributes, reason = "each printcolumn has the attributes of a column")]
 #[expect(unreachable_pub, reason = "the derive of KubeSchema makes a private twin of each struct")]
+mod integration_instance;
+mod managed;
+#[expect(clippy::duplicated_attributes, reason = "each printcolumn has the attributes of a column")]
+#[expect(unreachable_pub, reason = "the derive of KubeSchema makes a private twin of each struct")]
 mod provider_account;
 #[expect(unreachable_pub, reason = "the derive of KubeSchema makes a private twin of each struct")]
 mod shared;
@@ -12,6 +16,11 @@ mod shared;
 pub use connection::{
     ArcusConnection, ArcusMode, Authorization, Connection, ConnectionSpec, RutterConnection, ShipFrom, Sync, SyncEntity,
 };
+pub(in crate::api) use integration_instance::KEEPS_NULL;
+pub use integration_instance::{
+    InstanceSettings, IntegrationInstance, IntegrationInstanceSpec, Nullable, SalesChannel, SecretKeyRef,
+};
+pub use managed::{Declaration, Managed};
 pub use provider_account::{
     AdoptionGate, ArcusAccount, DeletionGuard, Deletions, Limits, ProviderAccount, ProviderAccountSpec,
     ProviderAccountStatus, RutterAccount, RutterEnvironment, SkuIoAccount,
@@ -19,5 +28,5 @@ pub use provider_account::{
 pub use shared::{
     AccountKind, AccountRef, AdoptionPolicy, AppliedCredentials, AppliedField, AuthorizationStatus, CreationStatus,
     DeletionPolicy, ExternalLossPolicy, ExternalRef, LastAction, LocalSecretRef, ManagedStatus, ManagementPolicy,
-    ParameterValue, Provider, RefreshState, RefreshStatus, Refused, ReplacementPolicy, StoredIntent,
+    ParameterValue, Provider, RefreshPhase, RefreshState, RefreshStatus, Refused, ReplacementPolicy, StoredIntent,
 };

@@ -107,8 +107,11 @@ pub struct ArcusAccount {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct SkuIoAccount {
-    /// The tenant, the first label of its host name.
-    #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
+    /// The tenant: its host name without `.sku.io`. It may hold dots.
+    #[schemars(
+        length(min = 1, max = 200),
+        regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$")
+    )]
     pub tenant: String,
 }
 
@@ -186,7 +189,7 @@ pub struct ProviderAccountStatus {
     #[schemars(length(max = 16))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
-    /// Who the account is at the provider (Rutter: `orgId`), once known.
+    /// Who the account is at the provider (Rutter: `orgId`; SKU.io: `tenant_id`), once known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 256))]
     pub identity: Option<String>,

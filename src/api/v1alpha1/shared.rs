@@ -114,6 +114,11 @@ pub enum ExternalLossPolicy {
     Recreate,
 }
 
+/// How often drift is looked for where nothing is said.
+pub(super) fn default_interval() -> String {
+    "10m".into()
+}
+
 fn minus_one() -> i64 {
     -1
 }
@@ -315,14 +320,38 @@ pub struct RefreshStatus {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct RefreshState {
-    /// The token that asked for it.
+    /// The token that asked for it; `initial` for the load that belongs to the creation.
     #[schemars(length(max = 256))]
     pub token: String,
-    /// `Handled`, `Requested`, `Accepted` or `Unsupported`.
-    #[schemars(length(max = 64))]
-    pub state: String,
+    /// How far it has come.
+    pub state: RefreshPhase,
     /// When the state was reached.
     pub at: Time,
+    /// The provider's id of the job, where it tells one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub job: Option<String>,
+}
+
+/// How far a refresh has come.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, strum::Display)]
+pub enum RefreshPhase {
+    /// It is to be asked for once the record takes it.
+    Due,
+    /// It is about to be asked for: written before the call, so that it is never asked for twice.
+    Requested,
+    /// The provider took it.
+    Accepted,
+    /// The provider says that it is done.
+    Completed,
+    /// The provider says that it failed, or refused it.
+    Failed,
+    /// Nobody can tell whether it was asked for. A new token asks again.
+    Unknown,
+    /// The token was there when the record was made or adopted: nothing is asked for.
+    Handled,
+    /// The provider has no refresh on request.
+    Unsupported,
 }
 
 /// The last write at the provider.

@@ -4,6 +4,7 @@ use rstest::rstest;
 use serde_json::json;
 use tradewind::api::keys;
 use tradewind::api::v1alpha1::Connection;
+use tradewind::api::v1alpha1::RefreshPhase;
 use tradewind_cluster::Mark;
 use tradewind_simulator::rutter::Deed;
 use tradewind_simulator::{Effect, Fault, Operation};
@@ -121,7 +122,7 @@ async fn a_request_to_refresh_is_answered_once_and_changes_nothing_at_the_provid
     let answered = world.sandbox.wait_for::<Connection>("acme", HANG, handled).await;
     let refresh = status_of(&answered).refresh.expect("an answer");
     assert_eq!(refresh.products, refresh.orders);
-    assert_eq!(refresh.products.map(|p| p.state).as_deref(), Some("Unsupported"));
+    assert_eq!(refresh.products.map(|p| p.state), Some(RefreshPhase::Unsupported));
     assert!(answered.says("Ready", "True", "Succeeded"), "{}", told(&answered));
     world.reconciled("acme").await;
     // The answer, and the one to the request to reconcile.
@@ -146,7 +147,7 @@ async fn a_request_to_refresh_that_came_with_the_object_is_handled_by_its_creati
     world.sandbox.apply(&manifest.replace("metadata: {name: acme}", &format!("metadata: {metadata}"))).await;
     let ready = world.settled("acme").await;
     let refresh = status_of(&ready).refresh.and_then(|r| r.products).expect("an answer");
-    assert_eq!((refresh.token.as_str(), refresh.state.as_str()), ("monday", "Handled"));
+    assert_eq!((refresh.token.as_str(), refresh.state), ("monday", RefreshPhase::Handled));
     world.reconciled("acme").await;
     assert_eq!(world.events("acme", "RefreshUnsupported").await, 0);
     world.ends_with(&[&id_of(&ready)], 1, 0);

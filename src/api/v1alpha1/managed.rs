@@ -1,0 +1,151 @@
+//! What the kinds with a record at a provider have in common, so that everything else can be written once for all.
+
+use super::{
+    AccountRef, AdoptionPolicy, Connection, ConnectionSpec, DeletionPolicy, ExternalLossPolicy, ExternalRef,
+    IntegrationInstance, IntegrationInstanceSpec, LocalSecretRef, ManagedStatus, ManagementPolicy, Provider,
+    ReplacementPolicy,
+};
+use crate::api::keys;
+use kube::{Resource, core::NamespaceResourceScope};
+use serde::de::DeserializeOwned;
+use std::fmt::Debug;
+
+/// A kind whose objects each declare one record at a provider.
+pub trait Managed:
+    Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned + Send + Sync + 'static
+{
+    /// The finalizer that objects of this kind carry while they may have a record.
+    const FINALIZER: &'static str;
+
+    /// The declaration.
+    fn declaration(&self) -> Declaration;
+    /// The status, where one was written.
+    fn managed_status(&self) -> Option<&ManagedStatus>;
+}
+
+impl Managed for Connection {
+    const FINALIZER: &'static str = keys::CONNECTION_FINALIZER;
+
+    fn declaration(&self) -> Declaration {
+        Declaration::Connection(self.spec.clone())
+    }
+    fn managed_status(&self) -> Option<&ManagedStatus> {
+        self.status.as_ref()
+    }
+}
+
+impl Managed for IntegrationInstance {
+    const FINALIZER: &'static str = keys::INSTANCE_FINALIZER;
+
+    fn declaration(&self) -> Declaration {
+        Declaration::IntegrationInstance(self.spec.clone())
+    }
+    fn managed_status(&self) -> Option<&ManagedStatus> {
+        self.status.as_ref()
+    }
+}
+
+/// The spec of an object of either kind.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Declaration {
+    /// Of a `Connection`.
+    Connection(ConnectionSpec),
+    /// Of an `IntegrationInstance`.
+    IntegrationInstance(IntegrationInstanceSpec),
+}
+
+/// A field that both kinds have, under the same name and with the same meaning.
+macro_rules! common {
+    ($self:ident.$($field:tt)+) => {
+        match $self {
+            Self::Connection(spec) => spec.$($field)+,
+            Self::IntegrationInstance(spec) => spec.$($field)+,
+        }
+    };
+}
+
+impl Declaration {
+    /// `spec.provider`.
+    #[must_use]
+    pub fn provider(&self) -> Provider {
+        common!(self.provider)
+    }
+
+    /// `spec.accountRef`.
+    #[must_use]
+    pub fn account_ref(&self) -> &AccountRef {
+        match self {
+            Self::Connection(spec) => &spec.account_ref,
+            Self::IntegrationInstance(spec) => &spec.account_ref,
+        }
+    }
+
+    /// `spec.platform` as it is written.
+    #[must_use]
+    pub fn platform(&self) -> Option<String> {
+        match self {
+            Self::Connection(spec) => spec.platform.clone(),
+            Self::IntegrationInstance(spec) => Some(spec.platform.to_string()),
+        }
+    }
+
+    /// `spec.connectionSecretRef`, which only a `Connection` has.
+    #[must_use]
+    pub fn connection_secret_ref(&self) -> Option<&LocalSecretRef> {
+        match self {
+            Self::Connection(spec) => spec.connection_secret_ref.as_ref(),
+            Self::IntegrationInstance(_) => None,
+        }
+    }
+
+    /// `spec.externalRef`.
+    #[must_use]
+    pub fn external_ref(&self) -> Option<&ExternalRef> {
+        common!(self.external_ref.as_ref())
+    }
+
+    /// `spec.adoptionPolicy`.
+    #[must_use]
+    pub fn adoption_policy(&self) -> AdoptionPolicy {
+        common!(self.adoption_policy)
+    }
+
+    /// `spec.deletionPolicy`, with its default.
+    #[must_use]
+    pub fn deletion_policy(&self) -> DeletionPolicy {
+        common!(self.deletion_policy.unwrap_or_default())
+    }
+
+    /// `spec.managementPolicy`.
+    #[must_use]
+    pub fn management_policy(&self) -> ManagementPolicy {
+        common!(self.management_policy)
+    }
+
+    /// `spec.replacementPolicy`, with its default.
+    #[must_use]
+    pub fn replacement_policy(&self) -> ReplacementPolicy {
+        common!(self.replacement_policy.unwrap_or_default())
+    }
+
+    /// `spec.onExternalLoss`.
+    #[must_use]
+    pub fn on_external_loss(&self) -> ExternalLossPolicy {
+        common!(self.on_external_loss)
+    }
+
+    /// `spec.interval` as it is written.
+    #[must_use]
+    pub fn interval(&self) -> &str {
+        match self {
+            Self::Connection(spec) => &spec.interval,
+            Self::IntegrationInstance(spec) => &spec.interval,
+        }
+    }
+
+    /// `spec.suspend`.
+    #[must_use]
+    pub fn is_suspended(&self) -> bool {
+        common!(self.suspend)
+    }
+}
