@@ -5,32 +5,29 @@
 
 use super::{
     Exit,
-    cluster::{Scope, ScopeArgs},
-    names::ConnectionName,
+    cluster::{Namespaced, Scope, ScopeArgs},
+    names::{ManagedKind, ManagedName},
     output::OutputArgs,
     question::Question,
     turn::Turn,
     view::View,
 };
 use crate::{
-    api::{
-        keys,
-        v1alpha1::{Connection, StoredIntent},
-    },
+    api::v1alpha1::{Connection, IntegrationInstance, Managed, StoredIntent},
     domain::intent::Creation,
 };
 use anyhow::bail;
-use kube::{Resource, ResourceExt};
+use kube::ResourceExt;
 use serde::Serialize;
 use serde_json::json;
 
-/// Let a Connection go whose deletion is blocked, and leave the provider as it is
+/// Let an object go whose deletion is blocked, and leave the provider as it is
 ///
 /// Says what stays behind. Without --yes nothing is done and the command ends with 2.
 #[derive(clap::Args, Debug)]
 pub(super) struct Abandon {
-    /// The Connection
-    name: ConnectionName,
+    /// A Connection, or KIND/NAME such as ii/acme
+    name: ManagedName,
     /// Do it
     #[arg(long)]
     yes: bool,
@@ -48,6 +45,9 @@ pub(super) struct Abandon {
 #[serde(rename_all = "camelCase")]
 struct LeftBehind {
     kind: &'static str,
+    /// The object as kubectl names it.
+    #[serde(skip)]
+    title: String,
     namespace: String,
     name: String,
     provider: String,
@@ -72,19 +72,25 @@ struct LeftBehind {
 
 impl Abandon {
     pub(super) async fn run(self, program: &str) -> anyhow::Result<Exit> {
+        match self.name.kind {
+            ManagedKind::Connection => self.abandon::<Connection>(program).await,
+            ManagedKind::IntegrationInstance => self.abandon::<IntegrationInstance>(program).await,
+        }
+    }
+
+    async fn abandon<K: Managed + Namespaced>(self, program: &str) -> anyhow::Result<Exit> {
         let scope = self.scope.open().await?;
-        let object: Connection = scope.get(&self.name.0).await?;
+        let object: K = scope.get(&self.name.name).await?;
         let mut left = LeftBehind::of(&object, &scope);
         refuse(&object, self.force, program)?;
-        if !object.finalizers().iter().any(|f| f == keys::CONNECTION_FINALIZER) {
-            self.output.print(&left, || {
-                format!("connection/{} is not held by Tradewind: there is nothing to do\n", left.name)
-            })?;
+        if !object.finalizers().iter().any(|f| f == K::FINALIZER) {
+            self.output
+                .print(&left, || format!("{} is not held by Tradewind: there is nothing to do\n", left.title))?;
             return Ok(Exit::Done);
         }
         if self.yes {
             let metadata = json!({"resourceVersion": object.resource_version(), "finalizers": left.other_finalizers});
-            scope.patch::<Connection>(&left.name, &json!({"metadata": metadata})).await?;
+            scope.patch::<K>(&left.name, &json!({"metadata": metadata})).await?;
             left.abandoned = true;
         }
         self.output.print(&left, || left.text())?;
@@ -93,18 +99,19 @@ impl Abandon {
 }
 
 /// Only what is being deleted, and would not go otherwise, is abandoned.
-fn refuse(object: &Connection, force: bool, program: &str) -> anyhow::Result<()> {
+fn refuse<K: Managed + Namespaced>(object: &K, force: bool, program: &str) -> anyhow::Result<()> {
     let (name, namespace) = (object.name_any(), object.namespace().unwrap_or_default());
+    let kind = K::TYPED.resource();
     if object.meta().deletion_timestamp.is_none() {
         bail!(
-            "connection {name} is not being deleted. Delete it first: kubectl delete connection {name} -n {namespace}. \
+            "{kind} {name} is not being deleted. Delete it first: kubectl delete {kind} {name} -n {namespace}. \
              To leave its record at the provider on purpose, set deletionPolicy: Retain before that"
         );
     }
-    let view = View::connection(object, program);
+    let view = View::managed(object, program);
     if view.waits_for != Turn::Person && !force {
         bail!(
-            "the deletion of connection {name} is not blocked ({}: {}). Wait for the operator, or, if none runs any more, \
+            "the deletion of {kind} {name} is not blocked ({}: {}). Wait for the operator, or, if none runs any more, \
              add --force",
             view.reason,
             view.message
@@ -114,9 +121,9 @@ fn refuse(object: &Connection, force: bool, program: &str) -> anyhow::Result<()>
 }
 
 impl LeftBehind {
-    fn of(object: &Connection, scope: &Scope) -> Self {
-        let question = Question::from(object);
-        let status = object.status.as_ref();
+    fn of<K: Managed + Namespaced>(object: &K, scope: &Scope) -> Self {
+        let (question, declaration) = (Question::from(object), object.declaration());
+        let status = object.managed_status();
         let open_attempt = match question.creation() {
             Creation::Pending(intent) => Some(intent),
             Creation::Unverifiable(intent) => intent,
@@ -124,31 +131,27 @@ impl LeftBehind {
         };
         let recorded = status.and_then(|s| s.account.clone());
         Self {
-            kind: "Connection",
+            kind: K::TYPED.as_str(),
+            title: format!("{}/{}", K::TYPED.resource(), object.name_any()),
             namespace: scope.namespace().to_owned(),
             name: object.name_any(),
-            provider: object.spec.provider.to_string(),
+            provider: declaration.provider().to_string(),
             account: recorded.or_else(|| open_attempt.as_ref().map(|i| i.account.clone())),
             external_id: status.and_then(|s| s.external_id.clone()),
             candidates: question.candidates().to_vec(),
             open_attempt,
-            connection_secret: object.spec.connection_secret_ref.as_ref().map(|r| r.name.clone()),
-            other_finalizers: object
-                .finalizers()
-                .iter()
-                .filter(|f| *f != keys::CONNECTION_FINALIZER)
-                .cloned()
-                .collect(),
+            connection_secret: declaration.connection_secret_ref().map(|r| r.name.clone()),
+            other_finalizers: object.finalizers().iter().filter(|f| *f != K::FINALIZER).cloned().collect(),
             abandoned: false,
         }
     }
 
     fn text(&self) -> String {
-        let Self { namespace, name, provider, abandoned, .. } = self;
+        let Self { namespace, title, provider, abandoned, .. } = self;
         let (is, stays) = if *abandoned { ("is", "stays") } else { ("would be", "would stay") };
         let account = self.account.as_ref().map(|account| format!(", account {account}")).unwrap_or_default();
         let mut lines = vec![format!(
-            "connection/{name} in namespace {namespace} {is} abandoned. At {provider}{account}, this {stays} behind:"
+            "{title} in namespace {namespace} {is} abandoned. At {provider}{account}, this {stays} behind:"
         )];
         lines.extend(self.items().into_iter().map(|item| format!("  - {item}")));
         lines.push("Nothing is sent to the provider: delete there what is not to stay.".to_owned());

@@ -1,9 +1,10 @@
 //! The cluster that a command speaks to, and what it reads and writes there: with the caller's own rights.
 
 use super::{
-    names::Kind,
+    names::{Kind, ManagedKind},
     refusal::{BadInput, is_missing, plain},
 };
+use crate::api::v1alpha1::{Connection, IntegrationInstance, ProviderAccount};
 use anyhow::anyhow;
 use kube::{
     Api, Client, Config, Resource,
@@ -70,18 +71,22 @@ pub(super) struct Scope {
 
 /// A kind that lives in namespaces.
 pub(super) trait Namespaced:
-    Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + Debug + DeserializeOwned
+    Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static
 {
-    /// The kind.
-    const KIND: Kind;
+    /// The kind, as people type it and read it.
+    const TYPED: Kind;
 }
 
-impl Namespaced for crate::api::v1alpha1::Connection {
-    const KIND: Kind = Kind::Connection;
+impl Namespaced for Connection {
+    const TYPED: Kind = Kind::Managed(ManagedKind::Connection);
 }
 
-impl Namespaced for crate::api::v1alpha1::ProviderAccount {
-    const KIND: Kind = Kind::ProviderAccount;
+impl Namespaced for IntegrationInstance {
+    const TYPED: Kind = Kind::Managed(ManagedKind::IntegrationInstance);
+}
+
+impl Namespaced for ProviderAccount {
+    const TYPED: Kind = Kind::ProviderAccount;
 }
 
 impl ScopeArgs {
@@ -116,7 +121,7 @@ impl Scope {
 
     /// An object that must be there.
     pub(super) async fn get<K: Namespaced>(&self, name: &str) -> anyhow::Result<K> {
-        self.api::<K>().get(name).await.map_err(|error| self.explain(error, K::KIND, name))
+        self.api::<K>().get(name).await.map_err(|error| self.explain(error, K::TYPED, name))
     }
 
     /// A failed request about one object, in plain words.
@@ -136,6 +141,6 @@ impl Scope {
     pub(super) async fn patch<K: Namespaced>(&self, name: &str, body: &Value) -> anyhow::Result<K> {
         let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
         let patched = self.api::<K>().patch(name, &params, &Patch::Merge(body)).await;
-        patched.map_err(|error| self.explain(error, K::KIND, name))
+        patched.map_err(|error| self.explain(error, K::TYPED, name))
     }
 }

@@ -11,6 +11,7 @@ mod names;
 mod output;
 mod question;
 mod reconcile;
+mod refresh;
 mod refusal;
 mod resolve;
 mod run;
@@ -19,9 +20,10 @@ mod suspend;
 mod turn;
 mod validate;
 mod view;
+mod wait;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
-use refusal::BadInput;
+use refusal::{BadInput, Blocked};
 use std::{ffi::OsString, io::Write as _, path::Path, process::ExitCode};
 
 /// The name of the file that makes this program a plugin of kubectl.
@@ -45,6 +47,7 @@ enum Verb {
     Validate(validate::Validate),
     Status(status::Status),
     Reconcile(reconcile::Reconcile),
+    Refresh(refresh::Refresh),
     Suspend(suspend::Suspend),
     Resume(suspend::Resume),
     Resolve(resolve::Resolve),
@@ -89,8 +92,19 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(exit) => exit.into(),
         Err(error) => {
             let _ = writeln!(std::io::stderr(), "Error: {error:#}");
-            if error.is::<BadInput>() { Exit::Invalid } else { Exit::Failed }.into()
+            failure(&error).into()
         }
+    }
+}
+
+/// How the program ends with an error.
+fn failure(error: &anyhow::Error) -> Exit {
+    if error.is::<BadInput>() {
+        Exit::Invalid
+    } else if error.is::<Blocked>() {
+        Exit::Blocked
+    } else {
+        Exit::Failed
     }
 }
 
@@ -115,6 +129,7 @@ fn carry_out(verb: Verb, program: &'static str) -> anyhow::Result<Exit> {
             Verb::Validate(verb) => verb.run(),
             Verb::Status(verb) => verb.run(program).await,
             Verb::Reconcile(verb) => verb.run(program).await,
+            Verb::Refresh(verb) => verb.run(program).await,
             Verb::Suspend(verb) => verb.run().await,
             Verb::Resume(verb) => verb.run().await,
             Verb::Resolve(verb) => verb.run(program).await,

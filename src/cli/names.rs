@@ -1,12 +1,22 @@
-//! Names of objects as people type them: `acme`, `connection/acme`, `pacct/rutter`.
+//! Names of objects as people type them: `acme`, `connection/acme`, `ii/acme-bc`, `pacct/rutter`.
+//!
+//! A bare name is a Connection's: objects of two kinds may have the same name, so that it must not depend on what
+//! there happens to be.
 
 use super::refusal::BadInput;
 use std::{fmt, str::FromStr};
 
+/// A kind whose objects each have a record at a provider.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ManagedKind {
+    Connection,
+    IntegrationInstance,
+}
+
 /// A kind of object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
-    Connection,
+    Managed(ManagedKind),
     ProviderAccount,
 }
 
@@ -14,7 +24,8 @@ impl Kind {
     /// The kind as its CRD spells it.
     pub(super) fn as_str(self) -> &'static str {
         match self {
-            Self::Connection => "Connection",
+            Self::Managed(ManagedKind::Connection) => "Connection",
+            Self::Managed(ManagedKind::IntegrationInstance) => "IntegrationInstance",
             Self::ProviderAccount => "ProviderAccount",
         }
     }
@@ -22,8 +33,19 @@ impl Kind {
     /// The kind as kubectl takes it.
     pub(super) fn resource(self) -> &'static str {
         match self {
-            Self::Connection => "connection",
+            Self::Managed(ManagedKind::Connection) => "connection",
+            Self::Managed(ManagedKind::IntegrationInstance) => "integrationinstance",
             Self::ProviderAccount => "provideraccount",
+        }
+    }
+
+    /// An object of this kind in the shortest form that this program takes.
+    pub(super) fn argument(self, name: &str) -> String {
+        match self {
+            Self::Managed(ManagedKind::Connection) => name.to_owned(),
+            Self::Managed(ManagedKind::IntegrationInstance) | Self::ProviderAccount => {
+                format!("{}/{name}", self.resource())
+            }
         }
     }
 
@@ -31,14 +53,17 @@ impl Kind {
     fn parse(text: &str) -> Option<Self> {
         let text = text.to_ascii_lowercase();
         match text.strip_suffix(".tradewind.dev").unwrap_or(&text) {
-            "connection" | "connections" | "conn" => Some(Self::Connection),
+            "connection" | "connections" | "conn" => Some(Self::Managed(ManagedKind::Connection)),
+            "integrationinstance" | "integrationinstances" | "ii" => {
+                Some(Self::Managed(ManagedKind::IntegrationInstance))
+            }
             "provideraccount" | "provideraccounts" | "pacct" => Some(Self::ProviderAccount),
             _ => None,
         }
     }
 }
 
-/// An object of either kind; a Connection where the kind is left out.
+/// An object of any kind; a Connection where the kind is left out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ObjectName {
     pub(super) kind: Kind,
@@ -56,12 +81,8 @@ impl FromStr for ObjectName {
 
     fn from_str(text: &str) -> Result<Self, BadInput> {
         let (kind, name) = match text.split_once('/') {
-            None => (Kind::Connection, text),
-            Some((kind, name)) => {
-                let unknown =
-                    || BadInput::new(format!("{kind} is no kind: write connection/NAME or provideraccount/NAME"));
-                (Kind::parse(kind).ok_or_else(unknown)?, name)
-            }
+            None => (Kind::Managed(ManagedKind::Connection), text),
+            Some((kind, name)) => (Kind::parse(kind).ok_or_else(|| unknown(kind))?, name),
         };
         if !is_name(name) {
             return Err(BadInput::new(format!("{name:?} is no name of an object: small letters, digits, '-' and '.'")));
@@ -70,18 +91,33 @@ impl FromStr for ObjectName {
     }
 }
 
-/// A Connection, for the verbs that an account has no use for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct ConnectionName(pub(super) String);
+fn unknown(kind: &str) -> BadInput {
+    BadInput::new(format!("{kind} is no kind: write connection/NAME, integrationinstance/NAME or provideraccount/NAME"))
+}
 
-impl FromStr for ConnectionName {
+/// An object with a record, for the verbs that an account has no use for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct ManagedName {
+    pub(super) kind: ManagedKind,
+    pub(super) name: String,
+}
+
+impl fmt::Display for ManagedName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", Kind::Managed(self.kind).resource(), self.name)
+    }
+}
+
+impl FromStr for ManagedName {
     type Err = BadInput;
 
     fn from_str(text: &str) -> Result<Self, BadInput> {
-        let object: ObjectName = text.parse()?;
-        match object.kind {
-            Kind::Connection => Ok(Self(object.name)),
-            Kind::ProviderAccount => Err(BadInput::new("this is for Connections only")),
+        let ObjectName { kind, name } = text.parse()?;
+        match kind {
+            Kind::Managed(kind) => Ok(Self { kind, name }),
+            Kind::ProviderAccount => {
+                Err(BadInput::new("this is for connections and integration instances, which have a record"))
+            }
         }
     }
 }
@@ -104,6 +140,8 @@ mod tests {
     #[case::bare("acme", "connection/acme")]
     #[case::singular("connection/acme", "connection/acme")]
     #[case::short("conn/acme.eu", "connection/acme.eu")]
+    #[case::instance("ii/acme-bc", "integrationinstance/acme-bc")]
+    #[case::instances("integrationinstances/acme", "integrationinstance/acme")]
     #[case::kind("ProviderAccount/rutter", "provideraccount/rutter")]
     #[case::as_kubectl_prints_it("provideraccount.tradewind.dev/rutter", "provideraccount/rutter")]
     fn names_are_read_as_kubectl_reads_them(#[case] text: &str, #[case] object: &str) {
@@ -121,9 +159,23 @@ mod tests {
         assert!(error.contains(says), "{error}");
     }
 
+    #[rstest]
+    #[case::bare("acme", ManagedKind::Connection, "acme")]
+    #[case::connection("conn/acme", ManagedKind::Connection, "acme")]
+    #[case::instance("ii/acme", ManagedKind::IntegrationInstance, "integrationinstance/acme")]
+    fn what_has_a_record_is_named_so_that_it_can_be_typed_again(
+        #[case] text: &str,
+        #[case] kind: ManagedKind,
+        #[case] argument: &str,
+    ) {
+        let name: ManagedName = text.parse().expect("a name");
+        assert_eq!((name.kind, Kind::Managed(kind).argument(&name.name).as_str()), (kind, argument));
+        assert_eq!(argument.parse(), Ok(name));
+    }
+
     #[test]
-    fn an_account_is_no_connection() {
-        assert!("pacct/rutter".parse::<ConnectionName>().is_err());
-        assert_eq!("conn/acme".parse(), Ok(ConnectionName("acme".into())));
+    fn an_account_has_no_record() {
+        let error = "pacct/rutter".parse::<ManagedName>().expect_err("a refusal").to_string();
+        assert!(error.contains("connections and integration instances"), "{error}");
     }
 }

@@ -5,7 +5,7 @@
 use crate::{
     api::{
         keys,
-        v1alpha1::{Connection, ManagedStatus, ManagementPolicy, StoredIntent},
+        v1alpha1::{Managed, ManagedStatus, ManagementPolicy, StoredIntent},
     },
     domain::{
         conditions::Type,
@@ -27,15 +27,15 @@ pub(super) struct Question {
     status: ManagedStatus,
 }
 
-impl From<&Connection> for Question {
-    fn from(object: &Connection) -> Self {
+impl<K: Managed> From<&K> for Question {
+    fn from(object: &K) -> Self {
         let annotation = |key: &str| object.annotations().get(key).cloned();
         Self {
             uid: object.uid().unwrap_or_default(),
             intent: annotation(keys::CREATE_INTENT),
             answer: annotation(keys::RESOLVE),
-            observe_only: object.spec.management_policy == ManagementPolicy::ObserveOnly,
-            status: object.status.clone().unwrap_or_default(),
+            observe_only: object.declaration().management_policy() == ManagementPolicy::ObserveOnly,
+            status: object.managed_status().cloned().unwrap_or_default(),
         }
     }
 }
@@ -91,7 +91,7 @@ impl Question {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::ids::ExternalId;
+    use crate::{api::v1alpha1::Connection, domain::ids::ExternalId};
     use serde_json::json;
 
     const INTENT: &str = r#"{"uid":"u","attempt":1,"nonce":"n","at":"2026-01-01T00:00:00Z","account":"org"}"#;

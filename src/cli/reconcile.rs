@@ -4,31 +4,19 @@ use super::{
     Exit,
     age::now,
     cluster::{Namespaced, Scope, ScopeArgs},
-    names::{Kind, ObjectName},
+    names::{Kind, ManagedKind, ObjectName},
     output::OutputArgs,
-    refusal::plain,
     turn::Turn,
     view::View,
+    wait::WaitArgs,
 };
-use crate::{
-    api::{
-        keys,
-        v1alpha1::{Connection, ProviderAccount},
-    },
-    domain::schedule,
+use crate::api::{
+    keys,
+    v1alpha1::{Connection, IntegrationInstance, Managed, ProviderAccount},
 };
-use anyhow::{anyhow, bail};
-use futures::StreamExt;
-use kube::{
-    ResourceExt,
-    runtime::{
-        WatchStreamExt,
-        watcher::{self, watch_object},
-    },
-};
+use kube::ResourceExt;
 use serde::Serialize;
 use serde_json::json;
-use std::{pin::pin, time::Duration};
 
 /// Ask the operator to look at an object now, and wait until it has
 ///
@@ -36,15 +24,11 @@ use std::{pin::pin, time::Duration};
 /// before a person acts.
 #[derive(clap::Args, Debug)]
 pub(super) struct Reconcile {
-    /// A Connection, or KIND/NAME such as provideraccount/rutter
+    /// A Connection, or KIND/NAME such as ii/acme or provideraccount/rutter
     #[arg(value_name = "NAME")]
     object: ObjectName,
-    /// Do not wait
-    #[arg(long)]
-    no_wait: bool,
-    /// Wait no longer than this
-    #[arg(long, default_value = "2m", value_parser = schedule::parse, value_name = "DURATION")]
-    timeout: Duration,
+    #[command(flatten)]
+    wait: WaitArgs,
     #[command(flatten)]
     scope: ScopeArgs,
     #[command(flatten)]
@@ -65,18 +49,18 @@ struct Request {
 }
 
 /// A kind that echoes the request in its status.
-trait Echoes: Namespaced + Send + 'static {
+trait Echoes: Namespaced {
     fn echo(&self) -> Option<&String>;
     fn view(&self, program: &str) -> View;
 }
 
-impl Echoes for Connection {
+impl<K: Managed + Namespaced> Echoes for K {
     fn echo(&self) -> Option<&String> {
-        self.status.as_ref()?.last_handled_reconcile_at.as_ref()
+        self.managed_status()?.last_handled_reconcile_at.as_ref()
     }
 
     fn view(&self, program: &str) -> View {
-        View::connection(self, program)
+        View::managed(self, program)
     }
 }
 
@@ -94,29 +78,33 @@ impl Reconcile {
     pub(super) async fn run(self, program: &str) -> anyhow::Result<Exit> {
         let scope = self.scope.open().await?;
         match self.object.kind {
-            Kind::Connection => self.request::<Connection>(&scope, program).await,
+            Kind::Managed(ManagedKind::Connection) => self.request::<Connection>(&scope, program).await,
+            Kind::Managed(ManagedKind::IntegrationInstance) => {
+                self.request::<IntegrationInstance>(&scope, program).await
+            }
             Kind::ProviderAccount => self.request::<ProviderAccount>(&scope, program).await,
         }
     }
 
     async fn request<K: Echoes>(&self, scope: &Scope, program: &str) -> anyhow::Result<Exit> {
-        let stamp = now().to_string();
+        let (stamp, name) = (now().to_string(), &self.object.name);
         let body = json!({"metadata": {"annotations": {keys::RECONCILE: stamp}}});
-        scope.patch::<K>(&self.object.name, &body).await?;
-        let object = if self.no_wait {
+        scope.patch::<K>(name, &body).await?;
+        let object = if self.wait.no_wait {
             None
         } else {
             self.output.note(&format!("{}: waiting for the operator to look", self.object));
-            Some(self.wait::<K>(scope).await?.view(program))
+            let handled = |object: K| Ok(is_handled(&object).then_some(object));
+            Some(self.wait.until(scope, name, "looked at", handled).await?.view(program))
         };
         let exit = match object.as_ref().map(|view| view.waits_for) {
             Some(Turn::Person) => Exit::Blocked,
             Some(Turn::Nobody | Turn::Operator | Turn::Provider) | None => Exit::Done,
         };
         let request = Request {
-            kind: K::KIND.as_str(),
+            kind: K::TYPED.as_str(),
             namespace: scope.namespace().to_owned(),
-            name: self.object.name.clone(),
+            name: name.clone(),
             requested_at: stamp,
             object,
         };
@@ -126,52 +114,11 @@ impl Reconcile {
         })?;
         Ok(exit)
     }
-
-    async fn wait<K: Echoes>(&self, scope: &Scope) -> anyhow::Result<K> {
-        match tokio::time::timeout(self.timeout, self.handled(scope)).await {
-            Ok(handled) => handled,
-            Err(_) => bail!(
-                "the operator has not looked at {} within {}s. Is it running, and does it watch namespace {}? The request \
-                 stands: it is handled as soon as it does",
-                self.object,
-                self.timeout.as_secs(),
-                scope.namespace()
-            ),
-        }
-    }
-
-    async fn handled<K: Echoes>(&self, scope: &Scope) -> anyhow::Result<K> {
-        let mut versions = pin!(watch_object(scope.api::<K>(), &self.object.name).default_backoff());
-        while let Some(version) = versions.next().await {
-            match version {
-                Ok(Some(object)) if object.echo().is_some() && object.echo() == last_request(&object) => {
-                    return Ok(object);
-                }
-                Ok(Some(_)) => {}
-                Ok(None) => return Err(scope.missing(K::KIND, &self.object.name)),
-                Err(error) => lasting(error)?,
-            }
-        }
-        Err(anyhow!("the watch of {} ended. Run the command again", self.object))
-    }
 }
 
 /// Of several requests the operator answers the last one, which need not be ours.
-fn last_request<K: Echoes>(object: &K) -> Option<&String> {
-    [keys::RECONCILE, keys::RECONCILE_FLUX].into_iter().filter_map(|key| object.annotations().get(key)).max()
-}
-
-/// A watch that broke is opened again by itself; one that is not allowed never will be.
-fn lasting(error: watcher::Error) -> anyhow::Result<()> {
-    let refused = |error: &kube::Error| matches!(error, kube::Error::Api(s) if matches!(s.code, 401 | 403));
-    match error {
-        watcher::Error::InitialListFailed(e) | watcher::Error::WatchStartFailed(e) if refused(&e) => {
-            Err(plain(e).context("the operator was asked to look, but nobody can wait for it here"))
-        }
-        watcher::Error::InitialListFailed(_)
-        | watcher::Error::WatchStartFailed(_)
-        | watcher::Error::WatchError(_)
-        | watcher::Error::WatchFailed(_)
-        | watcher::Error::NoResourceVersion => Ok(()),
-    }
+fn is_handled<K: Echoes>(object: &K) -> bool {
+    let asked = |key| object.annotations().get(key);
+    let last = [keys::RECONCILE, keys::RECONCILE_FLUX].into_iter().filter_map(asked).max();
+    object.echo().is_some() && object.echo() == last
 }

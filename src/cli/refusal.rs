@@ -18,6 +18,17 @@ impl BadInput {
     }
 }
 
+/// Nothing was done, and nothing goes on before a person acts.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("{0}")]
+pub(super) struct Blocked(String);
+
+impl Blocked {
+    pub(super) fn new(what: impl Into<String>) -> Self {
+        Self(what.into())
+    }
+}
+
 /// Whether the request failed because the object is not there.
 pub(super) fn is_missing(error: &kube::Error) -> bool {
     matches!(error, kube::Error::Api(status) if status.reason == NOT_FOUND)

@@ -3,25 +3,32 @@
 //! The answer names the object and the attempt that it is about, so that it never counts for another one.
 
 use super::{
-    Exit, cluster::ScopeArgs, names::ConnectionName, output::OutputArgs, question::Question, refusal::BadInput,
+    Exit,
+    cluster::{Namespaced, ScopeArgs},
+    names::{ManagedKind, ManagedName},
+    output::OutputArgs,
+    question::Question,
+    refusal::BadInput,
 };
 use crate::{
-    api::{keys, v1alpha1::Connection},
+    api::{
+        keys,
+        v1alpha1::{Connection, IntegrationInstance, Managed},
+    },
     domain::{decide::Resolution, ids::ExternalId, intent::Creation},
 };
 use anyhow::bail;
-use kube::Resource;
 use serde::Serialize;
 use serde_json::json;
 
-/// Say which record is a Connection's, where the operator cannot know and asks
+/// Say which record is an object's, where the operator cannot know and asks
 ///
 /// Look at the provider first: an adopted record is managed from then on, and deleted with the object. The operator
 /// still refuses a record that does not exist, or that another object holds, and asks that the account allows adoption.
 #[derive(clap::Args, Debug)]
 pub(super) struct Resolve {
-    /// The Connection
-    name: ConnectionName,
+    /// A Connection, or KIND/NAME such as ii/acme
+    name: ManagedName,
     #[command(flatten)]
     answer: Answer,
     #[command(flatten)]
@@ -62,21 +69,28 @@ fn record(text: &str) -> Result<ExternalId, BadInput> {
 
 impl Resolve {
     pub(super) async fn run(self, program: &str) -> anyhow::Result<Exit> {
+        match self.name.kind {
+            ManagedKind::Connection => self.answer::<Connection>(program).await,
+            ManagedKind::IntegrationInstance => self.answer::<IntegrationInstance>(program).await,
+        }
+    }
+
+    async fn answer<K: Managed + Namespaced>(self, program: &str) -> anyhow::Result<Exit> {
         let scope = self.scope.open().await?;
-        let (name, namespace) = (self.name.0, scope.namespace().to_owned());
-        let object: Connection = scope.get(&name).await?;
+        let (name, namespace) = (&self.name.name, scope.namespace().to_owned());
+        let object: K = scope.get(name).await?;
         let question = Question::from(&object);
         if !question.is_open() {
-            bail!("{}", unasked(&name, &question));
+            bail!("{} {name} {}", K::TYPED.resource(), unasked(&question));
         }
         let resolution = self.answer.adopt.clone().map_or(Resolution::CreateAnew, Resolution::Adopt);
         let changed = question.answered().as_ref() != Some(&resolution);
         if changed {
             let body = json!({"metadata": {"annotations": {keys::RESOLVE: question.answer(&resolution)}}});
-            scope.patch::<Connection>(&name, &body).await?;
+            scope.patch::<K>(name, &body).await?;
         }
         let answered = Answered {
-            kind: "Connection",
+            kind: K::TYPED.as_str(),
             namespace: namespace.clone(),
             name: name.clone(),
             adopt: self.answer.adopt.map(|id| id.to_string()),
@@ -84,21 +98,21 @@ impl Resolve {
             changed,
             candidates: question.candidates().to_vec(),
         };
-        let follow = format!("Follow it with: {program} status {name} -n {namespace}");
+        let follow = format!("Follow it with: {program} status {} -n {namespace}", K::TYPED.argument(name));
         let deleting = object.meta().deletion_timestamp.is_some();
-        self.output.print(&answered, || format!("connection/{name}: {}\n{follow}\n", told(&answered, deleting)))?;
+        self.output.print(&answered, || format!("{}: {}\n{follow}\n", self.name, told(&answered, deleting)))?;
         Ok(Exit::Done)
     }
 }
 
 /// Why there is nothing to answer, and what to do instead.
-fn unasked(name: &str, question: &Question) -> String {
+fn unasked(question: &Question) -> String {
     let says = question.ready().map(|c| format!(" It says {}: {}", c.reason, c.message)).unwrap_or_default();
     match question.creation() {
-        Creation::Done(id) => format!("connection {name} asks for no answer: its record is known to be {id}.{says}"),
-        Creation::NotStarted => format!("connection {name} asks for no answer: no create is open.{says}"),
+        Creation::Done(id) => format!("asks for no answer: its record is known to be {id}.{says}"),
+        Creation::NotStarted => format!("asks for no answer: no create is open.{says}"),
         Creation::Pending(_) | Creation::Unverifiable(_) => {
-            format!("connection {name} asks for no answer yet: the operator is still looking. Wait for it.{says}")
+            format!("asks for no answer yet: the operator is still looking. Wait for it.{says}")
         }
     }
 }

@@ -1,10 +1,15 @@
 //! `tradewind suspend` and `tradewind resume`: whether anything is written at the provider.
 
-use super::{Exit, cluster::ScopeArgs, names::ConnectionName, output::OutputArgs};
-use crate::api::v1alpha1::Connection;
+use super::{
+    Exit,
+    cluster::{Namespaced, ScopeArgs},
+    names::{ManagedKind, ManagedName},
+    output::OutputArgs,
+};
+use crate::api::v1alpha1::{Connection, IntegrationInstance, Managed};
 use serde_json::json;
 
-/// Stop all writes at the provider for a Connection, except for its deletion
+/// Stop all writes at the provider for an object, except for its deletion
 ///
 /// Sets spec.suspend. Applying a manifest that says otherwise undoes it.
 #[derive(clap::Args, Debug)]
@@ -13,7 +18,7 @@ pub(super) struct Suspend {
     target: Target,
 }
 
-/// Let a suspended Connection go on
+/// Let a suspended object go on
 ///
 /// Unsets spec.suspend. Applying a manifest that says otherwise undoes it.
 #[derive(clap::Args, Debug)]
@@ -24,8 +29,8 @@ pub(super) struct Resume {
 
 #[derive(clap::Args, Debug)]
 struct Target {
-    /// The Connection
-    name: ConnectionName,
+    /// A Connection, or KIND/NAME such as ii/acme
+    name: ManagedName,
     #[command(flatten)]
     scope: ScopeArgs,
     #[command(flatten)]
@@ -46,14 +51,21 @@ impl Resume {
 
 impl Target {
     async fn set(self, suspend: bool) -> anyhow::Result<Exit> {
+        match self.name.kind {
+            ManagedKind::Connection => self.set_in::<Connection>(suspend).await,
+            ManagedKind::IntegrationInstance => self.set_in::<IntegrationInstance>(suspend).await,
+        }
+    }
+
+    async fn set_in<K: Managed + Namespaced>(self, suspend: bool) -> anyhow::Result<Exit> {
         let scope = self.scope.open().await?;
-        let name = self.name.0;
-        let changes = scope.get::<Connection>(&name).await?.spec.suspend != suspend;
+        let name = &self.name.name;
+        let changes = scope.get::<K>(name).await?.declaration().is_suspended() != suspend;
         if changes {
-            scope.patch::<Connection>(&name, &json!({"spec": {"suspend": suspend}})).await?;
+            scope.patch::<K>(name, &json!({"spec": {"suspend": suspend}})).await?;
         }
         let answer = json!({
-            "kind": "Connection", "namespace": scope.namespace(), "name": name, "suspend": suspend, "changed": changes
+            "kind": K::TYPED.as_str(), "namespace": scope.namespace(), "name": name, "suspend": suspend, "changed": changes
         });
         let text = match (suspend, changes) {
             (true, true) => "suspended: nothing is written at the provider until it is resumed, except for a deletion",
@@ -61,7 +73,7 @@ impl Target {
             (true, false) => "is suspended already",
             (false, false) => "is not suspended",
         };
-        self.output.print(&answer, || format!("connection/{name}: {text}\n"))?;
+        self.output.print(&answer, || format!("{}: {text}\n", self.name))?;
         Ok(Exit::Done)
     }
 }

@@ -126,7 +126,7 @@ fn asks(reason: Reason) -> Turn {
 mod tests {
     use super::*;
     use crate::domain::{
-        conditions::{Health, State, lay_over, picture},
+        conditions::{Health, History, State, lay_over, picture},
         reason::Problem,
     };
     use jiff::Timestamp;
@@ -141,8 +141,8 @@ mod tests {
     }
 
     #[rstest]
-    #[case::as_declared(State::Present(Health::Works { history: Some(true) }), Turn::Nobody)]
-    #[case::history_loading(State::Present(Health::Works { history: Some(false) }), Turn::Nobody)]
+    #[case::as_declared(State::Present(Health::Works { history: History::Loaded }), Turn::Nobody)]
+    #[case::history_loading(State::Present(Health::Works { history: History::Loading }), Turn::Nobody)]
     #[case::first_sync(State::Present(Health::FirstSync), Turn::Provider)]
     #[case::unhealthy(State::Present(Health::Unhealthy), Turn::Provider)]
     #[case::reauthorization(State::Present(Health::NeedsAuthorization), Turn::Person)]
@@ -167,7 +167,7 @@ mod tests {
     #[test]
     fn a_deletion_is_the_operators_turn_until_it_is_blocked() {
         let look = |conditions| Look { deleting: true, suspended: true, current: true, conditions };
-        let before = conditions(&State::Present(Health::Works { history: None }));
+        let before = conditions(&State::Present(Health::Works { history: History::Untold }));
         assert_eq!(turn(look(&before)), Turn::Operator);
         let blocked = conditions(&State::Deleting(problem(Reason::DeletionBlocked)));
         assert_eq!(turn(look(&blocked)), Turn::Person);
@@ -175,7 +175,7 @@ mod tests {
 
     #[test]
     fn what_works_but_differs_is_the_operators_turn() {
-        let works = conditions(&State::Present(Health::Works { history: None }));
+        let works = conditions(&State::Present(Health::Works { history: History::Untold }));
         let differs = lay_over(&works, picture(&State::Correcting(vec!["spec.x".into()])), 1, Timestamp::UNIX_EPOCH);
         let look = Look { deleting: false, suspended: false, current: true, conditions: &differs };
         assert_eq!(turn(look), Turn::Operator);

@@ -1,13 +1,15 @@
-//! What is told of one object, of either kind: the same for people and, as JSON, for programs.
+//! What is told of one object, of any kind: the same for people and, as JSON, for programs.
 
 use super::{
+    cluster::Namespaced,
     names::Kind,
     question::Question,
     turn::{Look, Turn, turn},
 };
 use crate::{
     api::v1alpha1::{
-        AccountKind, Connection, CreationStatus, DeletionPolicy, LastAction, ManagedStatus, Provider, ProviderAccount,
+        AccountKind, CreationStatus, DeletionPolicy, LastAction, Managed, ManagedStatus, Provider, ProviderAccount,
+        RefreshStatus,
     },
     domain::{conditions::Type, intent::Creation},
 };
@@ -40,13 +42,13 @@ pub(super) struct View {
     /// Who the account is at the provider.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) identity: Option<String>,
-    /// What only a Connection has.
+    /// What an account does not have.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     pub(super) record: Option<RecordView>,
     pub(super) conditions: Vec<Condition>,
 }
 
-/// What is told of a Connection's record at the provider.
+/// What is told of an object's record at the provider.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct RecordView {
@@ -66,6 +68,9 @@ pub(super) struct RecordView {
     pub(super) last_action: Option<LastAction>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) last_sync_time: Option<Time>,
+    /// The last refresh of each entity, as the status has it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) refresh: Option<RefreshStatus>,
 }
 
 /// How far the creation of a record has come.
@@ -86,13 +91,14 @@ pub(super) struct CreationView {
 }
 
 impl View {
-    /// A Connection. `program`: what people type to call this program.
-    pub(super) fn connection(object: &Connection, program: &str) -> Self {
-        let status = object.status.clone().unwrap_or_default();
-        let (suspended, observed) = (object.spec.suspend, status.observed_generation);
-        let view = Self::new(Kind::Connection, object.meta(), &status.conditions, observed, suspended);
-        let commands = commands(&view, &Question::from(object), program);
-        Self { provider: Some(object.spec.provider), commands, record: Some(RecordView::new(object, status)), ..view }
+    /// An object with a record. `program`: what people type to call this program.
+    pub(super) fn managed<K: Managed + Namespaced>(object: &K, program: &str) -> Self {
+        let (status, declaration) = (object.managed_status().cloned().unwrap_or_default(), object.declaration());
+        let (suspended, observed) = (declaration.is_suspended(), status.observed_generation);
+        let view = Self::new(K::TYPED, object.meta(), &status.conditions, observed, suspended);
+        let commands = commands(&view, &K::TYPED.argument(&view.name), &Question::from(object), program);
+        let record = RecordView::new(object, status);
+        Self { provider: Some(declaration.provider()), commands, record: Some(record), ..view }
     }
 
     /// A `ProviderAccount`.
@@ -142,13 +148,14 @@ impl View {
 }
 
 impl RecordView {
-    fn new(object: &Connection, status: ManagedStatus) -> Self {
+    fn new<K: Managed>(object: &K, status: ManagedStatus) -> Self {
         let question = Question::from(object);
         let (attempt, creation) = (question.attempt(), status.creation.unwrap_or_default());
-        let spec = &object.spec;
-        let account = match spec.account_ref.kind {
-            AccountKind::ProviderAccount => spec.account_ref.name.clone(),
-            AccountKind::ClusterProviderAccount => format!("cluster/{}", spec.account_ref.name),
+        let declaration = object.declaration();
+        let account = declaration.account_ref();
+        let account = match account.kind {
+            AccountKind::ProviderAccount => account.name.clone(),
+            AccountKind::ClusterProviderAccount => format!("cluster/{}", account.name),
         };
         let store = match (status.store_name, status.store_domain) {
             (Some(name), Some(domain)) => Some(format!("{name} ({domain})")),
@@ -157,7 +164,7 @@ impl RecordView {
         let CreationStatus { key, candidates, .. } = creation;
         Self {
             account,
-            platform: status.platform.or_else(|| spec.platform.clone()),
+            platform: status.platform.or_else(|| declaration.platform()),
             external_id: status.external_id,
             store,
             creation: CreationView {
@@ -168,9 +175,10 @@ impl RecordView {
                 candidates,
             },
             drifted_fields: status.drifted_fields,
-            deletion_policy: spec.deletion_policy.unwrap_or_default(),
+            deletion_policy: declaration.deletion_policy(),
             last_action: status.last_action,
             last_sync_time: status.last_sync_time,
+            refresh: status.refresh,
         }
     }
 }
@@ -184,9 +192,9 @@ fn state(creation: &Creation) -> &'static str {
     }
 }
 
-/// The commands that answer what the object waits for.
-fn commands(view: &View, question: &Question, program: &str) -> Vec<String> {
-    let command = |verb: &str, rest: &str| format!("{program} {verb} {} -n {}{rest}", view.name, view.namespace);
+/// The commands that answer what the object waits for. `object`: as this program takes it.
+fn commands(view: &View, object: &str, question: &Question, program: &str) -> Vec<String> {
+    let command = |verb: &str, rest: &str| format!("{program} {verb} {object} -n {}{rest}", view.namespace);
     let mut commands = Vec::new();
     if question.is_open() {
         commands.extend(question.candidates().iter().map(|id| command("resolve", &format!(" --adopt {id}"))));

@@ -60,13 +60,31 @@ impl Mark {
     }
 }
 
+/// How far the first load of data is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum History {
+    /// Nobody says, and nobody here asked for one.
+    #[default]
+    Untold,
+    /// It was started, and the provider does not say how far it is.
+    Unseen,
+    /// It is under way.
+    Loading,
+    /// It is complete.
+    Loaded,
+    /// It failed.
+    Failed,
+    /// Nobody can tell whether it was started.
+    Unknown,
+}
+
 /// What the provider says of a record's health.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Health {
-    /// It works; the history is loaded or not, or the provider does not say.
+    /// It works.
     Works {
-        /// Whether the first load of data is complete, where the provider tells.
-        history: Option<bool>,
+        /// How far the first load of data is.
+        history: History,
     },
     /// The first sync is not done; reads answer nothing yet.
     FirstSync,
@@ -83,7 +101,7 @@ impl Health {
     #[must_use]
     pub fn is_settled(&self) -> bool {
         match self {
-            Self::Works { history } => *history != Some(false),
+            Self::Works { history } => *history != History::Loading,
             Self::NeedsAuthorization | Self::Disabled(_) => true,
             Self::FirstSync | Self::Unhealthy => false,
         }
@@ -97,6 +115,8 @@ pub enum State {
     Creating(String),
     /// The record is there and as declared.
     Present(Health),
+    /// The same, but the credentials that it was given cannot be read any more, so that no change of them is seen.
+    Unsecured(Health, Problem),
     /// The record differs, and is being changed.
     Correcting(Vec<String>),
     /// Something must change before anything happens: a person's turn.
@@ -141,6 +161,7 @@ pub fn picture(state: &State) -> Picture {
             ..none
         },
         State::Present(health) => present(health),
+        State::Unsecured(health, problem) => Picture { credentials: Some(Mark::because(problem)), ..present(health) },
         State::Correcting(fields) => {
             let why = format!("The record differs in {}. Correcting it", fields.join(", "));
             Picture { synced: Some(Mark::no(Reason::DriftDetected, &why)), ..none }
@@ -201,19 +222,9 @@ fn present(health: &Health) -> Picture {
     let base = Picture { synced, credentials: accepted, ..Picture::default() };
     let works = |note: &str| Some(Mark::yes(Reason::Succeeded, note));
     match health {
-        Health::Works { history: Some(false) } => {
-            let why = "The provider is loading the history";
-            Picture {
-                ready: works("The connection works"),
-                refreshed: Some(Mark::no(Reason::InitialRefreshRunning, why)),
-                ..base
-            }
+        Health::Works { history } => {
+            Picture { ready: works("The connection works"), refreshed: first_load(*history), ..base }
         }
-        Health::Works { history } => Picture {
-            ready: works("The connection works"),
-            refreshed: history.map(|_| Mark::yes(Reason::Succeeded, "The first load of data is complete")),
-            ..base
-        },
         Health::FirstSync => {
             let why = "The provider is running the first sync; reads answer nothing before it is done";
             Picture {
@@ -240,6 +251,27 @@ fn present(health: &Health) -> Picture {
     }
 }
 
+fn first_load(history: History) -> Option<Mark> {
+    let again = "Look at the object's events, then ask again with `tradewind refresh`";
+    Some(match history {
+        History::Untold => return None,
+        History::Unseen => {
+            Mark::unknown(Reason::InitialRefreshRunning, "The provider loads the data and does not say how far it is")
+        }
+        History::Loading => Mark::no(Reason::InitialRefreshRunning, "The provider is loading the history"),
+        History::Loaded => Mark::yes(Reason::Succeeded, "The first load of data is complete"),
+        History::Failed => Mark::no(
+            Reason::InitialRefreshFailed,
+            format!("The provider refused a load of data, or it failed. {again}"),
+        ),
+        History::Unknown => {
+            let why = "Nobody can tell whether a load of data was started: the operator ended, or the answer was lost, in \
+                       between. It is not asked for twice. Look at the provider, then ask again with `tradewind refresh`";
+            Mark::unknown(Reason::RefreshOutcomeUnknown, why)
+        }
+    })
+}
+
 fn attention(base: &Picture, problem: Problem) -> Picture {
     Picture {
         ready: Some(Mark::because(&problem)),
@@ -255,8 +287,7 @@ fn attention(base: &Picture, problem: Problem) -> Picture {
 pub fn lay_over(before: &[Condition], picture: Picture, generation: i64, now: Timestamp) -> Vec<Condition> {
     let keeps = |t: Type| before.iter().find(|c| c.type_ == t.to_string()).cloned();
     let authorized = picture.authorized.or_else(|| reauthorized(before, picture.ready.as_ref()));
-    let refreshed =
-        picture.refreshed.filter(|m| !(m.status == "False" && is_true(before, Type::InitialRefreshComplete)));
+    let refreshed = picture.refreshed.filter(|m| m.status == "True" || !is_true(before, Type::InitialRefreshComplete));
     let lasting = [
         (Type::Ready, picture.ready),
         (Type::Synced, picture.synced),
@@ -330,9 +361,9 @@ mod tests {
 
     fn all_states() -> Vec<State> {
         let healths = [
-            Health::Works { history: None },
-            Health::Works { history: Some(true) },
-            Health::Works { history: Some(false) },
+            Health::Works { history: History::Untold },
+            Health::Works { history: History::Loaded },
+            Health::Works { history: History::Loading },
             Health::FirstSync,
             Health::Unhealthy,
             Health::NeedsAuthorization,
@@ -378,8 +409,8 @@ mod tests {
     #[rstest]
     #[case::creating(State::Creating("why".into()), "False", "Creating", Some("Reconciling"))]
     #[case::first_sync(State::Present(Health::FirstSync), "False", "InitialRefreshRunning", Some("Reconciling"))]
-    #[case::history_loading(State::Present(Health::Works { history: Some(false) }), "True", "Succeeded", None)]
-    #[case::all_done(State::Present(Health::Works { history: Some(true) }), "True", "Succeeded", None)]
+    #[case::history_loading(State::Present(Health::Works { history: History::Loading }), "True", "Succeeded", None)]
+    #[case::all_done(State::Present(Health::Works { history: History::Loaded }), "True", "Succeeded", None)]
     #[case::needs_authorization(
         State::Present(Health::NeedsAuthorization),
         "False",
@@ -403,7 +434,7 @@ mod tests {
 
     #[test]
     fn a_passing_failure_leaves_ready_as_it_was() {
-        let ready = laid(&[], &State::Present(Health::Works { history: Some(true) }), 1);
+        let ready = laid(&[], &State::Present(Health::Works { history: History::Loaded }), 1);
         let failing = State::Failing { problem: problem(Reason::ProviderUnavailable), keep_ready: true };
         let after = laid(&ready, &failing, 5);
         assert_eq!(of(&after, Type::Ready), Some(("True".into(), "Succeeded".into())));
@@ -412,8 +443,8 @@ mod tests {
 
     #[test]
     fn the_first_load_never_goes_back() {
-        let done = laid(&[], &State::Present(Health::Works { history: Some(true) }), 1);
-        let after = laid(&done, &State::Present(Health::Works { history: Some(false) }), 5);
+        let done = laid(&[], &State::Present(Health::Works { history: History::Loaded }), 1);
+        let after = laid(&done, &State::Present(Health::Works { history: History::Loading }), 5);
         assert_eq!(of(&after, Type::InitialRefreshComplete), Some(("True".into(), "Succeeded".into())));
     }
 
@@ -422,7 +453,7 @@ mod tests {
         let one = laid(&[], &State::Halted(problem(Reason::InvalidSpec)), 1);
         let two = laid(&one, &State::Halted(problem(Reason::SecretKeyMissing)), 5);
         assert_eq!(two.first().map(|c| c.last_transition_time.0), Some(at(1)));
-        let three = laid(&two, &State::Present(Health::Works { history: None }), 9);
+        let three = laid(&two, &State::Present(Health::Works { history: History::Untold }), 9);
         assert_eq!(three.first().map(|c| c.last_transition_time.0), Some(at(9)));
     }
 

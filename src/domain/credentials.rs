@@ -23,6 +23,31 @@ impl Credentials {
     }
 }
 
+/// One token out of a Secret, under its own key. `key` names it in the Secret, `name` at the provider.
+///
+/// # Errors
+/// `SecretKeyMissing` naming the key.
+pub fn token(
+    name: &'static str,
+    provider: &str,
+    secret: &str,
+    key: &str,
+    data: &SecretData,
+) -> Result<Credentials, Problem> {
+    let wrong = |what: &str| {
+        let text = format!("Secret {secret}: key {key} {what}. {provider} needs it: correct the Secret");
+        Err(Problem::new(Reason::SecretKeyMissing, text))
+    };
+    let Some(value) = data.get(key) else { return wrong("is missing") };
+    match value.expose_secret() {
+        "" => wrong("is empty"),
+        text if !text.chars().all(|c| c.is_ascii_graphic()) => {
+            wrong("holds a character that no token has (a trailing line break?)")
+        }
+        _ => Ok(Credentials(vec![(name, value.clone())])),
+    }
+}
+
 /// The credentials that a platform asks for in a version of the API, out of a Secret. Keys that the platform does not
 /// know are left alone: a Secret may be shared.
 ///

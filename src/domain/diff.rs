@@ -7,8 +7,8 @@ use serde_json::{Map, Value};
 pub enum Difference<C> {
     /// Not at all.
     None,
-    /// In what the provider can change in place.
-    Update(C),
+    /// In what the provider can change in place: the change, and its fields by their path in `spec`.
+    Update(C, Vec<String>),
     /// In what only a new record can bring; the fields by their path in `spec`.
     Replace(Vec<String>),
 }

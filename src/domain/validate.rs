@@ -4,17 +4,22 @@
 
 pub use super::credentials::{Credentials, SecretData, credentials};
 use super::{
+    dates,
     decide::Policy,
     ids::NaturalKey,
+    instances::InstanceWant,
     reason::{Problem, Reason},
+    refresh::Entity,
     rules::{self, Identity, Parameter, RutterPlatform},
     schedule, stores,
 };
 use crate::api::v1alpha1::{
-    AccountKind, AdoptionPolicy, AppliedField, Authorization, ConnectionSpec, ManagementPolicy, ParameterValue,
-    Provider, RutterConnection,
+    AccountKind, AccountRef, AdoptionPolicy, AppliedField, Authorization, ConnectionSpec, Declaration,
+    IntegrationInstanceSpec, ManagementPolicy, ParameterValue, Provider, RutterConnection, Sync,
 };
+use jiff::civil::Date;
 use std::{collections::BTreeMap, time::Duration};
+use strum::IntoEnumIterator;
 
 /// What is wanted of Rutter, without any secret.
 #[derive(Clone, Debug)]
@@ -25,7 +30,12 @@ pub struct RutterWant {
     pub parameters: Vec<(&'static str, String)>,
     /// Passed through.
     pub scope: Option<String>,
+    /// What history to load beyond what Rutter loads by itself, and from which day on.
+    pub loads: Vec<(Entity, Date)>,
 }
+
+/// Rutter loads no older history.
+const YEARS: i32 = 5;
 
 impl RutterWant {
     /// The identity of the store; `None` where the platform documents none.
@@ -40,6 +50,12 @@ impl RutterWant {
         }
     }
 
+    /// What keeps a create, or a load, from being sent today.
+    #[must_use]
+    pub fn objection(&self, today: Date) -> Option<Problem> {
+        self.loads.iter().find_map(|(e, day)| dates::untimely(&load_path(*e), *day, today, Some(YEARS)))
+    }
+
     /// What the record is made with, for `status.appliedFields`. The platform is immutable, and stands there so that a
     /// list without anything else differs from one that is not known.
     #[must_use]
@@ -52,16 +68,16 @@ impl RutterWant {
     }
 }
 
-/// The policies of a Connection, with their defaults applied.
+/// The policies of an object, with their defaults applied.
 #[must_use]
-pub fn policy(spec: &ConnectionSpec) -> Policy {
+pub fn policy(declared: &Declaration) -> Policy {
     Policy {
-        adoption: spec.adoption_policy,
-        deletion: spec.deletion_policy.unwrap_or_default(),
-        management: spec.management_policy,
-        replacement: spec.replacement_policy.unwrap_or_default(),
-        loss: spec.on_external_loss,
-        suspend: spec.suspend,
+        adoption: declared.adoption_policy(),
+        deletion: declared.deletion_policy(),
+        management: declared.management_policy(),
+        replacement: declared.replacement_policy(),
+        loss: declared.on_external_loss(),
+        suspend: declared.is_suspended(),
     }
 }
 
@@ -69,8 +85,37 @@ pub fn policy(spec: &ConnectionSpec) -> Policy {
 ///
 /// # Errors
 /// `InvalidSpec` where it is no duration.
-pub fn interval(spec: &ConnectionSpec) -> Result<Duration, Problem> {
-    schedule::parse(&spec.interval).map_err(|why| invalid(format!("spec.interval: {why}")))
+pub fn interval(text: &str) -> Result<Duration, Problem> {
+    schedule::parse(text).map_err(|why| invalid(format!("spec.interval: {why}")))
+}
+
+/// A declaration of a kind that its provider has no use for; the schema refuses it where it is asked.
+#[must_use]
+pub fn wrong_kind(kind: &str, provider: &str) -> Problem {
+    invalid(format!("spec.provider: what is declared of {provider} is an object of kind {kind}"))
+}
+
+/// What this version does not serve of any declaration.
+fn served_account(account: &AccountRef) -> Result<(), Problem> {
+    match account.kind {
+        AccountKind::ProviderAccount => Ok(()),
+        AccountKind::ClusterProviderAccount => {
+            Err(unserved("accountRef.kind ClusterProviderAccount", "name a ProviderAccount"))
+        }
+    }
+}
+
+/// What an `IntegrationInstance` wants of SKU.io.
+///
+/// # Errors
+/// `UnsupportedPlatform` for what this version does not serve, `InvalidSpec` for what no version could.
+pub fn instance(spec: &IntegrationInstanceSpec) -> Result<InstanceWant, Problem> {
+    interval(&spec.interval)?;
+    served_account(&spec.account_ref)?;
+    if spec.access_token_secret_ref.is_none() && spec.management_policy == ManagementPolicy::Full {
+        return Err(invalid("spec.accessTokenSecretRef is missing: SKU.io needs the store's token"));
+    }
+    InstanceWant::new(spec)
 }
 
 /// What a Connection wants of Rutter.
@@ -78,27 +123,37 @@ pub fn interval(spec: &ConnectionSpec) -> Result<Duration, Problem> {
 /// # Errors
 /// `UnsupportedPlatform` for what this version does not serve, `InvalidSpec` for what no version could.
 pub fn rutter(spec: &ConnectionSpec) -> Result<RutterWant, Problem> {
-    interval(spec)?;
+    interval(&spec.interval)?;
     let settings = spec
         .rutter
         .as_ref()
         .filter(|_| spec.provider == Provider::Rutter)
         .ok_or_else(|| invalid("spec.rutter is missing: provider Rutter needs it"))?;
-    if spec.account_ref.kind == AccountKind::ClusterProviderAccount {
-        return Err(unserved("accountRef.kind ClusterProviderAccount", "name a ProviderAccount"));
-    }
+    served_account(&spec.account_ref)?;
     if settings.authorization == Authorization::Link {
         return Err(unserved("rutter.authorization: Link", "use Credentials"));
-    }
-    if spec.sync.is_some() {
-        return Err(unserved("spec.sync", "remove it; Rutter starts the first sync by itself"));
     }
     let name = spec.platform.as_deref().ok_or_else(|| invalid("spec.platform is missing"))?;
     let platform = rules::rutter_platform(name)
         .ok_or_else(|| unserved(&format!("platform {name}"), &format!("served with credentials are: {}", served())))?;
     recognisable(spec, platform)?;
     let parameters = parameters(platform, settings)?;
-    Ok(RutterWant { platform, parameters, scope: settings.scope.clone() })
+    Ok(RutterWant { platform, parameters, scope: settings.scope.clone(), loads: loads(spec.sync.as_ref())? })
+}
+
+/// The first day of each load that the declaration asks for.
+fn loads(sync: Option<&Sync>) -> Result<Vec<(Entity, Date)>, Problem> {
+    let entity = |entity: Entity| match entity {
+        Entity::Products => sync?.products.as_ref()?.start_date.as_deref(),
+        Entity::Orders => sync?.orders.as_ref()?.start_date.as_deref(),
+    };
+    let declared = Entity::iter().filter_map(|e| Some((e, entity(e)?)));
+    declared.map(|(e, text)| Ok((e, dates::day(&load_path(e), text)?))).collect()
+}
+
+/// The path of the first day of a load.
+fn load_path(entity: Entity) -> String {
+    format!("spec.sync.{entity}.startDate")
 }
 
 /// Where nothing tells the stores of a platform apart, a record that exists already is found by its id alone.
@@ -226,7 +281,7 @@ mod tests {
     #[case::link_only(json!({"platform": "ETSY"}), Reason::UnsupportedPlatform, "BIG_COMMERCE")]
     #[case::link(json!({"rutter": {"authorization": "Link"}}), Reason::UnsupportedPlatform, "use Credentials")]
     #[case::unknown_in_its_place(json!({"platform": "SHOPIFY"}), Reason::InvalidSpec, "acme.myshopify.com")]
-    #[case::sync(json!({"sync": {"orders": {"startDate": "2025-01-01"}}}), Reason::UnsupportedPlatform, "spec.sync")]
+    #[case::no_such_day(json!({"sync": {"orders": {"startDate": "2025-02-30"}}}), Reason::InvalidSpec, "spec.sync.orders.startDate")]
     #[case::shared_account(json!({"accountRef": {"kind": "ClusterProviderAccount"}}), Reason::UnsupportedPlatform, "ProviderAccount")]
     #[case::custom_domain(json!({"rutter": {"parameters": {"store_url": "shop.example.com"}}}), Reason::InvalidSpec, "store-abc123")]
     #[case::suffix_alone(json!({"rutter": {"parameters": {"store_url": ".mybigcommerce.com"}}}), Reason::InvalidSpec, "store_url")]

@@ -18,6 +18,8 @@ pub enum Kind {
     Conflict,
     /// The request cannot be carried out as it is.
     Invalid,
+    /// The key is another record's, or still that of one which is being cleaned up.
+    Taken,
     /// Too many requests.
     RateLimited,
     /// The provider failed, or could not be reached.
@@ -35,6 +37,29 @@ pub enum Effect {
     None,
     /// Nobody can tell.
     Unknown,
+}
+
+/// Whose credentials an answer is about, where it refuses any.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Blame {
+    /// Those of the record's own store.
+    #[default]
+    Store,
+    /// The account's login.
+    Login,
+}
+
+/// What a refusal says beside its kind, in our words: never the provider's free text.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Detail {
+    /// One of the provider's documented codes.
+    pub code: Option<&'static str>,
+    /// The refused fields, by their path in the object.
+    pub fields: Vec<String>,
+    /// The scope that the login lacks.
+    pub scope: Option<String>,
+    /// Whose credentials are refused.
+    pub blame: Blame,
 }
 
 /// What a pass does after a failure.
@@ -57,28 +82,33 @@ pub fn verdict(kind: Kind, retry_after: Option<Duration>) -> Verdict {
     match kind {
         Kind::RateLimited => Verdict::Wait(retry_after.unwrap_or(DEFAULT_WAIT)),
         Kind::Unauthorized | Kind::Forbidden | Kind::Invalid => Verdict::Stall,
-        Kind::Unavailable | Kind::Timeout | Kind::Protocol | Kind::NotFound | Kind::Gone | Kind::Conflict => {
-            Verdict::Retry
-        }
+        Kind::Unavailable
+        | Kind::Timeout
+        | Kind::Protocol
+        | Kind::NotFound
+        | Kind::Gone
+        | Kind::Conflict
+        | Kind::Taken => Verdict::Retry,
     }
 }
 
-/// The failure in our words. `code` is one of the provider's documented error codes, never free text.
+/// The failure in our words. `credentials`: whose they are and where to correct them, such as "the store's
+/// credentials. Correct the Secret that credentialsSecretRef names".
 #[must_use]
-pub fn problem(kind: Kind, provider: &str, code: Option<&str>) -> Problem {
-    let code = code.map(|c| format!(" ({c})")).unwrap_or_default();
+pub fn problem(kind: Kind, provider: &str, detail: &Detail, credentials: &str) -> Problem {
+    let code = detail.code.map(|c| format!(" ({c})")).unwrap_or_default();
     let (reason, text) = match kind {
-        Kind::Unauthorized => {
-            (Reason::CredentialsRejected, format!("{provider} refused the credentials{code}. Correct the Secret"))
+        Kind::Unauthorized => (Reason::CredentialsRejected, format!("{provider} refused {credentials}")),
+        Kind::Forbidden => (Reason::CredentialsRejected, forbidden(provider, &code, detail)),
+        Kind::Invalid if !detail.fields.is_empty() => {
+            let fields = detail.fields.join(", ");
+            (Reason::ProviderRejected, format!("{provider} refused {fields}{code}. Correct what is written there"))
         }
-        Kind::Forbidden => (
-            Reason::CredentialsRejected,
-            format!("{provider} says that the login may not do this{code}. Grant the right, or use another login"),
-        ),
         Kind::Invalid => (
             Reason::ProviderRejected,
             format!("{provider} refused the request{code}. Check spec and Secret, then correct what is wrong"),
         ),
+        Kind::Taken => (Reason::AlreadyExists, format!("{provider} says that the name is taken{code}. Waiting for it")),
         Kind::Conflict => (Reason::ProviderRejected, format!("{provider} reports a conflict{code}. Trying again")),
         Kind::NotFound | Kind::Gone => {
             (Reason::ProviderUnavailable, format!("{provider} does not know what was asked for{code}. Trying again"))
@@ -96,24 +126,14 @@ pub fn problem(kind: Kind, provider: &str, code: Option<&str>) -> Problem {
     Problem::new(reason, text)
 }
 
-/// The same where it is known whose credentials are refused, and so what to correct.
-#[must_use]
-pub fn problem_of(kind: Kind, provider: &str, code: Option<&str>, refused: &str) -> Problem {
-    match kind {
-        Kind::Unauthorized | Kind::Forbidden => {
-            Problem::new(Reason::CredentialsRejected, format!("{provider} refused {refused}"))
+fn forbidden(provider: &str, code: &str, detail: &Detail) -> String {
+    match &detail.scope {
+        Some(scope) => {
+            format!("{provider} says that the login lacks the scope {scope}. Grant it, or use a login that has it")
         }
-        Kind::NotFound
-        | Kind::Gone
-        | Kind::Conflict
-        | Kind::Invalid
-        | Kind::RateLimited
-        | Kind::Unavailable
-        | Kind::Timeout
-        | Kind::Protocol => problem(kind, provider, code),
+        None => format!("{provider} says that the login may not do this{code}. Grant the right, or use another login"),
     }
 }
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -122,7 +142,7 @@ mod tests {
     #[test]
     fn every_kind_has_a_sentence_that_ends_in_what_comes_next() {
         for kind in Kind::iter() {
-            let text = problem(kind, "Rutter", None).message;
+            let text = problem(kind, "Rutter", &Detail::default(), "the login. Correct the Secret").message;
             assert!(text.contains(". "), "{text}");
         }
     }

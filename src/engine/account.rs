@@ -7,23 +7,20 @@ use super::{
     context::Engine,
     error::PassError,
     hold,
-    object::AccountTarget,
+    object::{AccountTarget, Lean},
     outcome::{self, Next},
     report, resolve,
 };
 use crate::{
-    api::{
-        keys,
-        v1alpha1::{AccountKind, ProviderAccount},
-    },
+    api::v1alpha1::{AccountKind, Managed, ProviderAccount},
     domain::{
         conditions::State,
         reason::{Problem, Reason},
-        verdict::{Verdict, problem_of, verdict},
+        verdict::{Verdict, problem, verdict},
     },
     provider::{self, ApiError, External, Freshness, Login, Session, with_external},
 };
-use kube::{Resource, ResourceExt};
+use kube::{Resource, ResourceExt, runtime::reflector::Store};
 use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 
@@ -50,14 +47,14 @@ pub(super) async fn pass(engine: &Engine, object: &ProviderAccount) -> Result<Ne
     if !target.deleting {
         return Ok(if users.leaving { Next::After(HELD) } else { checked });
     }
-    let text =
-        format!("{} Connections use this account. Delete them first: they need its login to clean up", users.bound);
+    let who = if users.bound == 1 { "1 object uses".to_owned() } else { format!("{} objects use", users.bound) };
+    let text = format!("{who} this account. Delete them first: they need its login to clean up");
     let held = State::Deleting(Problem::new(Reason::DeletionHeld, text));
     report::account(engine, &mut target, &held, |_| {}).await?;
     Ok(Next::After(HELD))
 }
 
-/// The Connections that name an account.
+/// The objects that name an account.
 #[derive(Default)]
 struct Users {
     /// So many have started: they need its login to clean up. What cannot be read may be one of them.
@@ -71,18 +68,22 @@ struct Users {
 impl Users {
     fn of(engine: &Engine, target: &AccountTarget) -> Self {
         let mut users = Self::default();
-        for object in engine.connections.state().iter().filter(|o| o.namespace().as_deref() == Some(&target.namespace))
-        {
-            let bound = object.finalizers().iter().any(|f| f == keys::CONNECTION_FINALIZER);
-            let deleting = object.meta().deletion_timestamp.is_some();
-            let names = object.good().map(|c| (c.spec.account_ref.kind, c.spec.account_ref.name.as_str()));
-            let is_ours = names.is_none_or(|names| names == (AccountKind::ProviderAccount, target.name.as_str()));
-            let may_start = object.good().is_some_and(|c| c.spec.provider == target.spec.provider) && !deleting;
-            users.bound += usize::from(is_ours && bound);
-            users.coming += usize::from(is_ours && !bound && may_start);
-            users.leaving |= is_ours && bound && deleting;
-        }
+        users.count(&engine.connections, target);
+        users.count(&engine.instances, target);
         users
+    }
+
+    fn count<K: Managed>(&mut self, store: &Store<Lean<K>>, target: &AccountTarget) {
+        for object in store.state().iter().filter(|o| o.namespace().as_deref() == Some(&target.namespace)) {
+            let bound = object.finalizers().iter().any(|f| f == K::FINALIZER);
+            let deleting = object.meta().deletion_timestamp.is_some();
+            let names = object.good().map(|o| (o.account_ref().kind, o.account_ref().name.as_str()));
+            let is_ours = names.is_none_or(|names| names == (AccountKind::ProviderAccount, target.name.as_str()));
+            let may_start = object.good().is_some_and(|o| o.provider() == target.spec.provider) && !deleting;
+            self.bound += usize::from(is_ours && bound);
+            self.coming += usize::from(is_ours && !bound && may_start);
+            self.leaving |= is_ours && bound && deleting;
+        }
     }
 }
 
@@ -167,9 +168,8 @@ async fn failed(
     error: &ApiError,
 ) -> Result<Next, PassError> {
     tracing::warn!(account = %target, operation = %error.operation, request_id = error.request_id, "{error}");
-    let provider = target.spec.provider.to_string();
-    let why =
-        problem_of(error.kind, &provider, error.code, "the login. Correct the Secret that credentialsSecretRef names");
+    let (provider, login) = with_external!(&session.backend, external => words(external));
+    let why = problem(error.kind, provider, &error.detail, login);
     let judged = verdict(error.kind, error.retry_after);
     if judged == Verdict::Stall {
         return unusable(engine, target, why).await;
@@ -186,4 +186,9 @@ async fn failed(
         Verdict::Wait(delay) => delay,
         Verdict::Retry | Verdict::Stall => outcome::backoff(engine, &target.uid, &target.status.conditions),
     }))
+}
+
+/// The provider's name, and what to correct where it refuses the login.
+fn words<E: External>(_: &E) -> (&'static str, &'static str) {
+    (E::NAME, E::LOGIN)
 }

@@ -10,25 +10,24 @@ use super::{
     object::Target,
     outcome::{self, Next},
     publish,
-    record::{action, describe, handle_refresh, present},
+    record::{describe, present},
     report,
+    supplies::Supplies,
 };
 use crate::{
-    api::v1alpha1::{AppliedCredentials, RefreshPhase, StoredIntent},
+    api::v1alpha1::{ManagedStatus, StoredIntent},
     domain::{
         advice,
         conditions::{State, Type},
-        decide::{Look, Release, Resolution, Step, Waiting},
-        diff::Difference,
+        decide::{Release, Resolution, Step, Waiting},
         ids::{AccountIdentity, ExternalId, NaturalKey},
         intent::Creation,
         reason::{Problem, Reason},
-        validate::Credentials,
+        refresh,
     },
-    provider::{ApiError, DeletePermit, DeleteReason, External, Freshness, Record, Session, Summary},
+    provider::{ApiError, DeletePermit, DeleteReason, External, Record, Session, Summary},
 };
 use std::time::Duration;
-use tokio::time::Instant;
 
 /// What an open attempt says while nobody can know its outcome.
 pub(super) const OUTCOME_OPEN: &str =
@@ -45,8 +44,7 @@ pub(super) struct Scene<'a, E: External> {
     pub(super) creation: Creation,
     /// The record that the step is about.
     pub(super) record: Option<Record<E::Have>>,
-    pub(super) credentials: Option<Credentials>,
-    pub(super) version: Option<AppliedCredentials>,
+    pub(super) supplies: Supplies,
     /// The fields in which the record differs.
     pub(super) fields: Vec<String>,
     pub(super) claims: Claims<'a>,
@@ -167,7 +165,7 @@ impl<E: External> Scene<'_, E> {
     }
 
     /// The record is gone for good: the object is one that has not started.
-    async fn forget(&self, target: &mut Target) -> Result<Next, PassError> {
+    pub(super) async fn forget(&self, target: &mut Target) -> Result<Next, PassError> {
         let next = if target.stored().observe_only { "Looking for another one" } else { "Creating it anew" };
         let state = State::Creating(format!("The record is gone from the provider. {next}"));
         report::change(self.engine, target, Some(&state), |status| {
@@ -183,87 +181,20 @@ impl<E: External> Scene<'_, E> {
         Ok(Next::After(Duration::from_millis(100)))
     }
 
+    /// Deletes a record: the only place that may.
+    pub(super) async fn remove(&self, id: &ExternalId, why: DeleteReason) -> Result<(), ApiError> {
+        self.external.delete(DeletePermit::mint(id.clone(), why)).await
+    }
+
     async fn delete(&self, target: &mut Target, id: &ExternalId) -> Result<Next, PassError> {
-        if let Err(error) = self.external.delete(DeletePermit::mint(id.clone(), DeleteReason::Finalize)).await {
-            return outcome::failed(self.engine, target, &error).await;
+        if let Err(error) = self.remove(id, DeleteReason::Finalize).await {
+            return outcome::failed::<E>(self.engine, target, &error).await;
         }
         tracing::info!(object = %target, id = %id, "deleted");
         self.engine.tell(&target.reference, false, Reason::Deleting, "Delete", &format!("Deleted {id}")).await;
         meta::patch(self.engine, target, Change { bound: false, ..Change::default() }).await?;
         self.engine.look_at_accounts();
         Ok(Next::Change)
-    }
-
-    /// What stands where the new record is to be: the old one is not given up for nothing.
-    async fn in_the_way(&self, old: &ExternalId) -> Result<Option<(Reason, Vec<ExternalId>)>, ApiError> {
-        let Some(key) = &self.key else { return Ok(None) };
-        if self.claims.key_claimed() {
-            return Ok(Some((Reason::ExternalIdConflict, vec![])));
-        }
-        let found = self.external.observe(&Look::Key(key.clone()), Freshness::After(Instant::now())).await?;
-        let others = found.into_iter().filter(|r| r.id != *old && r.have.is_some());
-        let ids: Vec<ExternalId> = others.map(|r| r.id).collect();
-        Ok((!ids.is_empty()).then_some((Reason::AlreadyExists, ids)))
-    }
-
-    /// Says that it will, deletes, and forgets: a crash in between finds the loss expected.
-    async fn replace(&self, target: &mut Target, id: &ExternalId) -> Result<Next, PassError> {
-        if let Some(problem) = publish::check(self.engine, target).await? {
-            return outcome::blocked(self.engine, target, problem).await;
-        }
-        if let Some(in_the_way) = self.in_the_way(id).await.transpose() {
-            return match in_the_way {
-                Ok((reason, ids)) => halt(self.engine, target, reason, &ids, &self.fields).await,
-                Err(error) => outcome::failed(self.engine, target, &error).await,
-            };
-        }
-        let state = State::Correcting(self.fields.clone());
-        report::change(self.engine, target, Some(&state), |status| {
-            status.creation.get_or_insert_default().replacing = Some(id.to_string());
-            status.drifted_fields.clone_from(&self.fields);
-        })
-        .await?;
-        if let Err(error) = self.external.delete(DeletePermit::mint(id.clone(), DeleteReason::Replace)).await {
-            return outcome::failed(self.engine, target, &error).await;
-        }
-        tracing::info!(object = %target, id = %id, fields = self.fields.join(","), "deleted to be replaced");
-        let text = format!("Deleted {id} to replace it: {} changed", self.fields.join(", "));
-        self.engine.tell(&target.reference, false, Reason::Updating, "Replace", &text).await;
-        self.forget(target).await
-    }
-
-    async fn update(&self, target: &mut Target, id: &ExternalId) -> Result<Next, PassError> {
-        let have = self.record.as_ref().and_then(|r| r.have.as_ref());
-        let (Some(want), Some(have)) = (self.want.as_ref(), have) else { return Ok(Next::Change) };
-        let Difference::Update(change) = E::diff(want, have, &target.status.applied_fields) else {
-            return Ok(Next::Change);
-        };
-        if let Err(error) = self.external.update(id, &change).await {
-            return outcome::failed(self.engine, target, &error).await;
-        }
-        let (fields, at) = (E::fields(want), self.engine.clock.now());
-        report::change(self.engine, target, Some(&State::Correcting(self.fields.clone())), |status| {
-            status.applied_fields.clone_from(&fields);
-            status.last_action = Some(action("Updated", self.fields.clone(), at));
-        })
-        .await?;
-        self.engine.tell(&target.reference, false, Reason::Updating, "Update", &format!("Updated {change}")).await;
-        Ok(Next::After(Duration::from_millis(100)))
-    }
-
-    /// No provider of this version refreshes on request: the token is handled by saying so, once.
-    async fn refresh(&self, target: &mut Target, _: &ExternalId) -> Result<Next, PassError> {
-        let (token, at) = (target.refresh.clone(), self.engine.clock.now());
-        report::change(self.engine, target, None, |status| {
-            handle_refresh(status, token.as_ref(), RefreshPhase::Unsupported, at);
-        })
-        .await?;
-        let text = format!(
-            "This version of Tradewind starts no refresh at {}; the provider syncs by itself",
-            target.spec.provider
-        );
-        self.engine.tell(&target.reference, true, Reason::RefreshUnsupported, "Refresh", &text).await;
-        Ok(Next::After(Duration::from_millis(100)))
     }
 
     async fn idle(&self, target: &mut Target, id: &ExternalId) -> Result<Next, PassError> {
@@ -278,8 +209,19 @@ impl<E: External> Scene<'_, E> {
             // It is news to the account too who it is.
             self.engine.look_at_accounts();
         }
-        let state = conflict.map_or_else(|| present(summary.health.as_ref()), State::Halted);
+        let ended = match self.follow_jobs(target).await {
+            Ok(ended) => ended,
+            Err(error) => return outcome::failed::<E>(self.engine, target, &error).await,
+        };
+        let now = self.engine.clock.now();
+        let note = |status: &mut ManagedStatus| {
+            refresh::note_all(status, ended.iter().map(|(due, phase)| (due, *phase)), now);
+        };
+        let mut after = target.status.clone();
+        note(&mut after);
+        let state = conflict.map_or_else(|| self.standing(&summary, &after), State::Halted);
         report::change(self.engine, target, Some(&state), |status| {
+            note(status);
             describe(status, &summary);
             status.drifted_fields.clear();
             status.account = Some(identity.recorded());
@@ -291,11 +233,30 @@ impl<E: External> Scene<'_, E> {
         .await?;
         self.engine.memory.succeeded(&target.uid);
         tracing::debug!(object = %target, id = %id, "as declared");
-        Ok(match summary.health {
+        Ok(match state {
             _ if in_the_way => Next::After(outcome::backoff(self.engine, &target.uid, &target.status.conditions)),
-            Some(health) if health.is_settled() => outcome::next_check(self.engine, target, &self.identity.login),
-            Some(_) | None => Next::After(self.engine.connect.poll),
+            State::Present(health) | State::Unsecured(health, _) if health.is_settled() => {
+                outcome::next_check(self.engine, target, &self.identity.login)
+            }
+            State::Present(_)
+            | State::Unsecured(..)
+            | State::Creating(_)
+            | State::Correcting(_)
+            | State::Halted(_)
+            | State::Awaiting(_)
+            | State::Failing { .. }
+            | State::Suspended
+            | State::Deleting(_)
+            | State::AccountWorks => Next::After(self.engine.connect.poll),
         })
+    }
+
+    /// What a record that is as declared says of itself.
+    fn standing(&self, summary: &Summary, status: &ManagedStatus) -> State {
+        match (present(summary.health.as_ref(), status), &self.supplies.concern) {
+            (State::Present(health), Some(concern)) => State::Unsecured(health, concern.clone()),
+            (state, _) => state,
+        }
     }
 }
 

@@ -5,14 +5,17 @@ use super::{
     object::{Lean, Target},
 };
 use crate::{
-    api::v1alpha1::{Connection, ManagementPolicy, ProviderAccount},
+    api::v1alpha1::{Managed, ManagementPolicy, ProviderAccount},
     domain::{
         claims::{self, Claimant},
         ids::{AccountIdentity, ExternalId, NaturalKey},
     },
     provider::External,
 };
-use kube::{ResourceExt, runtime::reflector::ObjectRef};
+use kube::{
+    ResourceExt,
+    runtime::reflector::{ObjectRef, Store},
+};
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
@@ -34,7 +37,7 @@ struct Claim {
 }
 
 impl Register {
-    fn read<E: External>(&self, object: &Connection) -> Arc<Claim> {
+    fn read<E: External>(&self, object: &impl Managed) -> Arc<Claim> {
         let (uid, version) = (object.uid().unwrap_or_default(), object.resource_version().unwrap_or_default());
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = all.get(&uid).filter(|known| known.version == version) {
@@ -45,7 +48,7 @@ impl Register {
             version,
             claimant: claimant::<E>(&target),
             account: target.account(&target.creation()),
-            names: ObjectRef::new(&target.spec.account_ref.name).within(&target.namespace),
+            names: ObjectRef::new(&target.spec.account_ref().name).within(&target.namespace),
         });
         all.insert(uid, Arc::clone(&claim));
         claim
@@ -68,9 +71,8 @@ pub(super) struct Claims<'a> {
 impl<'a> Claims<'a> {
     /// Takes the cache as it is now.
     pub(super) fn gather<E: External>(engine: &'a Engine, target: &Target, identity: &AccountIdentity) -> Self {
-        let objects = engine.connections.state();
-        let others = objects.iter().filter_map(|o| o.good()).filter(|o| o.metadata.uid.as_deref() != Some(&target.uid));
-        let others = others.map(|o| engine.register.read::<E>(o)).collect();
+        let mut others = of_kind::<E, _>(engine, target, &engine.connections);
+        others.extend(of_kind::<E, _>(engine, target, &engine.instances));
         Self { engine, identity: identity.clone(), me: claimant::<E>(target), others }
     }
 
@@ -105,9 +107,17 @@ impl<'a> Claims<'a> {
     }
 }
 
+/// The claims of the other objects of one kind, if they are of the same provider.
+fn of_kind<E: External, K: Managed>(engine: &Engine, target: &Target, store: &Store<Lean<K>>) -> Vec<Arc<Claim>> {
+    let objects = store.state();
+    let of_provider = |o: &&K| o.provider() == target.spec.provider() && o.meta().uid.as_deref() != Some(&target.uid);
+    let good = objects.iter().filter_map(|o| o.good()).filter(of_provider);
+    good.map(|o| engine.register.read::<E>(o)).collect()
+}
+
 fn claimant<E: External>(target: &Target) -> Claimant {
     let key = E::want(&target.spec).ok().and_then(|want| E::key(&want));
-    let observe_only = target.spec.management_policy == ManagementPolicy::ObserveOnly;
+    let observe_only = target.spec.management_policy() == ManagementPolicy::ObserveOnly;
     let recorded_key = target.status.creation.as_ref().and_then(|c| c.key.as_ref()).map(NaturalKey::new);
     Claimant {
         uid: target.uid.clone(),
@@ -116,6 +126,6 @@ fn claimant<E: External>(target: &Target) -> Claimant {
         creation: target.creation(),
         key,
         recorded_key,
-        would_create: !target.deleting && !observe_only && target.spec.external_ref.is_none(),
+        would_create: !target.deleting && !observe_only && target.spec.external_ref().is_none(),
     }
 }

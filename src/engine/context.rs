@@ -9,7 +9,7 @@ use super::{
     starting::Starting,
 };
 use crate::{
-    api::v1alpha1::{Connection, ProviderAccount},
+    api::v1alpha1::{Connection, Declaration, IntegrationInstance, ProviderAccount},
     domain::{
         intent::{Creation, Timing},
         reason::Reason,
@@ -22,7 +22,7 @@ use futures::FutureExt;
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::{
     Api, Client, ResourceExt,
-    api::PatchParams,
+    api::{DynamicObject, PatchParams},
     runtime::{
         events::{Event, EventType, Recorder, Reporter},
         reflector::{ObjectRef, Store},
@@ -39,6 +39,8 @@ pub(super) struct Engine {
     pub(super) clock: Clock,
     /// All Connections that are watched.
     pub(super) connections: Store<Lean<Connection>>,
+    /// All `IntegrationInstance`s that are watched.
+    pub(super) instances: Store<Lean<IntegrationInstance>>,
     /// All accounts that are watched.
     pub(super) accounts: Store<Lean<ProviderAccount>>,
     /// Open sessions, by account.
@@ -87,10 +89,28 @@ impl Engine {
         }
     }
 
-    /// The Connections of a namespace.
+    /// An object as the API server has it now; `None` where it is gone.
+    ///
+    /// # Errors
+    /// The API server's refusal.
+    pub(super) async fn fetch(&self, target: &Target) -> kube::Result<Option<Target>> {
+        let (client, namespace, name) = (self.client.clone(), &target.namespace, &target.name);
+        Ok(match target.spec {
+            Declaration::Connection(_) => {
+                Api::<Connection>::namespaced(client, namespace).get_opt(name).await?.as_ref().map(Target::from)
+            }
+            Declaration::IntegrationInstance(_) => Api::<IntegrationInstance>::namespaced(client, namespace)
+                .get_opt(name)
+                .await?
+                .as_ref()
+                .map(Target::from),
+        })
+    }
+
+    /// The object itself, for writes of a part of it.
     #[must_use]
-    pub(super) fn connections_in(&self, namespace: &str) -> Api<Connection> {
-        Api::namespaced(self.client.clone(), namespace)
+    pub(super) fn object(&self, target: &Target) -> Api<DynamicObject> {
+        Api::namespaced_with(self.client.clone(), &target.namespace, &target.resource())
     }
 
     /// The accounts of a namespace.
@@ -101,7 +121,7 @@ impl Engine {
 
     /// The login of an object's account was refused: it needs a new proof.
     pub(super) fn doubt(&self, target: &Target) {
-        let reference = ObjectRef::new(&target.spec.account_ref.name).within(&target.namespace);
+        let reference = ObjectRef::new(&target.spec.account_ref().name).within(&target.namespace);
         if let Some(uid) = self.accounts.get(&reference).and_then(|a| a.uid()) {
             self.sessions.doubt(&uid);
         }
@@ -120,10 +140,10 @@ impl Engine {
         PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() }
     }
 
-    /// The other kind's cache is complete, so that an absence in it means something.
+    /// All caches are complete, so that an absence in them means something.
     #[must_use]
     pub(super) fn synced(&self) -> bool {
-        ready(&self.connections) && ready(&self.accounts)
+        ready(&self.connections) && ready(&self.instances) && ready(&self.accounts)
     }
 
     /// Tells people what an object came to say of itself. The same again within minutes is one event with a count.

@@ -18,11 +18,12 @@ use crate::{
     domain::{
         advice,
         conditions::State,
+        dates,
         ids::NaturalKey,
         intent::authored,
         reason::{Problem, Reason},
         text::bounded,
-        verdict::{Effect, Kind, Verdict, problem_of, verdict},
+        verdict::{Blame, Effect, Kind, Verdict, verdict},
     },
     provider::{ApiError, Created, External, Freshness},
 };
@@ -34,6 +35,8 @@ use std::time::Duration;
 const SOON: Duration = Duration::from_millis(250);
 /// The place in the queue of those that make the first record of an account.
 const FIRST: &str = "the first record";
+/// A name that is taken by nobody who is shown is waited for this long before it is called taken.
+const PATIENCE: Duration = Duration::from_mins(15);
 /// A login or store that was refused is tried again this often without a change.
 const PROBE: Duration = Duration::from_mins(10);
 
@@ -43,9 +46,13 @@ pub(super) async fn create<E: External>(scene: Scene<'_, E>, target: &mut Target
     if let Some(problem) = publish::check(engine, target).await? {
         return outcome::blocked(engine, target, problem).await;
     }
-    let (Some(want), Some(credentials)) = (scene.want.as_ref(), scene.credentials.as_ref()) else {
+    let (Some(want), Some(credentials)) = (scene.want.as_ref(), scene.supplies.credentials.as_ref()) else {
         return Ok(Next::Change);
     };
+    let now = scene.external.now().unwrap_or_else(|| engine.clock.now());
+    if let Some(problem) = E::objection(want, dates::today(now), true) {
+        return outcome::blocked(engine, target, problem).await;
+    }
     // Two objects with one key at the same moment: the second one waits until the cache shows what the first one did.
     let turn = scene.key.as_ref().map(|key| engine.starting.turn(&scene.identity.recorded(), key));
     let nameless = scene.identity.organisation.is_none();
@@ -101,7 +108,7 @@ async fn name_it<E: External>(
         Ok(None) => Ok(None),
         // Now it has a name: the next pass sees what others of that account claim.
         Ok(Some(_)) => Ok(Some(Next::After(SOON))),
-        Err(error) => outcome::failed(engine, target, &error).await.map(Some),
+        Err(error) => outcome::failed::<E>(engine, target, &error).await.map(Some),
     }
 }
 
@@ -132,14 +139,9 @@ async fn applied<E: External>(
         .await?;
         return Ok(Next::After(PROBE));
     }
-    let state = created
-        .summary
-        .health
-        .clone()
-        .map_or_else(|| State::Creating("The record exists. Reading its health".to_owned()), State::Present);
     engine.memory.succeeded(&target.uid);
     let made_with = scene.want.as_ref().map(E::fields).unwrap_or_default();
-    scene.record_own(target, intent, &created.id, &created.summary, &state, made_with).await
+    scene.record_own(target, intent, &created.id, &created.summary, made_with).await
 }
 
 /// The permit expired while the attempt was stored: the API server is slow. That is nobody's refusal.
@@ -162,7 +164,13 @@ async fn refused<E: External>(
 ) -> Result<Next, PassError> {
     let engine = scene.engine;
     tracing::warn!(object = %target, request_id = error.request_id, "{error}");
-    let why = explain(target, error);
+    if error.kind == Kind::Taken {
+        return taken(scene, target, intent).await;
+    }
+    if error.detail.blame == Blame::Login && matches!(error.kind, Kind::Unauthorized | Kind::Forbidden) {
+        engine.doubt(target);
+    }
+    let why = outcome::explain::<E>(target, error);
     let judged = verdict(error.kind, error.retry_after);
     let delay = match (judged, error.kind) {
         (Verdict::Wait(delay), _) => Some(delay),
@@ -194,20 +202,44 @@ fn note<E: External>(
         generation: target.generation,
         reason: why.reason.to_string(),
         message: bounded(&why.message),
-        credentials: scene.version.clone(),
+        credentials: scene.supplies.version.clone(),
         retry_at: delay.and_then(|delay| later(engine.clock.now(), delay)).map(Time),
     }
 }
 
-/// The login has just listed the account, so what was refused is the store.
-fn explain(target: &Target, error: &ApiError) -> Problem {
-    let provider = target.spec.provider.to_string();
-    problem_of(
-        error.kind,
-        &provider,
-        error.code,
-        "the store's credentials. Correct the Secret that credentialsSecretRef names",
-    )
+/// The look found nobody, and yet the key is taken: most likely by a record that was deleted and is being cleaned up.
+/// Another one's turn is waited for, but not for ever.
+async fn taken<E: External>(
+    scene: &Scene<'_, E>,
+    target: &mut Target,
+    intent: &StoredIntent,
+) -> Result<Next, PassError> {
+    let engine = scene.engine;
+    let lasting = outcome::lasting(engine, &target.status.conditions);
+    let name = intent.key.as_deref().unwrap_or_default();
+    let why = if lasting < PATIENCE {
+        let text = format!(
+            "{} still keeps the name {name} of a record that is being cleaned up, or archived. Waiting until it is free",
+            E::NAME
+        );
+        Problem::new(Reason::Creating, text)
+    } else {
+        let text = format!(
+            "The name {name} is taken at {} by a record that its list does not show: an archived one, or one of another \
+             kind. Give it another name there, or delete it",
+            E::NAME
+        );
+        Problem::new(Reason::AlreadyExists, text)
+    };
+    let delay = outcome::backoff(engine, &target.uid, &target.status.conditions);
+    let patient = why.reason == Reason::Creating;
+    let state = if patient { State::Creating(why.message.clone()) } else { State::Halted(why.clone()) };
+    let note = note(engine, target, scene, &why, Some(delay));
+    report::commit(engine, target, intent, Some(&state), |status| {
+        report::settle(status, intent).refused = Some(note.clone());
+    })
+    .await?;
+    Ok(Next::After(delay + Duration::from_secs(1)))
 }
 
 /// Stamps are stored in whole seconds: rounded up, so that nothing is tried too early.

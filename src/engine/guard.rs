@@ -2,8 +2,15 @@
 //!
 //! One object must never stop or slow the others.
 
-use super::{account, context::Engine, error::PassError, object::Lean, outcome::Next, pass, report};
-use crate::api::v1alpha1::{Connection, ProviderAccount};
+use super::{
+    account,
+    context::Engine,
+    error::PassError,
+    object::{Lean, Target},
+    outcome::Next,
+    pass, report,
+};
+use crate::api::v1alpha1::{Managed, ProviderAccount};
 use futures::FutureExt;
 use kube::{ResourceExt, runtime::controller::Action};
 use std::{future::Future, panic::AssertUnwindSafe, sync::Arc, time::Duration};
@@ -14,22 +21,22 @@ const REST: Duration = Duration::from_mins(1);
 /// An object whose pass panicked or that cannot be read is looked at again this often.
 const RARELY: Duration = Duration::from_mins(10);
 
-/// A pass over a Connection.
+/// A pass over an object with a record.
 ///
 /// # Errors
 /// Why the pass ended early.
-pub(super) async fn connection(object: Arc<Lean<Connection>>, engine: Arc<Engine>) -> Result<Action, PassError> {
+pub(super) async fn managed<K: Managed>(object: Arc<Lean<K>>, engine: Arc<Engine>) -> Result<Action, PassError> {
     let work = async {
         match object.as_ref() {
             // Boxed: the largest futures of the program must not be carried about by what waits in a queue.
-            Lean::Good(object) => Box::pin(pass::pass(&engine, object)).await,
+            Lean::Good(object) => Box::pin(pass::pass(&engine, Target::from(object.as_ref()))).await,
             Lean::Bad { meta, error } => {
-                let told = Box::pin(report::malformed::<Connection>(&engine, meta, error)).await;
+                let told = Box::pin(report::malformed::<K>(&engine, meta, error)).await;
                 told.map(|()| Next::After(RARELY))
             }
         }
     };
-    guarded(&engine, "Connection", object.as_ref(), work).await
+    guarded(&engine, K::KIND, object.as_ref(), work).await
 }
 
 /// A pass over a ProviderAccount.

@@ -41,7 +41,7 @@ pub(super) async fn patch(engine: &Engine, target: &mut Target, change: Change<'
     if let (Some(metadata), false) = (metadata.as_object_mut(), annotations.is_empty()) {
         metadata.insert("annotations".to_owned(), Value::Object(annotations));
     }
-    let api = engine.connections_in(&target.namespace);
+    let api = engine.object(target);
     let body = json!({"metadata": metadata});
     let written = api
         .patch_metadata(&target.name, &Engine::patch_params(), &Patch::Merge(&body))

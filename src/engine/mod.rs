@@ -5,6 +5,7 @@ mod act;
 mod claims;
 mod clock;
 mod context;
+mod correct;
 mod create;
 mod error;
 mod guard;
@@ -17,6 +18,7 @@ mod outcome;
 mod pass;
 mod publish;
 mod record;
+mod refresh;
 mod report;
 mod resolve;
 mod sessions;
@@ -38,9 +40,13 @@ use k8s_controller::LeaderElection;
 use kube::{
     Client, Resource,
     client::ClientBuilder,
-    runtime::events::{Recorder, Reporter},
+    runtime::{
+        events::{Recorder, Reporter},
+        reflector::Store,
+    },
 };
 use memory::Memory;
+use object::Lean;
 use sessions::Sessions;
 use starting::Starting;
 use std::{collections::HashSet, sync::Arc, time::Duration};
@@ -126,7 +132,7 @@ async fn lead(client: Client, clock: Clock, settings: Settings, metrics: Metrics
         concurrency: settings.concurrency,
         secrets: settings.watch_secrets,
     });
-    let (connections, accounts) = watches.stores();
+    let (connections, instances, accounts) = watches.stores();
     let (suspect, doubts) = mpsc::channel(1);
     let reporter = Reporter { controller: "tradewind.dev/tradewind".to_owned(), instance: Some(settings.identity) };
     let engine = Arc::new(Engine {
@@ -135,6 +141,7 @@ async fn lead(client: Client, clock: Clock, settings: Settings, metrics: Metrics
         client,
         clock,
         connections,
+        instances,
         accounts,
         sessions: Sessions::default(),
         memory: Memory::default(),
@@ -171,13 +178,19 @@ async fn attend(engine: &Engine, gate: &Gate) {
     let mut rarely = interval(TIDY);
     loop {
         rarely.tick().await;
-        let connections = engine.connections.state();
-        let accounts = engine.accounts.state();
-        let uids = connections.iter().filter_map(|o| o.meta().uid.clone());
-        let uids: HashSet<String> = uids.chain(accounts.iter().filter_map(|o| o.meta().uid.clone())).collect();
+        let mut uids = uids(&engine.connections);
+        uids.extend(self::uids(&engine.instances));
+        uids.extend(self::uids(&engine.accounts));
         engine.memory.retain(|uid| uids.contains(uid));
         engine.register.retain(|uid| uids.contains(uid));
     }
+}
+
+fn uids<K>(store: &Store<Lean<K>>) -> HashSet<String>
+where
+    K: Resource<DynamicType = ()> + Clone + 'static,
+{
+    store.state().iter().filter_map(|o| o.meta().uid.clone()).collect()
 }
 
 /// Done this long after the stop.

@@ -4,8 +4,8 @@ use crate::{
     api::{
         keys,
         v1alpha1::{
-            Connection, ConnectionSpec, ManagedStatus, ProviderAccount, ProviderAccountSpec, ProviderAccountStatus,
-            StoredIntent,
+            Connection, Declaration, IntegrationInstance, Managed, ManagedStatus, ManagementPolicy, ProviderAccount,
+            ProviderAccountSpec, ProviderAccountStatus, StoredIntent,
         },
     },
     domain::{
@@ -15,7 +15,10 @@ use crate::{
 };
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ObjectReference;
-use kube::{Resource, ResourceExt, core::ObjectMeta};
+use kube::{
+    Resource, ResourceExt,
+    core::{ApiResource, ObjectMeta},
+};
 use serde::{Deserialize, Deserializer, de::DeserializeOwned, de::Error as _};
 use serde_json::Value;
 use std::borrow::Cow;
@@ -91,11 +94,14 @@ impl<K: Resource<DynamicType = ()>> Resource for Lean<K> {
     }
 }
 
-/// The working copy of one pass: it follows the pass' own writes, so that the next one carries the right version.
+/// The working copy of one pass, of an object of any kind with a record: it follows the pass' own writes, so that the
+/// next one carries the right version.
 #[derive(Clone, Debug)]
 pub(super) struct Target {
     /// For events.
     pub(super) reference: ObjectReference,
+    /// Our finalizer on objects of its kind.
+    pub(super) finalizer: &'static str,
     /// Namespace.
     pub(super) namespace: String,
     /// Name.
@@ -121,7 +127,7 @@ pub(super) struct Target {
     /// The value that asks for a refresh.
     pub(super) refresh: Option<String>,
     /// The declaration.
-    pub(super) spec: ConnectionSpec,
+    pub(super) spec: Declaration,
     /// The status as last read or written.
     pub(super) status: ManagedStatus,
 }
@@ -132,12 +138,13 @@ fn requested(object: &impl ResourceExt) -> Option<String> {
     [keys::RECONCILE, keys::RECONCILE_FLUX].into_iter().filter_map(|key| annotations.get(key)).max().cloned()
 }
 
-impl From<&Connection> for Target {
-    fn from(object: &Connection) -> Self {
+impl<K: Managed> From<&K> for Target {
+    fn from(object: &K) -> Self {
         let annotation = |key: &str| object.annotations().get(key).cloned();
         let declared = object.meta().creation_timestamp.as_ref().map_or(Timestamp::MIN, |t| t.0);
         Self {
             reference: object.object_ref(&()),
+            finalizer: K::FINALIZER,
             namespace: object.namespace().unwrap_or_default(),
             name: object.name_any(),
             uid: object.uid().unwrap_or_default(),
@@ -150,13 +157,22 @@ impl From<&Connection> for Target {
             resolve: annotation(keys::RESOLVE),
             requested: requested(object),
             refresh: annotation(keys::REFRESH),
-            spec: object.spec.clone(),
-            status: object.status.clone().unwrap_or_default(),
+            spec: object.declaration(),
+            status: object.managed_status().cloned().unwrap_or_default(),
         }
     }
 }
 
 impl Target {
+    /// Its kind, for the API server.
+    #[must_use]
+    pub(super) fn resource(&self) -> ApiResource {
+        match self.spec {
+            Declaration::Connection(_) => ApiResource::erase::<Connection>(&()),
+            Declaration::IntegrationInstance(_) => ApiResource::erase::<IntegrationInstance>(&()),
+        }
+    }
+
     /// What the object says of its creation.
     #[must_use]
     pub(super) fn stored(&self) -> Stored<'_> {
@@ -164,7 +180,7 @@ impl Target {
             uid: &self.uid,
             annotation: self.annotation.as_deref(),
             status: &self.status,
-            observe_only: self.spec.management_policy == crate::api::v1alpha1::ManagementPolicy::ObserveOnly,
+            observe_only: self.spec.management_policy() == ManagementPolicy::ObserveOnly,
         }
     }
 
@@ -177,14 +193,14 @@ impl Target {
     /// Whether it carries our finalizer.
     #[must_use]
     pub(super) fn bound(&self) -> bool {
-        self.finalizers.iter().any(|f| f == keys::CONNECTION_FINALIZER)
+        self.finalizers.iter().any(|f| f == self.finalizer)
     }
 
     /// All finalizers, with or without ours.
     #[must_use]
     pub(super) fn finalizers(&self, with_ours: bool) -> Vec<String> {
-        let ours = with_ours.then(|| keys::CONNECTION_FINALIZER.to_owned());
-        self.finalizers.iter().filter(|f| *f != keys::CONNECTION_FINALIZER).cloned().chain(ours).collect()
+        let ours = with_ours.then(|| self.finalizer.to_owned());
+        self.finalizers.iter().filter(|f| *f != self.finalizer).cloned().chain(ours).collect()
     }
 
     /// The id in status.

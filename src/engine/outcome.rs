@@ -6,9 +6,9 @@ use crate::{
         conditions::{State, Type, is_true},
         reason::{Problem, Reason},
         schedule, validate,
-        verdict::{Kind, Verdict, problem, verdict},
+        verdict::{Blame, Kind, Verdict, problem, verdict},
     },
-    provider::{ApiError, Operation},
+    provider::{ApiError, External},
 };
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
@@ -37,12 +37,19 @@ impl From<Next> for Action {
 const TOLERATED: u32 = 2;
 
 /// A request failed: says so, and when it is tried again. What our own budget refused is nobody's news.
-pub(super) async fn failed(engine: &Engine, target: &mut Target, error: &ApiError) -> Result<Next, PassError> {
+pub(super) async fn failed<E: External>(
+    engine: &Engine,
+    target: &mut Target,
+    error: &ApiError,
+) -> Result<Next, PassError> {
     if error.local {
         return Ok(Next::After(error.retry_after.unwrap_or(Duration::from_secs(1))));
     }
     tracing::warn!(object = %target, operation = %error.operation, request_id = error.request_id, "{error}");
-    let why = explain(engine, target, error);
+    if matches!(error.kind, Kind::Unauthorized | Kind::Forbidden) {
+        engine.doubt(target);
+    }
+    let why = explain::<E>(target, error);
     let judged = verdict(error.kind, error.retry_after);
     let failures = engine.memory.failed(&target.uid);
     let state = if target.deleting {
@@ -65,19 +72,16 @@ pub(super) fn failing(problem: Problem, before: &[Condition], failures: u32) -> 
     State::Failing { problem, keep_ready: is_true(before, Type::Ready) && failures <= TOLERATED }
 }
 
-/// The failure in our words. A list that is refused is the login's fault: the account is looked at at once.
-fn explain(engine: &Engine, target: &Target, error: &ApiError) -> Problem {
-    let refused = matches!(error.kind, Kind::Unauthorized | Kind::Forbidden);
-    if refused {
-        engine.doubt(target);
-    }
-    if refused && error.operation == Operation::List {
-        let account = &target.spec.account_ref.name;
-        let text =
-            format!("ProviderAccount {account} is not ready: its login was refused. Correct the account's Secret");
+/// The failure in our words. Where the login is refused it is the account that has to be put right.
+pub(super) fn explain<E: External>(target: &Target, error: &ApiError) -> Problem {
+    let blames_login = error.detail.blame == Blame::Login;
+    let why = problem(error.kind, E::NAME, &error.detail, if blames_login { E::LOGIN } else { E::STORE });
+    if blames_login && matches!(error.kind, Kind::Unauthorized | Kind::Forbidden) {
+        let account = &target.spec.account_ref().name;
+        let text = format!("ProviderAccount {account} is not ready: {}", why.message);
         return Problem::new(Reason::DependencyNotReady, text);
     }
-    problem(error.kind, &target.spec.provider.to_string(), error.code)
+    why
 }
 
 /// Something keeps the declaration from being carried out.
@@ -88,6 +92,8 @@ pub(super) async fn blocked(engine: &Engine, target: &mut Target, problem: Probl
         State::Deleting(Problem::new(Reason::DeletionBlocked, problem.message))
     } else if comes_by_itself {
         State::Awaiting(problem)
+    } else if problem.reason == Reason::Creating {
+        State::Creating(problem.message)
     } else if matches!(problem.reason, Reason::RateLimited | Reason::ProviderUnavailable) {
         // A create that is sent again by itself, in a while.
         State::Failing { problem, keep_ready: false }
@@ -100,10 +106,14 @@ pub(super) async fn blocked(engine: &Engine, target: &mut Target, problem: Probl
 
 /// The delay that grows with how long the object has not been ready, or not in step.
 pub(super) fn backoff(engine: &Engine, uid: &str, conditions: &[Condition]) -> Duration {
+    schedule::backoff(lasting(engine, conditions), uid)
+}
+
+/// How long an object has not been ready, or not in step.
+pub(super) fn lasting(engine: &Engine, conditions: &[Condition]) -> Duration {
     let now = engine.clock.now();
     let since = [Type::Ready, Type::Synced].into_iter().filter_map(|t| not_true_since(conditions, t)).max();
-    let lasting = since.map_or(Duration::ZERO, |t| Duration::try_from(now.duration_since(t)).unwrap_or_default());
-    schedule::backoff(lasting, uid)
+    since.map_or(Duration::ZERO, |t| Duration::try_from(now.duration_since(t)).unwrap_or_default())
 }
 
 fn not_true_since(conditions: &[Condition], t: Type) -> Option<Timestamp> {
@@ -113,7 +123,7 @@ fn not_true_since(conditions: &[Condition], t: Type) -> Option<Timestamp> {
 
 /// The next drift check.
 pub(super) fn next_check(engine: &Engine, target: &Target, account: &str) -> Next {
-    match validate::interval(&target.spec) {
+    match validate::interval(target.spec.interval()) {
         Ok(interval) if !interval.is_zero() => {
             Next::After(schedule::next_check(engine.clock.now(), interval, account, &target.uid))
         }

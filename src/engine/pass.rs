@@ -1,4 +1,4 @@
-//! One pass over one Connection: guard → resolve → observe → decide → act → report.
+//! One pass over one object: guard → resolve → observe → decide → act → report.
 //!
 //! It must never ask why it was called, and never write at the provider more than once.
 
@@ -13,15 +13,17 @@ use super::{
     supplies::Supplies,
 };
 use crate::{
-    api::v1alpha1::{AppliedCredentials, Connection, ReplacementPolicy},
+    api::v1alpha1::{AppliedCredentials, RefreshPhase, ReplacementPolicy},
     domain::{
         conditions::Health,
+        dates,
         decide::{Drift, Facts, LinkState, Look, Resolution, Sighting, Step, decide},
         diff::Difference,
         ids::{AccountIdentity, ExternalId},
         intent::{Creation, authored},
         reason::{Problem, Reason},
-        validate,
+        refresh,
+        validate::{self, Credentials},
     },
     provider::{self, ApiError, External, Freshness, Record, Refusal, Session, Slot, with_external},
 };
@@ -36,8 +38,7 @@ const SOON: Duration = Duration::from_millis(250);
 ///
 /// # Errors
 /// Where the API server did not take part; the provider's failures end in a status instead.
-pub(super) async fn pass(engine: &Engine, object: &Connection) -> Result<Next, PassError> {
-    let mut target = Target::from(object);
+pub(super) async fn pass(engine: &Engine, mut target: Target) -> Result<Next, PassError> {
     if engine.memory.outdated(&target.uid, &target.version) {
         return Ok(Next::Change);
     }
@@ -83,7 +84,7 @@ impl Parts {
         Self {
             creation: target.creation(),
             recorded: target.recorded(),
-            external_ref: target.spec.external_ref.as_ref().map(|r| ExternalId::new(&r.id)),
+            external_ref: target.spec.external_ref().map(|r| ExternalId::new(&r.id)),
             resolution: target.resolve.as_deref().and_then(|text| Resolution::read(text, &target.stored())),
         }
     }
@@ -112,15 +113,9 @@ fn facts_without_account<'a>(target: &Target, parts: &'a Parts, problem: Option<
         replacing: target.status.creation.as_ref().is_some_and(|c| c.replacing.is_some()),
         drift: Drift::None,
         needs_person: false,
-        refresh_due: refresh_due(target),
+        refresh_due: false,
         resolution: parts.resolution.as_ref(),
     }
-}
-
-/// A token that was present when the id was recorded counts as handled; see [`act`].
-fn refresh_due(target: &Target) -> bool {
-    let handled = target.status.refresh.as_ref().and_then(|r| r.products.as_ref()).map(|r| r.token.as_str());
-    target.refresh.is_some() && target.refresh.as_deref() != handled
 }
 
 /// A pass with an account.
@@ -142,8 +137,7 @@ impl<E: External> Pass<'_, E> {
         let key = want.as_ref().ok().and_then(E::key);
         let claims = Claims::gather::<E>(self.engine, &target, &identity);
         let supplies =
-            Supplies::for_create(self.engine, self.external, &target, &parts.creation, want.as_ref(), self.leaving)
-                .await?;
+            Supplies::gather(self.engine, self.external, &target, &parts.creation, want.as_ref(), self.leaving).await?;
         let refused = self.refused(&target, supplies.version.as_ref());
         let (late, sightings);
         let mut records = vec![];
@@ -162,19 +156,18 @@ impl<E: External> Pass<'_, E> {
         if let Step::Look(look) = &step {
             (sightings, records) = match self.look(&target, look, &parts.creation, &claims, want.as_ref().ok()).await {
                 Ok(found) => found,
-                Err(error) => return outcome::failed(self.engine, &mut target, &error).await,
+                Err(error) => return outcome::failed::<E>(self.engine, &mut target, &error).await,
             };
             if let Creation::Done(id) = &parts.creation {
                 self.engine.memory.missed(&target.uid, !sightings.iter().any(|s: &Sighting| s.id == *id));
                 facts.in_grace = !self.engine.patience(&target.uid, &parts.creation).is_zero();
             }
-            facts.drift = Self::drift(&target, &parts.creation, want.as_ref().ok(), &records);
+            let fresh = supplies.fresh(&target, &parts.creation);
+            facts.drift = Self::drift(&target, &parts.creation, want.as_ref().ok(), &records, fresh);
             facts.needs_person = needs_person::<E>(&records);
-            if matches!(facts.drift, Drift::Replacement(_)) && facts.policy.replacement == ReplacementPolicy::Recreate {
-                // A record is not given up before it is certain that the next one could be made.
-                late = Supplies::read(self.engine, self.external, &target, want.as_ref()).await?.problem;
-                facts.problem = late.as_ref().or(facts.problem);
-            }
+            facts.refresh_due = self.refresh_due(&target, &records);
+            late = self.obstacle(&target, &facts, want.as_ref()).await?;
+            facts.problem = late.as_ref().or(facts.problem);
             facts.seen = Some(&sightings);
             step = decide(&facts);
         }
@@ -188,12 +181,29 @@ impl<E: External> Pass<'_, E> {
             key,
             identity,
             creation: parts.creation,
-            credentials: supplies.credentials,
-            version: supplies.version,
+            supplies,
             fields,
             claims,
         };
         scene.act(&mut target, step).await
+    }
+
+    /// What keeps the correction of a difference from being carried out.
+    async fn obstacle(
+        &self,
+        target: &Target,
+        facts: &Facts<'_>,
+        want: Result<&E::Want, &Problem>,
+    ) -> Result<Option<Problem>, PassError> {
+        let recreates = facts.policy.replacement == ReplacementPolicy::Recreate;
+        match (&facts.drift, want) {
+            // A record is not given up before it is certain that the next one could be made.
+            (Drift::Replacement(_), _) if recreates => {
+                Ok(Supplies::read(self.engine, self.external, target, want).await?.problem)
+            }
+            (Drift::Fields(_), Ok(want)) => Ok(E::objection(want, dates::today(self.now()), false)),
+            (Drift::None | Drift::Fields(_) | Drift::Replacement(_), _) => Ok(None),
+        }
     }
 
     /// A place among the requests under way, where the step needs one.
@@ -227,7 +237,7 @@ impl<E: External> Pass<'_, E> {
         want: Option<&E::Want>,
     ) -> Result<(Vec<Sighting>, Vec<Record<E::Have>>), ApiError> {
         let known = matches!((look, creation), (Look::Id(_), Creation::Done(_)));
-        let interval = validate::interval(&target.spec).unwrap_or(Duration::ZERO);
+        let interval = validate::interval(target.spec.interval()).unwrap_or(Duration::ZERO);
         // Half an interval: the checks of an account's objects fall together and share one list, and the next round
         // reads a new one.
         let age = if interval.is_zero() { Duration::from_mins(5) } else { interval / 2 };
@@ -284,20 +294,38 @@ impl<E: External> Pass<'_, E> {
 
     fn link(&self, target: &Target) -> LinkState {
         let until = target.status.authorization.as_ref().map(|a| a.expires_at.0);
-        let now = self.external.now().unwrap_or_else(|| self.engine.clock.now());
-        if until.is_some_and(|until| now < until) { LinkState::Live } else { LinkState::None }
+        if until.is_some_and(|until| self.now() < until) { LinkState::Live } else { LinkState::None }
     }
 
-    fn drift(target: &Target, creation: &Creation, want: Option<&E::Want>, records: &[Record<E::Have>]) -> Drift {
+    /// The provider's clock, or ours before it has told one.
+    fn now(&self) -> Timestamp {
+        self.external.now().unwrap_or_else(|| self.engine.clock.now())
+    }
+
+    /// A refresh waits until the record works. One that was left open is said so of at once.
+    fn refresh_due(&self, target: &Target, records: &[Record<E::Have>]) -> bool {
+        let works = matches!(health::<E>(records), Some(Health::Works { .. }));
+        let left_open = !refresh::in_phase(&target.status, RefreshPhase::Requested).is_empty();
+        let due = || !refresh::due(target.refresh.as_deref(), &target.status, self.engine.clock.now()).is_empty();
+        left_open || works && due()
+    }
+
+    fn drift(
+        target: &Target,
+        creation: &Creation,
+        want: Option<&E::Want>,
+        records: &[Record<E::Have>],
+        fresh: Option<&Credentials>,
+    ) -> Drift {
         let (Some(want), [one]) = (want, records) else { return Drift::None };
         let Some(have) = one.have.as_ref() else { return Drift::None };
         let applied = match creation {
             Creation::Done(_) => target.status.applied_fields.as_slice(),
             Creation::NotStarted | Creation::Pending(_) | Creation::Unverifiable(_) => &[],
         };
-        match E::diff(want, have, applied) {
+        match E::diff(want, have, applied, fresh) {
             Difference::None => Drift::None,
-            Difference::Update(change) => Drift::Fields(vec![change.to_string()]),
+            Difference::Update(_, fields) => Drift::Fields(fields),
             Difference::Replace(fields) => Drift::Replacement(fields),
         }
     }
@@ -316,13 +344,16 @@ impl<E: External> Pass<'_, E> {
 /// A record that was made in the window of an attempt, but is of another kind than the attempt was for.
 fn could_not_be<E: External>(want: Option<&E::Want>, look: &Look, record: &Record<E::Have>) -> bool {
     let (Look::Window(_), Some(want), Some(have)) = (look, want, record.have.as_ref()) else { return false };
-    matches!(E::diff(want, have, &[]), Difference::Replace(_))
+    matches!(E::diff(want, have, &[], None), Difference::Replace(_))
 }
 
 /// A record that waits for a person takes no change.
 fn needs_person<E: External>(records: &[Record<E::Have>]) -> bool {
-    let health = records.first().and_then(|r| r.have.as_ref()).and_then(|have| E::summary(have).health);
-    matches!(health, Some(Health::NeedsAuthorization | Health::Disabled(_)))
+    matches!(health::<E>(records), Some(Health::NeedsAuthorization | Health::Disabled(_)))
+}
+
+fn health<E: External>(records: &[Record<E::Have>]) -> Option<Health> {
+    records.first().and_then(|r| r.have.as_ref()).and_then(|have| E::summary(have).health)
 }
 
 fn drifted(drift: &Drift) -> Vec<String> {

@@ -5,14 +5,14 @@
 
 use super::{context::Engine, error::PassError, object::Target};
 use crate::{
-    api::{keys, v1alpha1::Connection},
+    api::keys,
     domain::reason::{Problem, Reason},
     provider::ConnectionSecret,
 };
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use k8s_openapi::{ByteString, api::core::v1::Secret};
 use kube::{
-    Api, Resource, ResourceExt,
+    Api, ResourceExt,
     api::{Patch, PostParams},
 };
 use secrecy::ExposeSecret;
@@ -79,7 +79,7 @@ pub(super) async fn publish(
 }
 
 fn name(target: &Target) -> Option<&str> {
-    target.spec.connection_secret_ref.as_ref().map(|r| r.name.as_str())
+    target.spec.connection_secret_ref().map(|r| r.name.as_str())
 }
 
 fn api(engine: &Engine, target: &Target) -> Api<Secret> {
@@ -127,7 +127,7 @@ fn label(target: &Target) -> String {
 
 fn owner(target: &Target) -> Value {
     json!({
-        "apiVersion": Connection::api_version(&()), "kind": Connection::kind(&()),
+        "apiVersion": target.reference.api_version, "kind": target.reference.kind,
         "name": target.name, "uid": target.uid, "controller": true
     })
 }

@@ -7,26 +7,53 @@ use super::{
     object::Target,
     outcome::Next,
     publish, report,
+    supplies::Supplies,
 };
 use crate::{
-    api::v1alpha1::{AppliedField, LastAction, ManagedStatus, RefreshPhase, RefreshState, RefreshStatus, StoredIntent},
+    api::v1alpha1::{
+        AdoptionPolicy, AppliedCredentials, AppliedField, LastAction, ManagedStatus, RefreshPhase, StoredIntent,
+    },
     domain::{
         conditions::{Health, State},
         ids::ExternalId,
         reason::Reason,
+        refresh::{self, Due, Entity},
     },
     provider::{External, Summary},
 };
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use std::time::Duration;
+use strum::IntoEnumIterator;
 
 impl<E: External> Scene<'_, E> {
+    /// The loads that belong to the creation. A token that is there by now is theirs, and asks for nothing more.
+    fn first_loads(&self, target: &Target) -> Vec<(Due, RefreshPhase)> {
+        let loads = self.want.as_ref().map(E::first_loads).unwrap_or_default();
+        let of = |entity| {
+            let phase = loads.iter().find(|(e, _)| *e == entity).map(|(_, phase)| *phase);
+            let token = refresh::token(target.refresh.as_deref(), entity);
+            let phase = phase.or(token.as_ref().map(|_| RefreshPhase::Handled))?;
+            Some((Due { entity, token: token.unwrap_or_else(|| refresh::INITIAL.to_owned()) }, phase))
+        };
+        Entity::iter().filter_map(of).collect()
+    }
+
+    /// The credentials that an adopted record is taken to have: those of today's Secret where it is taken as it is. Where
+    /// differences are to be corrected they are given to it once it is adopted: nobody can read which ones it has.
+    async fn given_by_others(&self, target: &Target) -> Result<Option<AppliedCredentials>, PassError> {
+        let as_it_is = target.spec.adoption_policy() == AdoptionPolicy::Match;
+        if !E::TAKES_CREDENTIALS || !as_it_is {
+            return Ok(None);
+        }
+        let Some(want) = self.want.as_ref() else { return Ok(None) };
+        Ok(Supplies::read(self.engine, self.external, target, Ok(want)).await?.version)
+    }
+
     pub(super) async fn record(&self, target: &mut Target, id: &ExternalId) -> Result<Next, PassError> {
         let (Some(intent), Some(summary)) = (self.pending(), self.summary()) else { return Ok(Next::Change) };
-        let state = present(summary.health.as_ref());
         // What it was made with is not known any more: the spec may have been edited since.
-        self.record_own(target, intent, id, &summary, &state, vec![]).await
+        self.record_own(target, intent, id, &summary, vec![]).await
     }
 
     /// Records what an own attempt made: the connection Secret first, the id second, both only while it is open.
@@ -36,16 +63,20 @@ impl<E: External> Scene<'_, E> {
         intent: &StoredIntent,
         id: &ExternalId,
         summary: &Summary,
-        state: &State,
         made_with: Vec<AppliedField>,
     ) -> Result<Next, PassError> {
         report::check_open(self.engine, target, intent).await?;
         // What is being deleted needs no Secret any more, and a namespace that is being deleted takes none.
         let secret = summary.secret.as_ref().filter(|_| !target.deleting);
         let conflict = publish::publish(self.engine, target, secret).await?;
-        let state = conflict.map_or_else(|| state.clone(), State::Halted);
-        let version = self.version.clone();
-        let (handled, at) = (target.refresh.clone(), self.engine.clock.now());
+        let (version, at) = (self.supplies.version.clone(), self.engine.clock.now());
+        let loads = self.first_loads(target);
+        let note_loads = |status: &mut ManagedStatus| {
+            refresh::note_all(status, loads.iter().map(|(due, phase)| (due, *phase)), at);
+        };
+        let mut after = target.status.clone();
+        note_loads(&mut after);
+        let state = conflict.map_or_else(|| present(summary.health.as_ref(), &after), State::Halted);
         report::commit(self.engine, target, intent, Some(&state), |status| {
             report::settle(status, intent).key.clone_from(&intent.key);
             status.external_id = Some(id.to_string());
@@ -54,7 +85,7 @@ impl<E: External> Scene<'_, E> {
             status.applied_fields.clone_from(&made_with);
             status.applied_credentials.clone_from(&version);
             status.last_action = Some(action("Created", vec![], at));
-            handle_refresh(status, handled.as_ref(), RefreshPhase::Handled, at);
+            note_loads(status);
             describe(status, summary);
         })
         .await?;
@@ -80,18 +111,20 @@ impl<E: External> Scene<'_, E> {
             meta::patch(self.engine, target, Change { bound: true, ..Change::default() }).await?;
         }
         let conflict = publish::publish(self.engine, target, summary.secret.as_ref()).await?;
-        let state = conflict.map_or_else(|| present(summary.health.as_ref()), State::Halted);
-        let (handled, at) = (target.refresh.clone(), self.engine.clock.now());
+        let (handled, at) = (handled(target), self.engine.clock.now());
+        let state = conflict.map_or_else(|| present(summary.health.as_ref(), &target.status), State::Halted);
+        let given = self.given_by_others(target).await?;
         report::change(self.engine, target, Some(&state), |status| {
             status.external_id = Some(id.to_string());
             status.account = Some(self.identity.recorded());
             status.observed_only = false;
             status.applied_fields.clear();
+            status.applied_credentials.clone_from(&given);
             status.last_action = Some(action("Adopted", vec![], at));
             let creation = status.creation.get_or_insert_default();
             creation.key = self.key.as_ref().map(ToString::to_string);
             (creation.refused, creation.candidates) = (None, vec![]);
-            handle_refresh(status, handled.as_ref(), RefreshPhase::Handled, at);
+            refresh::note_all(status, handled.iter().map(|due| (due, RefreshPhase::Handled)), at);
             describe(status, &summary);
         })
         .await?;
@@ -100,8 +133,12 @@ impl<E: External> Scene<'_, E> {
     }
 }
 
-pub(super) fn present(health: Option<&Health>) -> State {
+/// What a record that is there says of itself. `status`: with the refreshes as they are now.
+pub(super) fn present(health: Option<&Health>, status: &ManagedStatus) -> State {
     match health {
+        Some(Health::Works { history }) => {
+            State::Present(Health::Works { history: refresh::first_load(*history, status) })
+        }
         Some(health) => State::Present(health.clone()),
         None => State::Creating("The record exists. Reading its health".to_owned()),
     }
@@ -121,11 +158,10 @@ pub(super) fn describe(status: &mut ManagedStatus, summary: &Summary) {
     status.last_sync_time = last.map(Time).or(status.last_sync_time.take());
 }
 
-pub(super) fn handle_refresh(status: &mut ManagedStatus, token: Option<&String>, state: RefreshPhase, at: Timestamp) {
-    let Some(token) = token else { return };
-    let at = Time(Timestamp::from_second(at.as_second()).unwrap_or(at));
-    let one = RefreshState { token: token.clone(), state, at, job: None };
-    status.refresh = Some(RefreshStatus { products: Some(one.clone()), orders: Some(one) });
+/// The refreshes that are asked for at this moment.
+fn handled(target: &Target) -> Vec<Due> {
+    let asked = |entity| Some(Due { entity, token: refresh::token(target.refresh.as_deref(), entity)? });
+    Entity::iter().filter_map(asked).collect()
 }
 
 pub(super) fn action(cause: &str, fields: Vec<String>, at: Timestamp) -> LastAction {

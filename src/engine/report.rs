@@ -10,7 +10,7 @@ use super::{
     object::{AccountTarget, Target},
 };
 use crate::{
-    api::v1alpha1::{Connection, CreationStatus, ManagedStatus, ProviderAccount, ProviderAccountStatus, StoredIntent},
+    api::v1alpha1::{CreationStatus, ManagedStatus, ProviderAccount, ProviderAccountStatus, StoredIntent},
     domain::{
         conditions::{State, Type, lay_over, picture},
         diff::merge_patch,
@@ -19,17 +19,14 @@ use crate::{
     },
 };
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::{
-    NamespaceResourceScope, api::core::v1::ObjectReference, apimachinery::pkg::apis::meta::v1::Condition,
-};
+use k8s_openapi::{api::core::v1::ObjectReference, apimachinery::pkg::apis::meta::v1::Condition};
 use kube::{
     Api, Resource, ResourceExt,
     api::{ApiResource, DynamicObject, Patch},
     core::ObjectMeta,
 };
-use serde::{Serialize, de::DeserializeOwned};
+use serde::Serialize;
 use serde_json::{Value, json};
-use std::fmt::Debug;
 
 /// A volatile stamp of the provider is worth a write of its own only this often.
 const VOLATILE: SignedDuration = SignedDuration::from_hours(1);
@@ -69,9 +66,24 @@ pub(super) async fn commit(
     state: Option<&State>,
     edit: impl Fn(&mut ManagedStatus),
 ) -> Result<(), PassError> {
+    insist(engine, target, state, |fresh| is_open(fresh, intent), edit).await
+}
+
+/// Writes what a call at the provider has brought about: whatever else changed meanwhile, it must not be lost. `still`:
+/// whether it belongs to the object as it is now.
+///
+/// # Errors
+/// [`PassError::Superseded`] where it does not any more, or the object is another one.
+pub(super) async fn insist(
+    engine: &Engine,
+    target: &mut Target,
+    state: Option<&State>,
+    still: impl Fn(&Target) -> bool,
+    edit: impl Fn(&mut ManagedStatus),
+) -> Result<(), PassError> {
     for _ in 0..TRIES {
         match change(engine, target, state, &edit).await {
-            Err(PassError::Stale) => check_open(engine, target, intent).await?,
+            Err(PassError::Stale) => read_anew(engine, target, &still).await?,
             done => return done,
         }
     }
@@ -83,17 +95,19 @@ pub(super) async fn commit(
 /// # Errors
 /// [`PassError::Superseded`] where it is not.
 pub(super) async fn check_open(engine: &Engine, target: &mut Target, intent: &StoredIntent) -> Result<(), PassError> {
-    let read = engine.connections_in(&target.namespace).get_opt(&target.name).await;
-    let read = read.map_err(|e| PassError::Report(Box::new(e)))?.ok_or(PassError::Superseded)?;
-    let fresh = Target::from(&read);
-    match fresh.creation() {
-        Creation::Pending(open) if fresh.uid == target.uid && open.nonce == intent.nonce => {
-            *target = fresh;
-            Ok(())
-        }
-        Creation::NotStarted | Creation::Pending(_) | Creation::Done(_) | Creation::Unverifiable(_) => {
-            Err(PassError::Superseded)
-        }
+    read_anew(engine, target, |fresh| is_open(fresh, intent)).await
+}
+
+async fn read_anew(engine: &Engine, target: &mut Target, still: impl Fn(&Target) -> bool) -> Result<(), PassError> {
+    let read = engine.fetch(target).await.map_err(|e| PassError::Report(Box::new(e)))?;
+    *target = read.filter(|fresh| fresh.uid == target.uid && still(fresh)).ok_or(PassError::Superseded)?;
+    Ok(())
+}
+
+fn is_open(target: &Target, intent: &StoredIntent) -> bool {
+    match target.creation() {
+        Creation::Pending(open) => open.nonce == intent.nonce,
+        Creation::NotStarted | Creation::Done(_) | Creation::Unverifiable(_) => false,
     }
 }
 
@@ -126,23 +140,23 @@ fn next(target: &Target, state: Option<&State>, edit: &impl Fn(&mut ManagedStatu
 
 /// A working copy whose status can be written.
 trait Written {
-    type Kind: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned;
     type Status: Serialize + Clone;
-    const NAME: &'static str;
 
-    fn identity(&self) -> (&ObjectReference, &str, &str);
+    fn api(&self, engine: &Engine) -> Api<DynamicObject>;
+    fn identity(&self) -> (&ObjectReference, &str);
     fn version(&mut self) -> &mut String;
     fn status(&mut self) -> &mut Self::Status;
     fn conditions(status: &Self::Status) -> &[Condition];
 }
 
 impl Written for Target {
-    type Kind = Connection;
     type Status = ManagedStatus;
-    const NAME: &'static str = "Connection";
 
-    fn identity(&self) -> (&ObjectReference, &str, &str) {
-        (&self.reference, &self.namespace, &self.uid)
+    fn api(&self, engine: &Engine) -> Api<DynamicObject> {
+        engine.object(self)
+    }
+    fn identity(&self) -> (&ObjectReference, &str) {
+        (&self.reference, &self.uid)
     }
     fn version(&mut self) -> &mut String {
         &mut self.version
@@ -156,12 +170,14 @@ impl Written for Target {
 }
 
 impl Written for AccountTarget {
-    type Kind = ProviderAccount;
     type Status = ProviderAccountStatus;
-    const NAME: &'static str = "ProviderAccount";
 
-    fn identity(&self) -> (&ObjectReference, &str, &str) {
-        (&self.reference, &self.namespace, &self.uid)
+    fn api(&self, engine: &Engine) -> Api<DynamicObject> {
+        let kind = ApiResource::erase::<ProviderAccount>(&());
+        Api::namespaced_with(engine.client.clone(), &self.namespace, &kind)
+    }
+    fn identity(&self) -> (&ObjectReference, &str) {
+        (&self.reference, &self.uid)
     }
     fn version(&mut self) -> &mut String {
         &mut self.version
@@ -180,16 +196,16 @@ async fn write<T: Written>(engine: &Engine, target: &mut T, next: T::Status) -> 
     let before = serde_json::to_value(&*target.status()).map_err(fail)?;
     let Some(patch) = merge_patch(&before, &serde_json::to_value(&next).map_err(fail)?) else { return Ok(()) };
     let body = json!({"metadata": {"resourceVersion": *target.version()}, "status": patch});
-    let (reference, namespace, uid) = target.identity();
+    let (reference, uid) = target.identity();
     let (reference, uid) = (reference.clone(), uid.to_owned());
-    let api = Api::<T::Kind>::namespaced(engine.client.clone(), namespace);
+    let api = target.api(engine);
     let name = reference.name.as_deref().unwrap_or_default();
     let written = api.patch_status(name, &Engine::patch_params(), &Patch::Merge(&body)).await;
     let version = written.map_err(|e| bound(e, PassError::Report))?.resource_version().unwrap_or_default();
     engine.memory.wrote(&uid, &version);
     *target.version() = version;
     let old = std::mem::replace(target.status(), next);
-    announce(engine, T::NAME, &reference, T::conditions(&old), T::conditions(target.status())).await;
+    announce(engine, &reference, T::conditions(&old), T::conditions(target.status())).await;
     Ok(())
 }
 
@@ -258,7 +274,7 @@ where
     let body = json!({"metadata": {"resourceVersion": object.metadata.resource_version}, "status": status});
     let written = api.patch_status(name, &Engine::patch_params(), &Patch::Merge(&body)).await;
     written.map_err(|e| bound(e, PassError::Report))?;
-    announce(engine, "malformed", &object.object_ref(&kind), &before, &after).await;
+    announce(engine, &object.object_ref(&kind), &before, &after).await;
     Ok(())
 }
 
@@ -279,13 +295,7 @@ fn worth_writing(old: &ManagedStatus, next: &ManagedStatus) -> bool {
 }
 
 /// One event where `Ready` came to mean something else that people should know.
-async fn announce(
-    engine: &Engine,
-    kind: &'static str,
-    about: &ObjectReference,
-    before: &[Condition],
-    after: &[Condition],
-) {
+async fn announce(engine: &Engine, about: &ObjectReference, before: &[Condition], after: &[Condition]) {
     let ready = |all: &[Condition]| all.iter().find(|c| c.type_ == Type::Ready.to_string()).cloned();
     let Some(now) = ready(after) else { return };
     if ready(before).is_some_and(|b| b.status == now.status && b.reason == now.reason) {
@@ -297,7 +307,7 @@ async fn announce(
         reason,
         Reason::Progressing | Reason::Creating | Reason::Deleting | Reason::InitialRefreshRunning | Reason::Suspended
     );
-    let (namespace, name) = (about.namespace.as_deref(), about.name.as_deref());
+    let (kind, namespace, name) = (about.kind.as_deref(), about.namespace.as_deref(), about.name.as_deref());
     tracing::info!(kind, namespace, name, ready = now.status, reason = now.reason, "{}", now.message);
     if good || !quiet {
         engine.note(about, !good, reason, &now.message).await;

@@ -42,11 +42,11 @@ pub(super) fn account(engine: &Engine, target: &Target) -> Account {
     if !engine.synced() {
         return Account::NotYet;
     }
-    if target.spec.account_ref.kind == AccountKind::ClusterProviderAccount {
+    if target.spec.account_ref().kind == AccountKind::ClusterProviderAccount {
         let text = "This version of Tradewind does not serve ClusterProviderAccounts: name a ProviderAccount";
         return Account::Unusable(Problem::new(Reason::UnsupportedPlatform, text));
     }
-    let name = &target.spec.account_ref.name;
+    let name = &target.spec.account_ref().name;
     let unusable = |text: String| Account::Unusable(Problem::new(Reason::DependencyNotReady, text));
     let Some(found) = engine.accounts.get(&ObjectRef::new(name).within(&target.namespace)) else {
         return unusable(format!(
@@ -57,8 +57,8 @@ pub(super) fn account(engine: &Engine, target: &Target) -> Account {
         Lean::Good(account) => account,
         Lean::Bad { .. } => return unusable(format!("ProviderAccount {name} cannot be read. See its own status")),
     };
-    if account.spec.provider != target.spec.provider {
-        let (have, want) = (account.spec.provider, target.spec.provider);
+    if account.spec.provider != target.spec.provider() {
+        let (have, want) = (account.spec.provider, target.spec.provider());
         let text = format!("ProviderAccount {name} is of provider {have}, this object of {want}. Name another account");
         return Account::Unusable(Problem::new(Reason::InvalidSpec, text));
     }
@@ -83,7 +83,7 @@ pub(super) fn account(engine: &Engine, target: &Target) -> Account {
 
 /// Whether the account is being deleted by now: it may be let go as soon as nothing in it has started.
 pub(super) fn is_leaving(engine: &Engine, target: &Target) -> bool {
-    let reference = ObjectRef::new(&target.spec.account_ref.name).within(&target.namespace);
+    let reference = ObjectRef::new(&target.spec.account_ref().name).within(&target.namespace);
     engine.accounts.get(&reference).is_none_or(|account| account.meta().deletion_timestamp.is_some())
 }
 

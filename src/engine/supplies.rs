@@ -2,8 +2,9 @@
 
 use super::{context::Engine, error::PassError, object::Target, resolve};
 use crate::{
-    api::v1alpha1::AppliedCredentials,
+    api::v1alpha1::{AdoptionPolicy, AppliedCredentials},
     domain::{
+        dates,
         intent::Creation,
         reason::{Problem, Reason},
         validate::Credentials,
@@ -18,14 +19,17 @@ pub(super) struct Supplies {
     pub(super) credentials: Option<Credentials>,
     /// The version of the Secret that they were read from.
     pub(super) version: Option<AppliedCredentials>,
+    /// The record works with what it was given, but no change of it can be seen.
+    pub(super) concern: Option<Problem>,
 }
 
 impl Supplies {
-    /// What an object that has not started will need. The declaration itself comes first.
+    /// What an object that has not started will need, or one whose record takes new credentials. The declaration itself
+    /// comes first.
     ///
     /// # Errors
     /// The API server's refusal.
-    pub(super) async fn for_create<E: External>(
+    pub(super) async fn gather<E: External>(
         engine: &Engine,
         external: &E,
         target: &Target,
@@ -36,17 +40,32 @@ impl Supplies {
         if let Err(problem) = want {
             return Ok(Self { problem: Some(problem.clone()), ..Self::default() });
         }
-        let idle = target.deleting || target.spec.suspend || target.stored().observe_only;
-        if idle || target.spec.external_ref.is_some() || *creation != Creation::NotStarted {
-            return Ok(Self::default());
+        let idle = target.deleting || target.spec.is_suspended() || target.stored().observe_only;
+        match creation {
+            Creation::Done(_) if E::TAKES_CREDENTIALS && !idle => {
+                let read = Self::read(engine, external, target, want).await?;
+                Ok(Self { concern: read.problem, problem: None, ..read })
+            }
+            Creation::NotStarted if !idle && target.spec.external_ref().is_none() => {
+                let now = external.now().unwrap_or_else(|| engine.clock.now());
+                // What may be taken over needs less than what is made.
+                let creating = target.spec.adoption_policy() == AdoptionPolicy::Fail;
+                let late = want.ok().and_then(|want| E::objection(want, dates::today(now), creating));
+                if let Some(problem) = late.or_else(|| leaving.then(|| is_leaving(target))) {
+                    return Ok(Self { problem: Some(problem), ..Self::default() });
+                }
+                Self::read(engine, external, target, want).await
+            }
+            Creation::NotStarted | Creation::Pending(_) | Creation::Done(_) | Creation::Unverifiable(_) => {
+                Ok(Self::default())
+            }
         }
-        if leaving {
-            let text =
-                format!("ProviderAccount {} is being deleted: name another account", target.spec.account_ref.name);
-            let problem = Some(Problem::new(Reason::DependencyNotReady, text));
-            return Ok(Self { problem, ..Self::default() });
-        }
-        Self::read(engine, external, target, want).await
+    }
+
+    /// The credentials that the record has not been given yet.
+    pub(super) fn fresh(&self, target: &Target, creation: &Creation) -> Option<&Credentials> {
+        let new = matches!(creation, Creation::Done(_)) && self.version != target.status.applied_credentials;
+        self.credentials.as_ref().filter(|_| new)
     }
 
     /// The credentials as they stand in the Secret now.
@@ -65,8 +84,14 @@ impl Supplies {
             Err(missing) => problem(missing),
             Ok((data, version)) => match external.credentials(want, name, &data) {
                 Err(wrong) => Self { version: Some(version), ..problem(wrong) },
-                Ok(credentials) => Self { problem: None, credentials: Some(credentials), version: Some(version) },
+                Ok(credentials) => Self { credentials: Some(credentials), version: Some(version), ..Self::default() },
             },
         })
     }
+}
+
+/// Nothing new is made in an account that goes.
+fn is_leaving(target: &Target) -> Problem {
+    let text = format!("ProviderAccount {} is being deleted: name another account", target.spec.account_ref().name);
+    Problem::new(Reason::DependencyNotReady, text)
 }

@@ -3,10 +3,7 @@
 //! It must never decide anything: why an object is woken is nobody's business but the log's.
 
 use super::{Stop, context::Engine, error::PassError, guard, object::Lean};
-use crate::{
-    api::v1alpha1::{Connection, ProviderAccount},
-    provider::credentials_secret,
-};
+use crate::api::v1alpha1::{Connection, IntegrationInstance, Managed, ProviderAccount};
 use futures::{Stream, StreamExt, future};
 use k8s_openapi::{NamespaceResourceScope, api::core::v1::Secret};
 use kube::{
@@ -22,12 +19,16 @@ use serde::de::DeserializeOwned;
 use std::{fmt::Debug, sync::Arc};
 use tokio::sync::mpsc;
 
-/// The two controllers, and the caches that they fill once they run.
+/// The controllers, one for each kind, and the caches that they fill once they run.
 pub(super) struct Watches {
     connections: Controller<Lean<Connection>>,
+    instances: Controller<Lean<IntegrationInstance>>,
     accounts: Controller<Lean<ProviderAccount>>,
     scope: Scope,
 }
+
+/// The caches of the kinds.
+type Stores = (Store<Lean<Connection>>, Store<Lean<IntegrationInstance>>, Store<Lean<ProviderAccount>>);
 
 /// What is watched.
 #[derive(Clone)]
@@ -65,32 +66,42 @@ impl Scope {
         Controller::new(self.api(), watcher::Config::default().page_size(100))
             .with_config(controller::Config::default().concurrency(self.concurrency))
     }
+
+    /// Runs the passes over the objects of one kind, which its own changes wake, those of its accounts, and those of
+    /// the Secrets that it names where these are watched.
+    async fn managed<K: Managed>(&self, mut controller: Controller<Lean<K>>, engine: Arc<Engine>, stop: Stop) {
+        let meta = watcher::Config::default;
+        let store = controller.store();
+        controller = controller.watches(self.api::<PartialObjectMeta<ProviderAccount>>(), meta(), move |account| {
+            let (namespace, name) = (account.namespace(), account.name_any());
+            referring(&store, move |object| object.namespace() == namespace && object.account_ref().name == name)
+        });
+        if self.secrets {
+            let store = controller.store();
+            controller = controller.watches(self.api::<PartialObjectMeta<Secret>>(), meta(), move |secret| {
+                let (namespace, name) = (secret.namespace(), secret.name_any());
+                referring(&store, move |object| object.namespace() == namespace && object.names_secret(&name))
+            });
+        }
+        let ends = controller.graceful_shutdown_on(stop).run(guard::managed::<K>, |_, e, _| guard::retry(e), engine);
+        drain(K::KIND, ends).await;
+    }
 }
 
 impl Watches {
     pub(super) fn new(scope: Scope) -> Self {
-        Self { connections: scope.controller(), accounts: scope.controller(), scope }
+        Self { connections: scope.controller(), instances: scope.controller(), accounts: scope.controller(), scope }
     }
 
-    pub(super) fn stores(&self) -> (Store<Lean<Connection>>, Store<Lean<ProviderAccount>>) {
-        (self.connections.store(), self.accounts.store())
+    pub(super) fn stores(&self) -> Stores {
+        (self.connections.store(), self.instances.store(), self.accounts.store())
     }
 
     /// Runs until `stop`, and then until the passes under way have ended. `doubts`: see [`Engine::doubt`].
     pub(super) async fn run(self, engine: Arc<Engine>, doubts: mpsc::Receiver<()>, stop: Stop) {
-        let Self { mut connections, mut accounts, scope } = self;
+        let Self { connections, instances, mut accounts, scope } = self;
         let meta = watcher::Config::default;
-        let store = engine.connections.clone();
-        connections = connections.watches(scope.api::<PartialObjectMeta<ProviderAccount>>(), meta(), move |account| {
-            let (namespace, name) = (account.namespace(), account.name_any());
-            referring(&store, move |c| c.namespace() == namespace && c.spec.account_ref.name == name)
-        });
         if scope.secrets {
-            let store = engine.connections.clone();
-            connections = connections.watches(scope.api::<PartialObjectMeta<Secret>>(), meta(), move |secret| {
-                let (namespace, name) = (secret.namespace(), secret.name_any());
-                referring(&store, move |c| c.namespace() == namespace && names_secret(c, &name))
-            });
             let store = engine.accounts.clone();
             accounts = accounts.watches(scope.api::<PartialObjectMeta<Secret>>(), meta(), move |secret| {
                 let (namespace, name) = (secret.namespace(), secret.name_any());
@@ -98,23 +109,15 @@ impl Watches {
             });
         }
         let doubts = futures::stream::unfold(doubts, |mut doubts| async { doubts.recv().await.map(|()| ((), doubts)) });
-        let connections = connections.graceful_shutdown_on(stop.clone()).run(
-            guard::connection,
-            |_, error, _| guard::retry(error),
-            Arc::clone(&engine),
-        );
+        let connections = scope.managed(connections, Arc::clone(&engine), stop.clone());
+        let instances = scope.managed(instances, Arc::clone(&engine), stop.clone());
         let accounts = accounts.reconcile_all_on(doubts).graceful_shutdown_on(stop).run(
             guard::provider_account,
             |_, error, _| guard::retry(error),
             engine,
         );
-        future::join(drain("Connection", connections), drain("ProviderAccount", accounts)).await;
+        future::join3(connections, instances, drain("ProviderAccount", accounts)).await;
     }
-}
-
-fn names_secret(connection: &Connection, name: &str) -> bool {
-    let published = connection.spec.connection_secret_ref.as_ref().map(|r| r.name.as_str());
-    [credentials_secret(&connection.spec), published].contains(&Some(name))
 }
 
 fn referring<K>(store: &Store<Lean<K>>, refers: impl Fn(&K) -> bool) -> Vec<ObjectRef<Lean<K>>>

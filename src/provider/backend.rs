@@ -1,18 +1,27 @@
 //! The providers that a session can have. A new one is a compile error wherever the engine dispatches.
 
-use super::rutter::Rutter;
+use super::{rutter::Rutter, sku_io::SkuIo};
 
 /// A provider behind a session.
 pub enum Backend {
     /// Rutter.
-    Rutter(Rutter),
+    Rutter(Box<Rutter>),
+    /// SKU.io.
+    SkuIo(Box<SkuIo>),
 }
 
 /// Calls a generic function with the session's provider: the one place of dispatch.
 macro_rules! with_external {
     ($backend:expr, $external:ident => $call:expr) => {
         match $backend {
-            $crate::provider::Backend::Rutter($external) => $call,
+            $crate::provider::Backend::Rutter(boxed) => {
+                let $external = boxed.as_ref();
+                $call
+            }
+            $crate::provider::Backend::SkuIo(boxed) => {
+                let $external = boxed.as_ref();
+                $call
+            }
         }
     };
 }

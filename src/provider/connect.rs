@@ -5,9 +5,10 @@ use super::{
     gate::Gate,
     http::{self, Wire},
     rutter::Rutter,
+    sku_io::SkuIo,
 };
 use crate::{
-    api::v1alpha1::{ConnectionSpec, Limits, Provider, ProviderAccountSpec},
+    api::v1alpha1::{Declaration, Limits, Provider, ProviderAccountSpec},
     domain::{
         ids::AccountIdentity,
         intent::Timing,
@@ -41,11 +42,13 @@ pub struct ConnectSettings {
 
 /// A login, checked and ready to be used.
 pub struct Login {
+    /// The provider.
+    pub provider: Provider,
     /// The endpoint.
     pub endpoint: Url,
     /// API version, in the provider's spelling.
     pub version: String,
-    /// The public part.
+    /// The public part; empty where there is none.
     pub name: SecretString,
     /// The secret part.
     pub secret: SecretString,
@@ -92,59 +95,77 @@ pub fn login(
     secret_name: &str,
     data: &SecretData,
 ) -> Result<Login, Problem> {
-    let unserved = |what: &str| {
-        let message = format!("This version of Tradewind does not serve {what}");
-        Problem::new(Reason::UnsupportedPlatform, message)
-    };
-    match spec.provider {
-        Provider::Rutter => {}
-        Provider::Arcus => return Err(unserved("provider Arcus: use Rutter")),
-        Provider::SkuIo => return Err(unserved("provider SkuIo: use Rutter")),
+    if let Some(problem) = unserved(spec) {
+        return Err(problem);
     }
-    if spec.deletion_guard.is_some() {
-        return Err(unserved("spec.deletionGuard, and would delete without one: remove it to go on"));
-    }
-    let version = spec.rutter.as_ref().and_then(|r| r.version.clone()).unwrap_or_else(|| newest().to_owned());
-    if !rules::RUTTER_VERSIONS.contains(&version.as_str()) {
-        let known = rules::RUTTER_VERSIONS.join(", ");
-        return Err(Problem::new(Reason::InvalidSpec, format!("spec.rutter.version {version} is not one of {known}")));
-    }
+    let version = version(spec)?;
     let endpoint = allow.endpoint(spec)?;
-    let (name, secret) = (key(data, secret_name, "client_id")?, key(data, secret_name, "client_secret")?);
+    let [name, secret] =
+        login_keys(spec.provider).map(|k| k.map(|k| key(spec.provider, data, secret_name, k)).transpose());
+    let (name, secret) = (name?.unwrap_or_default(), secret?.unwrap_or_default());
     let fingerprint = digest(&[endpoint.as_str(), name.expose_secret()]);
     let sharing = digest(&[endpoint.as_str(), name.expose_secret(), secret.expose_secret(), &version]);
-    Ok(Login { endpoint, version, name, secret, fingerprint, sharing })
+    Ok(Login { provider: spec.provider, endpoint, version, name, secret, fingerprint, sharing })
+}
+
+/// What is wrong with an account, whatever its Secret holds.
+#[must_use]
+pub fn account_refusal(spec: &ProviderAccountSpec, allow: &AllowList) -> Option<Problem> {
+    unserved(spec).or_else(|| version(spec).err()).or_else(|| allow.endpoint(spec).err())
+}
+
+/// What this version does not serve.
+fn unserved(spec: &ProviderAccountSpec) -> Option<Problem> {
+    let what = match (spec.provider, &spec.deletion_guard) {
+        (Provider::Arcus, _) => "provider Arcus: use Rutter or SkuIo",
+        (_, Some(_)) => "spec.deletionGuard, and would delete without one: remove it to go on",
+        (Provider::Rutter | Provider::SkuIo, None) => return None,
+    };
+    Some(Problem::new(Reason::UnsupportedPlatform, format!("This version of Tradewind does not serve {what}")))
+}
+
+/// The version of the API to speak; SKU.io has none.
+fn version(spec: &ProviderAccountSpec) -> Result<String, Problem> {
+    let newest = rules::RUTTER_VERSIONS.first().copied().unwrap_or_default();
+    let version = match spec.provider {
+        Provider::Rutter => spec.rutter.as_ref().and_then(|r| r.version.clone()).unwrap_or_else(|| newest.to_owned()),
+        Provider::Arcus | Provider::SkuIo => return Ok(String::new()),
+    };
+    if rules::RUTTER_VERSIONS.contains(&version.as_str()) {
+        return Ok(version);
+    }
+    let known = rules::RUTTER_VERSIONS.join(", ");
+    Err(Problem::new(Reason::InvalidSpec, format!("spec.rutter.version {version} is not one of {known}")))
+}
+
+/// The keys of a login's Secret: its public part, where it has one, and its secret part.
+fn login_keys(provider: Provider) -> [Option<&'static str>; 2] {
+    match provider {
+        Provider::Rutter => [Some("client_id"), Some("client_secret")],
+        // The endpoint names the tenant, and a new token is a login of the same one.
+        Provider::SkuIo => [None, Some("token")],
+        Provider::Arcus => [None, Some("api_key")],
+    }
 }
 
 /// What keeps a declaration from being carried out, whatever its account: seen before the account is.
 #[must_use]
-pub fn refusal(spec: &ConnectionSpec) -> Option<Problem> {
-    match spec.provider {
-        Provider::Rutter => Rutter::want(spec).err(),
-        other @ (Provider::Arcus | Provider::SkuIo) => {
-            let message = format!("This version of Tradewind does not serve provider {other}: use Rutter");
+pub fn refusal(declared: &Declaration) -> Option<Problem> {
+    match declared.provider() {
+        Provider::Rutter => Rutter::want(declared).err(),
+        Provider::SkuIo => SkuIo::want(declared).err(),
+        Provider::Arcus => {
+            let message = "This version of Tradewind does not serve provider Arcus: use Rutter";
             Some(Problem::new(Reason::UnsupportedPlatform, message))
         }
     }
 }
 
-/// The Secret with the store's credentials that a declaration names.
-#[must_use]
-pub fn credentials_secret(spec: &ConnectionSpec) -> Option<&str> {
-    match spec.provider {
-        Provider::Rutter => Rutter::credentials_secret(spec),
-        Provider::Arcus | Provider::SkuIo => None,
-    }
-}
-
-fn newest() -> &'static str {
-    rules::RUTTER_VERSIONS.first().copied().unwrap_or_default()
-}
-
-fn key(data: &SecretData, secret: &str, key: &str) -> Result<SecretString, Problem> {
+fn key(provider: Provider, data: &SecretData, secret: &str, key: &str) -> Result<SecretString, Problem> {
     let wrong = |what: &str| {
+        let needed: Vec<&str> = login_keys(provider).into_iter().flatten().collect();
         let message =
-            format!("Secret {secret}: key {key} {what}. Rutter needs client_id and client_secret: correct the Secret");
+            format!("Secret {secret}: key {key} {what}. {provider} needs {}: correct the Secret", needed.join(" and "));
         Problem::new(Reason::SecretKeyMissing, message)
     };
     let value = data.get(key).ok_or_else(|| wrong("is missing"))?;
@@ -189,9 +210,16 @@ pub fn connect(
             )
         })?),
     };
-    let rutter = Rutter::new(login, wire, Arc::clone(&gate), settings, metrics.clone());
+    let (own, metrics) = (Arc::clone(&gate), metrics.clone());
+    let backend = match login.provider {
+        Provider::SkuIo => Backend::SkuIo(Box::new(SkuIo::new(login, wire, own, settings, metrics))),
+        // No login of Arcus comes this far.
+        Provider::Rutter | Provider::Arcus => {
+            Backend::Rutter(Box::new(Rutter::new(login, wire, own, settings, metrics)))
+        }
+    };
     Ok(Session {
-        backend: Backend::Rutter(rutter),
+        backend,
         gate,
         endpoint: login.endpoint.to_string(),
         login: login.fingerprint.clone(),

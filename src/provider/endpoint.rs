@@ -12,14 +12,14 @@ const PUBLISHED: &[&str] = &[
     "https://production.rutterapi.com",
     "https://sandbox.rutterapi.com",
     "https://api.arcuserp.com",
-    "https://*.sku.io",
+    "https://**.sku.io",
 ];
 
 /// The endpoints that accounts may name.
 #[derive(Clone, Debug)]
 pub struct AllowList(Vec<Pattern>);
 
-/// One entry: scheme, host (with `*.` for one leading label) and port (absent = the scheme's own, `*` = any).
+/// One entry: scheme, host (with `*.` for one leading label, `**.` for any number of them) and port (absent = the scheme's own, `*` = any).
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Pattern {
     scheme: String,
@@ -46,7 +46,8 @@ impl FromStr for Pattern {
         };
         let good_port = port.as_deref().is_none_or(|p| p == "*" || p.parse::<u16>().is_ok());
         let good_host = !host.is_empty() && host.chars().all(|c| c.is_ascii_alphanumeric() || "-.*".contains(c));
-        let lone_star = !host.trim_start_matches("*.").contains('*');
+        let behind = host.strip_prefix("**.").or_else(|| host.strip_prefix("*.")).unwrap_or(host);
+        let lone_star = !behind.contains('*');
         if !(matches!(scheme, "http" | "https") && good_port && good_host && lone_star) {
             return Err(bad());
         }
@@ -61,12 +62,11 @@ impl Pattern {
             Some("*") => true,
             Some(port) => url.port_or_known_default().is_some_and(|p| p.to_string() == port),
         };
-        let host = url.host_str().is_some_and(|host| match self.host.strip_prefix("*.") {
+        let front = |host: &str, domain: &str| Some(host.strip_suffix(domain)?.strip_suffix('.')?.to_owned());
+        let host = url.host_str().is_some_and(|host| match self.host.split_once("*.") {
             None => host == self.host,
-            Some(domain) => host
-                .strip_suffix(domain)
-                .and_then(|front| front.strip_suffix('.'))
-                .is_some_and(|label| !label.is_empty() && !label.contains('.')),
+            Some((more, domain)) => front(host, domain)
+                .is_some_and(|f| f.split('.').all(|l| !l.is_empty()) && (more == "*" || !f.contains('.'))),
         });
         url.scheme() == self.scheme && port && host
     }
@@ -148,14 +148,17 @@ mod tests {
     #[case::plain_http(Some("http://production.rutterapi.com/versioned"), false)]
     #[case::lookalike(Some("https://production.rutterapi.com.example.com/versioned"), false)]
     #[case::suffix(Some("https://evilsku.io"), false)]
-    #[case::two_labels(Some("https://a.b.sku.io"), false)]
+    #[case::tenant_with_a_dot(Some("https://beta.acme.sku.io"), true)]
+    #[case::empty_label(Some("https://beta..sku.io"), false)]
+    #[case::one_label(Some("https://a.example.org"), true)]
+    #[case::two_labels(Some("https://a.b.example.org"), false)]
     #[case::bare_domain(Some("https://sku.io"), false)]
     #[case::login_in_url(Some("https://u:p@production.rutterapi.com/versioned"), false)]
     #[case::host_after_at(Some("https://production.rutterapi.com@example.com/"), false)]
     #[case::odd_port(Some("https://production.rutterapi.com:8443/versioned"), false)]
     #[case::backslash(Some("https://example.com\\@production.rutterapi.com"), false)]
     fn only_allowed_endpoints_pass(#[case] endpoint: Option<&str>, #[case] allowed: bool) {
-        let list = AllowList::new(&["http://127.0.0.1:8080".into()]).expect("a list");
+        let list = AllowList::new(&["http://127.0.0.1:8080".into(), "https://*.example.org".into()]).expect("a list");
         assert_eq!(list.endpoint(&account(endpoint)).is_ok(), allowed);
     }
 
@@ -163,6 +166,8 @@ mod tests {
     #[case("example.com")]
     #[case("ftp://example.com")]
     #[case("https://a.*.com")]
+    #[case("https://a*.com")]
+    #[case("https://***.com")]
     #[case("https://example.com/path")]
     #[case("https://")]
     fn a_bad_entry_is_refused(#[case] entry: &str) {

@@ -3,7 +3,7 @@
 //! It holds no URL, no body and no header: Rutter puts a token into the query, and bodies echo credentials.
 
 use super::{gate::Refusal, http::WireError};
-use crate::domain::verdict::{Effect, Kind};
+use crate::domain::verdict::{Detail, Effect, Kind};
 use std::{fmt, time::Duration};
 use strum::{Display, IntoStaticStr};
 
@@ -23,6 +23,12 @@ pub enum Operation {
     Update,
     /// A deletion.
     Delete,
+    /// A refresh of data.
+    Refresh,
+    /// How far a job is.
+    Job,
+    /// Whom the login belongs to.
+    Identity,
 }
 
 impl Operation {
@@ -30,8 +36,8 @@ impl Operation {
     #[must_use]
     pub fn writes(self) -> bool {
         match self {
-            Self::List | Self::Read | Self::Status => false,
-            Self::Create | Self::Update | Self::Delete => true,
+            Self::List | Self::Read | Self::Status | Self::Job | Self::Identity => false,
+            Self::Create | Self::Update | Self::Delete | Self::Refresh => true,
         }
     }
 }
@@ -47,8 +53,8 @@ pub struct ApiError {
     pub effect: Effect,
     /// The HTTP status, if there was an answer.
     pub status: Option<u16>,
-    /// One of the provider's documented codes; never free text.
-    pub code: Option<&'static str>,
+    /// What else the answer says, in our words.
+    pub detail: Detail,
     /// When to come back.
     pub retry_after: Option<Duration>,
     /// The provider's id of the request, for its support; logged, never in status.
@@ -67,7 +73,7 @@ impl ApiError {
             kind,
             effect,
             status: Some(status),
-            code: None,
+            detail: Detail::default(),
             retry_after: None,
             request_id: None,
             local: false,
@@ -111,8 +117,14 @@ impl fmt::Display for ApiError {
         if let Some(status) = self.status {
             write!(f, ", HTTP {status}")?;
         }
-        if let Some(code) = self.code {
+        if let Some(code) = self.detail.code {
             write!(f, " {code}")?;
+        }
+        if !self.detail.fields.is_empty() {
+            write!(f, ", about {}", self.detail.fields.join(", "))?;
+        }
+        if let Some(scope) = &self.detail.scope {
+            write!(f, ", lacking {scope}")?;
         }
         if self.effect == Effect::Unknown {
             f.write_str(", effect unknown")?;
@@ -122,3 +134,32 @@ impl fmt::Display for ApiError {
 }
 
 impl std::error::Error for ApiError {}
+
+/// Every status from 100 to 599 that is no success, and what it means for each verb; for snapshots of the providers.
+#[cfg(test)]
+pub(super) fn meanings(read: impl Fn(Operation, u16) -> Option<ApiError>) -> String {
+    use std::fmt::Write;
+    let verbs = [
+        ("read", Operation::Read),
+        ("create", Operation::Create),
+        ("update", Operation::Update),
+        ("delete", Operation::Delete),
+        ("refresh", Operation::Refresh),
+    ];
+    let mut table = String::new();
+    for (verb, operation) in verbs {
+        let mut runs: Vec<(u16, u16, String)> = Vec::new();
+        for status in (100..=599).filter(|s| !(200..300).contains(s)) {
+            let text = read(operation, status)
+                .map_or_else(|| "a success".to_owned(), |e| format!("{:?}, effect {:?}", e.kind, e.effect));
+            match runs.last_mut() {
+                Some((_, last, same)) if *same == text && *last + 1 == status => *last = status,
+                _ => runs.push((status, status, text)),
+            }
+        }
+        for (from, to, text) in runs {
+            let _ = writeln!(table, "{verb} {from}-{to}: {text}");
+        }
+    }
+    table
+}

@@ -12,27 +12,29 @@ mod gate;
 mod http;
 mod inventory;
 pub mod rutter;
+pub mod sku_io;
 
 pub use backend::Backend;
 pub(crate) use backend::with_external;
-pub use connect::{ConnectSettings, Login, Session, connect, credentials_secret, login, refusal};
+pub use connect::{ConnectSettings, Login, Session, account_refusal, connect, login, refusal};
 pub use endpoint::{AllowList, BadEndpoint};
 pub use error::{ApiError, Operation};
 pub use gate::{Gate, Refusal, Slot, Ticket};
 pub use http::{Wire, WireError};
 
 use crate::{
-    api::v1alpha1::{AppliedField, ConnectionSpec},
+    api::v1alpha1::{AppliedField, Declaration, RefreshPhase},
     domain::{
         conditions::Health,
         decide::Look,
         diff::Difference,
         ids::{ExternalId, NaturalKey},
         reason::Problem,
+        refresh::Entity,
         validate::{Credentials, SecretData},
     },
 };
-use jiff::Timestamp;
+use jiff::{Timestamp, civil::Date};
 use secrecy::SecretString;
 use std::{fmt, future::Future, time::Duration};
 use tokio::time::Instant;
@@ -77,6 +79,19 @@ pub struct Summary {
 /// What the operator hands out in the connection Secret, by its fixed keys.
 #[derive(Clone, Debug)]
 pub struct ConnectionSecret(pub Vec<(&'static str, SecretString)>);
+
+/// How far a job at the provider is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Job {
+    /// It waits or runs.
+    Running,
+    /// It is done.
+    Completed,
+    /// It failed, or was cancelled.
+    Failed,
+    /// The provider does not know it any more.
+    Lost,
+}
 
 /// A record that a create made.
 #[derive(Clone, Debug)]
@@ -148,8 +163,8 @@ impl fmt::Display for DeletePermit {
 /// One provider behind one login.
 ///
 /// # Guarantees
-/// Implementations send at most one write for each call of a writing verb, and never retry within it: the requeue of
-/// the engine is the only retry loop.
+/// Implementations send at most one write for each call of a writing verb (`refresh`: for each entity), and never retry
+/// within it: the requeue of the engine is the only retry loop.
 ///
 /// # Assumptions
 /// The caller holds a [`Slot`] of the session's gate while it calls.
@@ -158,27 +173,48 @@ pub trait External: Send + Sync + 'static {
     type Want: Send + Sync;
     /// A record, as this provider shows it.
     type Have: Send + Sync;
-    /// A change that can be applied in place; Display names the fields.
-    type Change: fmt::Display + Send + Sync;
+    /// A change that can be applied in place.
+    type Change: Send + Sync;
+
+    /// The provider's name in messages.
+    const NAME: &'static str;
+    /// What to correct where the account's login is refused, to stand behind "NAME refused".
+    const LOGIN: &'static str;
+    /// What to correct where the store's credentials are refused, to stand behind "NAME refused".
+    const STORE: &'static str;
+    /// Whether a record takes new credentials in place.
+    const TAKES_CREDENTIALS: bool;
+    /// Whether data can be refreshed on request.
+    const REFRESHES: bool;
 
     /// The Want of a declaration.
     ///
     /// # Errors
     /// What is wrong with the declaration, and what to write instead.
-    fn want(spec: &ConnectionSpec) -> Result<Self::Want, Problem>;
+    fn want(declared: &Declaration) -> Result<Self::Want, Problem>;
     /// What makes the record the same thing; `None` where the platform documents no identity.
     fn key(want: &Self::Want) -> Option<NaturalKey>;
     /// The non-secret fields that a record is made with.
     fn fields(want: &Self::Want) -> Vec<AppliedField>;
+    /// What keeps a create, or else a change or a load, from being sent today.
+    fn objection(want: &Self::Want, today: Date, creating: bool) -> Option<Problem>;
+    /// The loads that belong to the creation: those that it starts by itself, and those that are to be asked for.
+    fn first_loads(want: &Self::Want) -> Vec<(Entity, RefreshPhase)>;
     /// The Secret with the store's credentials, where the provider takes any.
-    fn credentials_secret(spec: &ConnectionSpec) -> Option<&str>;
+    fn credentials_secret(declared: &Declaration) -> Option<&str>;
     /// The credentials that the Want needs, in the version of the API that this login speaks.
     ///
     /// # Errors
     /// Which key of the Secret is wrong, or that this version has no such platform.
     fn credentials(&self, want: &Self::Want, secret: &str, data: &SecretData) -> Result<Credentials, Problem>;
-    /// How a record differs from the Want; `applied` is what it was made with.
-    fn diff(want: &Self::Want, have: &Self::Have, applied: &[AppliedField]) -> Difference<Self::Change>;
+    /// How a record differs from the Want; `applied` is what it was last given, `fresh` are credentials that it has not
+    /// been given yet.
+    fn diff(
+        want: &Self::Want,
+        have: &Self::Have,
+        applied: &[AppliedField],
+        fresh: Option<&Credentials>,
+    ) -> Difference<Self::Change>;
     /// What of a record goes into status.
     fn summary(have: &Self::Have) -> Summary;
 
@@ -201,6 +237,15 @@ pub trait External: Send + Sync + 'static {
     fn update(&self, id: &ExternalId, change: &Self::Change) -> impl Future<Output = Result<(), ApiError>> + Send;
     /// Deletes the record; one that is gone already is a success.
     fn delete(&self, permit: DeletePermit) -> impl Future<Output = Result<(), ApiError>> + Send;
+    /// Asks for a refresh of each of these entities; the provider's id of the job where it tells one.
+    fn refresh(
+        &self,
+        id: &ExternalId,
+        want: &Self::Want,
+        entities: &[Entity],
+    ) -> impl Future<Output = Vec<(Entity, Result<Option<String>, ApiError>)>> + Send;
+    /// How far a job is.
+    fn job(&self, job: &str) -> impl Future<Output = Result<Job, ApiError>> + Send;
     /// Whom the login belongs to, as far as answers have told.
     fn organisation(&self) -> Option<String>;
     /// The provider's clock, from the `Date` of its answers; `None` before the first one.

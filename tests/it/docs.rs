@@ -9,7 +9,7 @@ use std::path::Path;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use strum::IntoEnumIterator;
-use tradewind::domain::conditions::{Health, State, Type, lay_over, picture};
+use tradewind::domain::conditions::{Health, History, State, Type, lay_over, picture};
 use tradewind::domain::reason::{Problem, Reason};
 use tradewind::domain::rules::{Form, Identity, Parameter, RUTTER_PLATFORMS, RUTTER_VERSIONS, RutterPlatform};
 use tradewind::telemetry::Metrics;
@@ -39,12 +39,20 @@ fn read(name: &str) -> String {
 fn states() -> Vec<(&'static str, State)> {
     let why = |reason| Problem::new(reason, "why");
     let present = State::Present;
+    let works = |history| present(Health::Works { history });
     vec![
         ("the record is being created, or an open attempt is being resolved", State::Creating("why".into())),
         ("first sync at the provider", present(Health::FirstSync)),
-        ("works, the history is loading", present(Health::Works { history: Some(false) })),
-        ("works", present(Health::Works { history: Some(true) })),
-        ("works, and the provider tells nothing of the history", present(Health::Works { history: None })),
+        ("works, the history is loading", works(History::Loading)),
+        ("works", works(History::Loaded)),
+        ("works, and nobody tells anything of the history", works(History::Untold)),
+        ("works; a load was started, and the provider does not say how far it is", works(History::Unseen)),
+        ("works; a load was refused, or failed", works(History::Failed)),
+        ("works; nobody can tell whether a load was started", works(History::Unknown)),
+        (
+            "works, but its Secret cannot be read any more",
+            State::Unsecured(Health::Works { history: History::Untold }, why(Reason::SecretNotFound)),
+        ),
         ("the provider reports errors and retries by itself", present(Health::Unhealthy)),
         ("the store must be authorized again", present(Health::NeedsAuthorization)),
         ("the provider disabled it", present(Health::Disabled("why".into()))),

@@ -27,7 +27,7 @@ use tradewind::serve::Readiness;
 use tradewind::settings::Settings;
 use tradewind::telemetry::{self, LogFormat, Metrics};
 use tradewind_simulator::rutter::Deed;
-use tradewind_simulator::{Clock, Operation, Setup, Simulator, rutter};
+use tradewind_simulator::{Clock, Operation, Setup, Simulator, rutter, sku_io};
 use uuid::Uuid;
 
 use crate::cluster::{HANG, Sandbox};
@@ -39,6 +39,8 @@ pub(crate) const TIMING: Timing =
 
 /// What stands in the Secrets of tests, in place of real credentials; looked for everywhere else.
 pub(crate) const LOGIN_CANARY: &str = "test-canary-login-7f3a";
+/// The same login as a token of SKU.io.
+pub(crate) const SKU_TOKEN: &str = "1|test-canary-login-7f3a";
 /// The same for the store's own token.
 pub(crate) const STORE_CANARY: &str = "test-canary-store-91bc";
 
@@ -76,8 +78,7 @@ impl World {
 
     /// What the provider starts with: one login, and times that pass quickly.
     pub(crate) fn setup() -> Setup {
-        Setup {
-            seed: u64::from_le_bytes(Uuid::new_v4().as_bytes()[..8].try_into().expect("eight bytes")),
+        let setup = Setup {
             rutter: rutter::Settings {
                 initial_sync: Duration::from_millis(300),
                 history: Duration::from_millis(300),
@@ -89,7 +90,18 @@ impl World {
                 client_secret: LOGIN_CANARY.to_owned(),
                 ..rutter::Account::default()
             }],
-        }
+            sku_io: sku_io::Settings {
+                cleanup: Duration::from_secs(1),
+                sync_period: Duration::from_millis(500),
+                job_pending: Duration::from_millis(200),
+                job_running: Duration::from_millis(300),
+                ..sku_io::Settings::default()
+            },
+            sku_accounts: vec![sku_io::Account { token: SKU_TOKEN.to_owned(), ..sku_io::Account::default() }],
+            ..Setup::default()
+        };
+        let seed = u64::from_le_bytes(Uuid::new_v4().as_bytes()[..8].try_into().expect("eight bytes"));
+        Setup { seed, ..setup }
     }
 
     /// A namespace and a provider of another making.

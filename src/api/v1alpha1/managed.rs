@@ -14,9 +14,17 @@ use std::fmt::Debug;
 pub trait Managed:
     Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned + Send + Sync + 'static
 {
+    /// The kind's name.
+    const KIND: &'static str;
     /// The finalizer that objects of this kind carry while they may have a record.
     const FINALIZER: &'static str;
 
+    /// `spec.provider`.
+    fn provider(&self) -> Provider;
+    /// `spec.accountRef`.
+    fn account_ref(&self) -> &AccountRef;
+    /// Whether the object names this Secret, to read or to write it.
+    fn names_secret(&self, name: &str) -> bool;
     /// The declaration.
     fn declaration(&self) -> Declaration;
     /// The status, where one was written.
@@ -24,8 +32,19 @@ pub trait Managed:
 }
 
 impl Managed for Connection {
+    const KIND: &'static str = "Connection";
     const FINALIZER: &'static str = keys::CONNECTION_FINALIZER;
 
+    fn provider(&self) -> Provider {
+        self.spec.provider
+    }
+    fn account_ref(&self) -> &AccountRef {
+        &self.spec.account_ref
+    }
+    fn names_secret(&self, name: &str) -> bool {
+        let read = self.spec.rutter.as_ref().and_then(|r| r.credentials_secret_ref.as_ref());
+        [read, self.spec.connection_secret_ref.as_ref()].into_iter().flatten().any(|r| r.name == name)
+    }
     fn declaration(&self) -> Declaration {
         Declaration::Connection(self.spec.clone())
     }
@@ -35,8 +54,18 @@ impl Managed for Connection {
 }
 
 impl Managed for IntegrationInstance {
+    const KIND: &'static str = "IntegrationInstance";
     const FINALIZER: &'static str = keys::INSTANCE_FINALIZER;
 
+    fn provider(&self) -> Provider {
+        self.spec.provider
+    }
+    fn account_ref(&self) -> &AccountRef {
+        &self.spec.account_ref
+    }
+    fn names_secret(&self, name: &str) -> bool {
+        self.spec.access_token_secret_ref.as_ref().is_some_and(|r| r.name == name)
+    }
     fn declaration(&self) -> Declaration {
         Declaration::IntegrationInstance(self.spec.clone())
     }

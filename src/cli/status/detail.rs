@@ -2,7 +2,7 @@
 
 use super::overview::tone;
 use crate::{
-    api::v1alpha1::{DeletionPolicy, LastAction},
+    api::v1alpha1::{DeletionPolicy, LastAction, RefreshState, RefreshStatus},
     cli::{
         age::{now, since},
         output::{Paint, Tone},
@@ -10,6 +10,7 @@ use crate::{
         view::{CreationView, RecordView, View},
     },
 };
+use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 /// At most this many commands are suggested; JSON has all.
@@ -64,6 +65,7 @@ fn record(record: &RecordView) -> Vec<Field> {
     facts.extend(list("Differs in", &record.drifted_fields));
     facts.extend(record.last_action.as_ref().map(|action| ("Last action", last(action))));
     facts.extend(record.last_sync_time.as_ref().map(|t| ("Last sync", format!("{} ago", since(t, now())))));
+    facts.extend(record.refresh.iter().flat_map(|status| refresh(status, now())));
     let deletion = match record.deletion_policy {
         DeletionPolicy::Delete => "deletes the record",
         DeletionPolicy::Retain => "leaves the record at the provider",
@@ -90,6 +92,17 @@ fn last(action: &LastAction) -> String {
     format!("{}{fields}, {} ago", action.cause, since(&action.at, now()))
 }
 
+/// The last refresh of each entity, one line each.
+fn refresh(status: &RefreshStatus, now: Timestamp) -> Vec<Field> {
+    let line = |(name, state): (&str, &RefreshState)| {
+        let job = state.job.as_ref().map(|job| format!(", job {job}")).unwrap_or_default();
+        format!("{name} {} {} ago (token {}{job})", state.state, since(&state.at, now), state.token)
+    };
+    let entities = [("products", &status.products), ("orders", &status.orders)];
+    let known = entities.into_iter().filter_map(|(name, state)| Some((name, state.as_ref()?)));
+    known.map(line).enumerate().map(|(n, line)| (if n == 0 { "Refresh" } else { "" }, line)).collect()
+}
+
 fn fields(fields: &[Field]) -> String {
     let width = fields.iter().map(|(name, _)| name.len() + 1).max().unwrap_or_default();
     let line = |(name, text): &Field| {
@@ -108,4 +121,25 @@ fn conditions(conditions: &[Condition], paint: Paint) -> String {
     };
     let rows: Vec<_> = conditions.iter().map(row).collect();
     paint.table(&["CONDITION", "STATUS", "REASON", "FOR", "MESSAGE"], &rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_refresh_is_told_for_each_entity_that_had_one() {
+        let state = |state: &str| json!({"token": "initial", "state": state, "at": "2026-01-01T00:00:00Z"});
+        let mut both = json!({"products": state("Accepted"), "orders": state("Unknown")});
+        both["orders"]["job"] = json!("12");
+        let now: Timestamp = "2026-01-01T00:03:00Z".parse().expect("a time");
+        let told =
+            |status: &serde_json::Value| refresh(&serde_json::from_value(status.clone()).expect("a status"), now);
+        let products = ("Refresh", "products Accepted 3m ago (token initial)".to_owned());
+        assert_eq!(told(&both), [products, ("", "orders Unknown 3m ago (token initial, job 12)".to_owned())]);
+        let orders = ("Refresh", "orders Due 3m ago (token initial)".to_owned());
+        assert_eq!(told(&json!({"orders": state("Due")})), [orders]);
+        assert_eq!(told(&json!({})), []);
+    }
 }

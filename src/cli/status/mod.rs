@@ -6,13 +6,13 @@ mod overview;
 use super::{
     Exit,
     cluster::{Namespaced, Scope, ScopeArgs},
-    names::{Kind, ObjectName},
+    names::{Kind, ManagedKind, ObjectName},
     output::{ColourArgs, OutputArgs},
     refusal::{innermost, plain},
     turn::Turn,
     view::View,
 };
-use crate::api::v1alpha1::{Connection, ProviderAccount};
+use crate::api::v1alpha1::{Connection, IntegrationInstance, ProviderAccount};
 use kube::{
     Api,
     api::ListParams,
@@ -20,16 +20,20 @@ use kube::{
 };
 use serde_json::json;
 
+/// What the overview shows. Accounts first: what is wrong with one is wrong with everything in it.
+const KINDS: [Kind; 3] =
+    [Kind::ProviderAccount, Kind::Managed(ManagedKind::Connection), Kind::Managed(ManagedKind::IntegrationInstance)];
+
 /// Objects asked for at a time.
 const PAGE: u32 = 100;
 
-/// Show accounts and connections, and who has to act on them; of one object, all that is known
+/// Show accounts and what is connected, and who has to act; of one object, all that is known
 ///
 /// With --exit-code the result can be used in scripts: 0 if nothing is left to do, 2 if the operator or the provider
 /// still has to do something, 4 if nothing goes on before a person acts.
 #[derive(clap::Args, Debug)]
 pub(super) struct Status {
-    /// One object: a Connection, or KIND/NAME such as provideraccount/rutter
+    /// One object: a Connection, or KIND/NAME such as ii/acme or provideraccount/rutter
     #[arg(value_name = "NAME", conflicts_with = "all_namespaces")]
     object: Option<ObjectName>,
     /// Look in all namespaces
@@ -81,10 +85,9 @@ async fn one(scope: &Scope, object: &ObjectName, program: &str) -> anyhow::Resul
     Ok(view(kind, &found, program))
 }
 
-/// Accounts first: what is wrong with one is wrong with everything in it.
 async fn all(scope: &Scope, everywhere: bool, program: &str) -> anyhow::Result<Vec<View>> {
     let mut views = Vec::new();
-    for kind in [Kind::ProviderAccount, Kind::Connection] {
+    for kind in KINDS {
         let objects = list(&api(scope, kind, everywhere)).await?;
         views.extend(objects.iter().map(|object| view(kind, object, program)));
     }
@@ -94,7 +97,8 @@ async fn all(scope: &Scope, everywhere: bool, program: &str) -> anyhow::Result<V
 /// Objects are read one by one: one that cannot be read must not hide the others.
 fn api(scope: &Scope, kind: Kind, everywhere: bool) -> Api<DynamicObject> {
     let resource = match kind {
-        Kind::Connection => ApiResource::erase::<Connection>(&()),
+        Kind::Managed(ManagedKind::Connection) => ApiResource::erase::<Connection>(&()),
+        Kind::Managed(ManagedKind::IntegrationInstance) => ApiResource::erase::<IntegrationInstance>(&()),
         Kind::ProviderAccount => ApiResource::erase::<ProviderAccount>(&()),
     };
     let client = scope.client().clone();
@@ -120,8 +124,13 @@ async fn list(api: &Api<DynamicObject>) -> anyhow::Result<Vec<DynamicObject>> {
 
 fn view(kind: Kind, object: &DynamicObject, program: &str) -> View {
     let read = match kind {
-        Kind::Connection => read(object).map(|c: Connection| View::connection(&c, program)),
-        Kind::ProviderAccount => read(object).map(|a: ProviderAccount| View::account(&a)),
+        Kind::Managed(ManagedKind::Connection) => {
+            read::<Connection>(object).map(|object| View::managed(&object, program))
+        }
+        Kind::Managed(ManagedKind::IntegrationInstance) => {
+            read::<IntegrationInstance>(object).map(|object| View::managed(&object, program))
+        }
+        Kind::ProviderAccount => read::<ProviderAccount>(object).map(|object| View::account(&object)),
     };
     read.unwrap_or_else(|why| View::malformed(kind, object, &why))
 }
@@ -134,6 +143,8 @@ fn read<K: Namespaced>(object: &DynamicObject) -> Result<K, String> {
 mod tests {
     use super::*;
 
+    const CONNECTION: Kind = Kind::Managed(ManagedKind::Connection);
+
     fn object(spec: &serde_json::Value) -> DynamicObject {
         serde_json::from_value(json!({
             "apiVersion": "tradewind.dev/v1alpha1", "kind": "Connection",
@@ -144,7 +155,7 @@ mod tests {
 
     #[test]
     fn an_object_that_cannot_be_read_is_told_like_any_other() {
-        let view = view(Kind::Connection, &object(&json!({"provider": "Telegraph"})), "tradewind");
+        let view = view(CONNECTION, &object(&json!({"provider": "Telegraph"})), "tradewind");
         assert_eq!((view.ready.as_str(), view.reason.as_str(), view.waits_for), ("False", "InvalidSpec", Turn::Person));
         assert!(view.message.contains("cannot be read (unknown variant `Telegraph`"), "{}", view.message);
     }
@@ -152,8 +163,8 @@ mod tests {
     #[test]
     fn what_waits_for_a_person_comes_before_what_is_under_way() {
         let good = json!({"provider": "Rutter", "accountRef": {"name": "a"}});
-        let fresh = view(Kind::Connection, &object(&good), "tradewind");
-        let broken = view(Kind::Connection, &object(&json!({})), "tradewind");
+        let fresh = view(CONNECTION, &object(&good), "tradewind");
+        let broken = view(CONNECTION, &object(&json!({})), "tradewind");
         assert_eq!(verdict(&[]), Exit::Done);
         assert_eq!(verdict(std::slice::from_ref(&fresh)), Exit::Changes);
         assert_eq!(verdict(&[fresh, broken]), Exit::Blocked);

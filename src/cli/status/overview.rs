@@ -1,7 +1,7 @@
-//! The overview: a table of accounts, a table of connections, and what people have to do.
+//! The overview: a table for each kind that there is something of, and what people have to do.
 
 use crate::cli::{
-    names::Kind,
+    names::{Kind, ManagedKind},
     output::{Paint, Tone},
     turn::Turn,
     view::View,
@@ -13,7 +13,7 @@ type Row = Vec<(Tone, String)>;
 pub(super) fn text(views: &[View], place: Option<&str>, paint: Paint) -> String {
     if views.is_empty() {
         let place = place.map_or_else(|| "any namespace".to_owned(), |namespace| format!("namespace {namespace}"));
-        return format!("No accounts and no connections in {place}\n");
+        return format!("No accounts, connections or integration instances in {place}\n");
     }
     let mut text = Vec::new();
     let accounts = rows(views, Kind::ProviderAccount, place, account);
@@ -21,10 +21,12 @@ pub(super) fn text(views: &[View], place: Option<&str>, paint: Paint) -> String 
         let head = head(place, &["ACCOUNT", "PROVIDER", "READY", "STATUS", "WAITS FOR", "IDENTITY"]);
         text.push(paint.table(&head, &accounts));
     }
-    let connections = rows(views, Kind::Connection, place, connection);
-    if !connections.is_empty() {
-        let head = head(place, &["CONNECTION", "ACCOUNT", "PLATFORM", "READY", "STATUS", "WAITS FOR", "EXTERNAL-ID"]);
-        text.push(paint.table(&head, &connections));
+    for (kind, title) in [(ManagedKind::Connection, "CONNECTION"), (ManagedKind::IntegrationInstance, "INSTANCE")] {
+        let managed = rows(views, Kind::Managed(kind), place, managed);
+        if !managed.is_empty() {
+            let head = head(place, &[title, "ACCOUNT", "PLATFORM", "READY", "STATUS", "WAITS FOR", "EXTERNAL-ID"]);
+            text.push(paint.table(&head, &managed));
+        }
     }
     text.extend(chores(views, place, paint));
     text.join("\n")
@@ -46,7 +48,7 @@ fn account(view: &View) -> Row {
     vec![plain(&view.name), provider(view), ready, reason, waits, or_dash(view.identity.as_deref())]
 }
 
-fn connection(view: &View) -> Row {
+fn managed(view: &View) -> Row {
     let [ready, reason, waits] = standing(view);
     let record = view.record.as_ref();
     let account = or_dash(record.map(|r| r.account.as_str()));

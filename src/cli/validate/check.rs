@@ -5,12 +5,11 @@
 
 use super::schema;
 use crate::{
-    api::{GROUP, crd, v1alpha1::ProviderAccountSpec},
+    api::{GROUP, crd, v1alpha1::Declaration},
     cli::names::is_name,
     domain::reason::Problem,
     provider::{self, AllowList},
 };
-use secrecy::SecretString;
 use serde::Serialize;
 use serde_json::Value;
 use std::fmt;
@@ -81,7 +80,7 @@ impl Checker {
             return vec![Finding::new("kind", format!("must be one of {}", known.join(", ")))];
         };
         // The API server takes no status from a manifest either.
-        let mut body = schema::without_nulls(document);
+        let mut body = schema::without_nulls(schema, document);
         let mut findings = named(body.get("metadata"));
         for beside in ["apiVersion", "kind", "metadata", "status"] {
             body.as_object_mut().map(|map| map.remove(beside));
@@ -100,8 +99,11 @@ impl Checker {
     fn unserved(&self, kind: &str, body: &Value) -> Option<Finding> {
         let spec = body.get("spec").cloned().unwrap_or_default();
         let refused = match kind {
-            "Connection" => serde_json::from_value(spec).map(|spec| provider::refusal(&spec)),
-            "ProviderAccount" => serde_json::from_value(spec).map(|spec| refusal(&spec, &self.allow)),
+            "Connection" => serde_json::from_value(spec).map(|spec| provider::refusal(&Declaration::Connection(spec))),
+            "IntegrationInstance" => {
+                serde_json::from_value(spec).map(|spec| provider::refusal(&Declaration::IntegrationInstance(spec)))
+            }
+            "ProviderAccount" => serde_json::from_value(spec).map(|spec| provider::account_refusal(&spec, &self.allow)),
             _ => return None,
         };
         match refused {
@@ -131,12 +133,6 @@ fn named(metadata: Option<&Value>) -> Vec<Finding> {
             }));
     }
     findings
-}
-
-/// What is wrong with an account, whatever its Secret holds: asked with a login that is good in form.
-fn refusal(spec: &ProviderAccountSpec, allow: &AllowList) -> Option<Problem> {
-    let login = ["client_id", "client_secret"].map(|key| (key.to_owned(), SecretString::from("any")));
-    provider::login(spec, allow, &spec.credentials_secret_ref.name, &login.into()).err()
 }
 
 /// The CEL rules that a new object must meet. Defaults are filled in first, as by the API server.

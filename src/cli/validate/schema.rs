@@ -5,7 +5,7 @@
 
 use super::check::Finding;
 use regex::Regex;
-use serde_json::{Map, Value};
+use serde_json::{Map, Number, Value};
 
 /// Whatever is wrong with a value.
 pub(super) fn check(schema: &Value, value: &Value) -> Vec<Finding> {
@@ -14,16 +14,31 @@ pub(super) fn check(schema: &Value, value: &Value) -> Vec<Finding> {
     findings
 }
 
-/// Drops what is null in objects: to the API server it is the same as nothing.
-pub(super) fn without_nulls(value: &Value) -> Value {
+/// Drops what is null in objects, as the API server does: there it is the same as nothing, except where the schema says
+/// that null is a value.
+pub(super) fn without_nulls(schema: &Value, value: &Value) -> Value {
     match value {
         Value::Object(map) => {
-            let kept = map.iter().filter(|(_, inner)| !inner.is_null());
-            kept.map(|(key, inner)| (key.clone(), without_nulls(inner))).collect::<Map<_, _>>().into()
+            let inner = |key: &str| property(schema, key).unwrap_or(&Value::Null);
+            let kept = map.iter().filter(|(key, value)| !value.is_null() || is_nullable(inner(key)));
+            kept.map(|(key, value)| (key.clone(), without_nulls(inner(key), value))).collect::<Map<_, _>>().into()
         }
-        Value::Array(items) => items.iter().map(without_nulls).collect(),
+        Value::Array(items) => {
+            let inner = schema.get("items").unwrap_or(&Value::Null);
+            items.iter().map(|item| without_nulls(inner, item)).collect()
+        }
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value.clone(),
     }
+}
+
+/// The schema of a field.
+fn property<'a>(schema: &'a Value, key: &str) -> Option<&'a Value> {
+    let other = || schema.get("additionalProperties").filter(|inner| inner.is_object());
+    schema.get("properties").and_then(|known| known.get(key)).or_else(other)
+}
+
+fn is_nullable(schema: &Value) -> bool {
+    schema.get("nullable").is_some_and(|nullable| nullable == true)
 }
 
 fn walk(schema: &Value, value: &Value, path: &str, findings: &mut Vec<Finding>) {
@@ -39,7 +54,9 @@ fn walk(schema: &Value, value: &Value, path: &str, findings: &mut Vec<Finding>) 
         (Some("integer"), Value::Number(number)) if number.is_i64() || number.is_u64() => {
             integer(schema, number).into_iter().for_each(say);
         }
+        (Some("number"), Value::Number(number)) => self::number(schema, number).into_iter().for_each(say),
         (Some("boolean"), Value::Bool(_)) | (None, _) => {}
+        (Some(_), Value::Null) if is_nullable(schema) => {}
         (Some("string"), Value::Bool(_) | Value::Number(_)) => say("must be a string: put it in quotes".to_owned()),
         (Some(kind), _) => {
             let article = if kind.starts_with(['a', 'i', 'o']) { "an" } else { "a" };
@@ -55,10 +72,9 @@ fn object(schema: &Value, map: &Map<String, Value>, path: &str, findings: &mut V
             findings.push(Finding::new(&at(key), "is missing"));
         }
     }
-    let other = schema.get("additionalProperties").filter(|inner| inner.is_object());
     let is_free = schema.get("x-kubernetes-preserve-unknown-fields").is_some_and(|free| free == true);
     for (key, value) in map {
-        match schema.get("properties").and_then(|known| known.get(key)).or(other) {
+        match property(schema, key) {
             Some(inner) => walk(inner, value, &at(key), findings),
             None if is_free => {}
             None => findings.push(Finding::new(&at(key), "is no field that exists: is it misspelled?")),
@@ -92,15 +108,26 @@ fn string(schema: &Value, text: &str) -> Option<String> {
     (!fits).then(|| format!("must match {pattern}"))
 }
 
-fn integer(schema: &Value, number: &serde_json::Number) -> Option<String> {
+fn integer(schema: &Value, number: &Number) -> Option<String> {
     let is_narrow = schema.get("format").is_some_and(|format| format == "int32");
     let width = if is_narrow { i64::from(i32::MIN)..=i64::from(i32::MAX) } else { i64::MIN..=i64::MAX };
-    let Some(number) = number.as_i64().filter(|number| width.contains(number)) else {
+    let Some(whole) = number.as_i64().filter(|number| width.contains(number)) else {
         return Some("is out of range".to_owned());
     };
     match (limit(schema, "minimum"), limit(schema, "maximum")) {
-        (Some(least), _) if number < least => Some(format!("must be at least {least}")),
-        (_, Some(most)) if number > most => Some(format!("must be at most {most}")),
+        (Some(least), _) if whole < least => Some(format!("must be at least {least}")),
+        (_, Some(most)) if whole > most => Some(format!("must be at most {most}")),
+        (_, _) => None,
+    }
+}
+
+/// The bounds of a number that need not be whole.
+fn number(schema: &Value, number: &Number) -> Option<String> {
+    let value = number.as_f64()?;
+    let bound = |keyword: &str| schema.get(keyword).and_then(|bound| Some((bound, bound.as_f64()?)));
+    match (bound("minimum"), bound("maximum")) {
+        (Some((least, bound)), _) if value < bound => Some(format!("must be at least {least}")),
+        (_, Some((most, bound))) if value > bound => Some(format!("must be at most {most}")),
         (_, _) => None,
     }
 }
@@ -146,6 +173,7 @@ mod tests {
             "maximum",
             "minLength",
             "minimum",
+            "nullable",
             "pattern",
             "properties",
             "required",
@@ -190,6 +218,15 @@ mod tests {
     #[case::great(json!({"name": "a", "count": 9}), &["count: must be at most 8"])]
     #[case::out_of_range(json!({"name": "a", "count": 1_u64 << 40}), &["count: is out of range"])]
     #[case::fraction(json!({"name": "a", "count": 1.5}), &["count: must be an integer"])]
+    #[case::any_number(json!({"name": "a", "share": 0.5}), &[])]
+    #[case::whole_number(json!({"name": "a", "share": 99}), &[])]
+    #[case::number_too_small(json!({"name": "a", "share": -0.1}), &["share: must be at least 0"])]
+    #[case::number_too_great(json!({"name": "a", "share": 99.6}), &["share: must be at most 99.5"])]
+    #[case::no_number(json!({"name": "a", "share": "5"}), &["share: must be a number"])]
+    #[case::null_is_a_value(json!({"name": "a", "share": null, "period": null}), &[])]
+    #[case::null_is_none_of_them(json!({"name": "a", "weekday": null}), &["weekday: must be one of sunday"])]
+    #[case::null_is_no_value(json!({"name": null}), &["name: must be a string"])]
+    #[case::one_of_null(json!({"name": "a", "period": "weekly"}), &["period: must be one of daily, null"])]
     #[case::items(json!({"name": "a", "tags": ["x", "y"]}), &["tags: has too many items", "tags[1]: must be one of x"])]
     #[case::entries(json!({"name": "a", "map": {"k": "v", "l": 1}}), &["map.l: must be a string: put it in quotes", "map: has too many entries"])]
     fn findings(#[case] value: Value, #[case] expected: &[&str]) {
@@ -201,6 +238,9 @@ mod tests {
                 "tags": {"type": "array", "maxItems": 1, "items": {"type": "string", "enum": ["x"]}},
                 "map": {"type": "object", "maxProperties": 1, "additionalProperties": {"type": "string"}},
                 "free": {"type": "object", "x-kubernetes-preserve-unknown-fields": true},
+                "share": {"type": "number", "minimum": 0, "maximum": 99.5, "nullable": true},
+                "period": {"type": "string", "enum": ["daily", null], "nullable": true},
+                "weekday": {"type": "string", "enum": ["sunday"], "nullable": true},
             },
         });
         let found: Vec<_> = check(&schema, &value).iter().map(ToString::to_string).collect();
@@ -209,6 +249,18 @@ mod tests {
 
     #[test]
     fn a_null_is_the_same_as_nothing() {
-        assert_eq!(without_nulls(&json!({"a": null, "b": {"c": null}, "d": [null]})), json!({"b": {}, "d": [null]}));
+        let value = json!({"a": null, "b": {"c": null}, "d": [null]});
+        assert_eq!(without_nulls(&json!({}), &value), json!({"b": {}, "d": [null]}));
+    }
+
+    #[test]
+    fn a_null_stays_where_it_is_a_value() {
+        let nullable = json!({"type": "integer", "nullable": true});
+        let schema = json!({"properties": {
+            "a": nullable, "b": {"type": "integer"}, "c": {"items": {"properties": {"d": nullable}}},
+            "e": {"additionalProperties": nullable},
+        }});
+        let value = json!({"a": null, "b": null, "c": [{"d": null, "x": null}], "e": {"any": null}});
+        assert_eq!(without_nulls(&schema, &value), json!({"a": null, "c": [{"d": null}], "e": {"any": null}}));
     }
 }

@@ -5,8 +5,8 @@
 use super::wire::{ErrorReply, Status};
 use crate::{
     domain::{
-        conditions::Health,
-        verdict::{Effect, Kind},
+        conditions::{Health, History},
+        verdict::{Blame, Detail, Effect, Kind},
     },
     provider::{ApiError, Operation, http::Reply},
 };
@@ -52,11 +52,16 @@ pub(super) fn read<T: DeserializeOwned>(operation: Operation, reply: &Reply) -> 
         // The code says more than the status, which Rutter does not document for it. Only a documented refusal may
         // be read as one, though: 5xx stays open whatever its body says.
         (Some("INVALID_CREDENTIALS"), (Kind::Invalid | Kind::NotFound, effect)) => (Kind::Unauthorized, effect),
+        // A load that comes too early: nothing is wrong with it.
+        (Some("PRODUCT_NOT_READY"), (Kind::Invalid, effect)) if operation == Operation::Refresh => {
+            (Kind::Unavailable, effect)
+        }
         (Some("PRODUCT_NOT_ALLOWED"), (Kind::Invalid | Kind::NotFound, effect)) => (Kind::Forbidden, effect),
         (_, by_status) => by_status,
     };
+    let blame = if operation == Operation::List { Blame::Login } else { Blame::Store };
     Err(ApiError {
-        code,
+        detail: Detail { code, blame, ..Detail::default() },
         retry_after: reply.retry_after,
         request_id: reply.request_id.clone(),
         ..ApiError::answered(operation, status, kind, effect)
@@ -78,7 +83,15 @@ pub(super) fn health(status: &Status) -> Health {
     if status.is_healthy == Some(false) {
         return Health::Unhealthy;
     }
-    Health::Works { history: status.historical_sync_status.as_ref().and_then(|h| h.historical_sync_completed) }
+    Health::Works { history: history(status) }
+}
+
+fn history(status: &Status) -> History {
+    match status.historical_sync_status.as_ref().and_then(|h| h.historical_sync_completed) {
+        Some(true) => History::Loaded,
+        Some(false) => History::Loading,
+        None => History::Untold,
+    }
 }
 
 /// Why Rutter disabled a connection, and what to do, in our words.
@@ -114,7 +127,6 @@ mod tests {
     use http::StatusCode;
     use rstest::rstest;
     use serde_json::{Value, json};
-    use std::fmt::Write;
 
     fn reply(status: u16, body: &Value) -> Reply {
         let status = StatusCode::from_u16(status).expect("a status");
@@ -122,21 +134,10 @@ mod tests {
     }
 
     #[test]
-    fn every_status_has_a_meaning() {
-        let mut runs: Vec<(u16, u16, String)> = Vec::new();
-        for status in (100..=599).filter(|s| !(200..300).contains(s)) {
-            let (kind, effect) = meaning(status);
-            let text = format!("{kind:?}, effect of a write {effect:?}");
-            match runs.last_mut() {
-                Some((_, last, same)) if *same == text && *last + 1 == status => *last = status,
-                _ => runs.push((status, status, text)),
-            }
-        }
-        let table = runs.iter().fold(String::new(), |mut out, (from, to, text)| {
-            let _ = writeln!(out, "{from}-{to}: {text}");
-            out
-        });
-        insta::assert_snapshot!(table);
+    fn every_status_has_a_meaning_for_every_verb() {
+        insta::assert_snapshot!(crate::provider::error::meanings(|operation, status| {
+            read::<Value>(operation, &reply(status, &json!({}))).err()
+        }));
     }
 
     #[rstest]
@@ -152,7 +153,7 @@ mod tests {
     #[test]
     fn an_unknown_code_does_not_get_out() {
         let got = read::<Value>(Operation::Create, &reply(400, &json!({"error_code": "test-canary"})));
-        assert_eq!(got.expect_err("an error").code, None);
+        assert_eq!(got.expect_err("an error").detail.code, None);
     }
 
     #[test]
@@ -162,8 +163,8 @@ mod tests {
     }
 
     #[rstest]
-    #[case::ready(json!({"is_ready": true}), Health::Works { history: None })]
-    #[case::history(json!({"is_ready": true, "historical_sync_status": {"historical_sync_completed": false}}), Health::Works { history: Some(false) })]
+    #[case::ready(json!({"is_ready": true}), Health::Works { history: History::Untold })]
+    #[case::history(json!({"is_ready": true, "historical_sync_status": {"historical_sync_completed": false}}), Health::Works { history: History::Loading })]
     #[case::first_sync(json!({"is_ready": false}), Health::FirstSync)]
     #[case::unhealthy(json!({"is_ready": true, "is_healthy": false}), Health::Unhealthy)]
     #[case::needs_update(json!({"is_ready": true, "needs_update_status": {"needs_update": true}}), Health::NeedsAuthorization)]

@@ -10,13 +10,13 @@ mod wire;
 pub use reads::Have;
 
 use super::{
-    ApiError, ConnectSettings, ConnectionSecret, CreatePermit, Created, DeletePermit, External, Freshness, Login,
+    ApiError, ConnectSettings, ConnectionSecret, CreatePermit, Created, DeletePermit, External, Freshness, Job, Login,
     Operation, Record, Summary,
     gate::Gate,
     http::{Call, Http, Pace, Wire},
 };
 use crate::{
-    api::v1alpha1::{AppliedField, ConnectionSpec},
+    api::v1alpha1::{AppliedField, Declaration, RefreshPhase},
     domain::{
         conditions::Health,
         decide::Look,
@@ -24,6 +24,7 @@ use crate::{
         ids::{ExternalId, NaturalKey},
         intent::{Timing, window},
         reason::Problem,
+        refresh::Entity,
         stores::{self, Recognition},
         text::plain,
         validate::{self, Credentials, RutterWant, SecretData},
@@ -33,13 +34,13 @@ use crate::{
 };
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
-use jiff::Timestamp;
+use jiff::{Timestamp, civil::Date};
 use reads::Reads;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value, json};
 use std::{convert::Infallible, sync::Arc};
 use tokio::time::Instant;
-use wire::{CreateReply, DeleteReply, Row};
+use wire::{CreateReply, DeleteReply, LoadReply, Row};
 
 /// Rutter behind one login.
 pub struct Rutter {
@@ -61,6 +62,36 @@ impl Rutter {
         let request_id = HeaderName::from_static("x-rutter-request-id");
         let http = Http::new(wire, login.endpoint.clone(), headers(login), request_id, timing.call, gate, metrics);
         Self { reads: Reads::new(http, timing.lag, settings.poll), timing, version: login.version.clone() }
+    }
+}
+
+impl Rutter {
+    /// Loads history again from a day on.
+    async fn backfill(&self, id: &ExternalId, entity: Entity, from: Date) -> Result<Option<String>, ApiError> {
+        let entity = match entity {
+            Entity::Products => "product",
+            Entity::Orders => "order",
+        };
+        let body = json!({"entity": entity, "start_date": from.to_string(), "include_webhooks": false});
+        self.load(id, "backfill", Some(body)).await
+    }
+
+    async fn load(&self, id: &ExternalId, verb: &str, body: Option<Value>) -> Result<Option<String>, ApiError> {
+        let operation = Operation::Refresh;
+        let token = self.reads.token(id.as_str()).await.ok_or_else(|| ApiError {
+            // Without a token nothing was sent.
+            effect: Effect::None,
+            ..ApiError::answered(operation, 0, Kind::NotFound, Effect::None)
+        })?;
+        let (path, query) = (["connections", verb], [("access_token", token.expose_secret())]);
+        let call = Call { operation, method: Method::POST, path: &path, query: &query, body };
+        let reply = self.reads.http.send(call, Pace::InTurn).await?;
+        match map::read::<LoadReply>(operation, &reply).map_err(|e| self.reads.heed(e))? {
+            LoadReply { success: true } => Ok(None),
+            LoadReply { success: false } => {
+                Err(ApiError::answered(operation, reply.status.as_u16(), Kind::Invalid, Effect::None))
+            }
+        }
     }
 }
 
@@ -99,8 +130,17 @@ impl External for Rutter {
     /// Rutter applies no change in place: its PATCH is not documented.
     type Change = Infallible;
 
-    fn want(spec: &ConnectionSpec) -> Result<RutterWant, Problem> {
-        validate::rutter(spec)
+    const NAME: &'static str = "Rutter";
+    const LOGIN: &'static str = "the login. Correct the Secret that credentialsSecretRef names";
+    const STORE: &'static str = "the store's credentials. Correct the Secret that credentialsSecretRef names";
+    const TAKES_CREDENTIALS: bool = false;
+    const REFRESHES: bool = true;
+
+    fn want(declared: &Declaration) -> Result<RutterWant, Problem> {
+        match declared {
+            Declaration::Connection(spec) => validate::rutter(spec),
+            Declaration::IntegrationInstance(_) => Err(validate::wrong_kind("Connection", Self::NAME)),
+        }
     }
 
     fn key(want: &RutterWant) -> Option<NaturalKey> {
@@ -111,15 +151,34 @@ impl External for Rutter {
         want.fields()
     }
 
-    fn credentials_secret(spec: &ConnectionSpec) -> Option<&str> {
-        spec.rutter.as_ref()?.credentials_secret_ref.as_ref().map(|r| r.name.as_str())
+    fn objection(want: &RutterWant, today: Date, _: bool) -> Option<Problem> {
+        want.objection(today)
+    }
+
+    fn first_loads(want: &RutterWant) -> Vec<(Entity, RefreshPhase)> {
+        // Rutter begins its own first sync; these go further back.
+        want.loads.iter().map(|(entity, _)| (*entity, RefreshPhase::Due)).collect()
+    }
+
+    fn credentials_secret(declared: &Declaration) -> Option<&str> {
+        match declared {
+            Declaration::Connection(spec) => {
+                spec.rutter.as_ref()?.credentials_secret_ref.as_ref().map(|r| r.name.as_str())
+            }
+            Declaration::IntegrationInstance(_) => None,
+        }
     }
 
     fn credentials(&self, want: &RutterWant, secret: &str, data: &SecretData) -> Result<Credentials, Problem> {
         validate::credentials(want.platform, &self.version, secret, data)
     }
 
-    fn diff(want: &RutterWant, have: &Have, applied: &[AppliedField]) -> Difference<Infallible> {
+    fn diff(
+        want: &RutterWant,
+        have: &Have,
+        applied: &[AppliedField],
+        _: Option<&Credentials>,
+    ) -> Difference<Infallible> {
         // What the record was made with counts: the store's own domain may be another name of the same store.
         let declared = want.fields();
         let differs = |f: &&AppliedField| !applied.is_empty() && !applied.contains(f);
@@ -237,6 +296,33 @@ impl External for Rutter {
         }
         self.reads.deleted(id);
         Ok(())
+    }
+
+    async fn refresh(
+        &self,
+        id: &ExternalId,
+        want: &RutterWant,
+        entities: &[Entity],
+    ) -> Vec<(Entity, Result<Option<String>, ApiError>)> {
+        let from = |entity: Entity| want.loads.iter().find(|(e, _)| *e == entity).map(|(_, day)| *day);
+        let mut done = Vec::with_capacity(entities.len());
+        for entity in entities {
+            if let Some(day) = from(*entity) {
+                done.push((*entity, self.backfill(id, *entity, day).await));
+            }
+        }
+        // It is of no single entity: one for all that have no first day of their own.
+        let rest: Vec<Entity> = entities.iter().copied().filter(|e| from(*e).is_none()).collect();
+        if !rest.is_empty() {
+            let synced = self.load(id, "incremental_sync", None).await;
+            done.extend(rest.into_iter().map(|entity| (entity, synced.clone())));
+        }
+        done
+    }
+
+    async fn job(&self, _: &str) -> Result<Job, ApiError> {
+        // Rutter names no jobs of its loads.
+        Ok(Job::Lost)
     }
 
     fn organisation(&self) -> Option<String> {

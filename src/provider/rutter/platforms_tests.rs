@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    api::v1alpha1::Limits,
+    api::v1alpha1::{Limits, Provider},
     domain::rules::{Form, Identity, Parameter, RUTTER_PLATFORMS, RUTTER_VERSIONS, RutterPlatform},
     provider::{AllowList, Backend, Session, WireError, connect},
 };
@@ -28,6 +28,7 @@ fn session(version: &str) -> (Simulator, Session) {
         wire: Some(wire),
     };
     let login = Login {
+        provider: Provider::Rutter,
         endpoint: "https://sandbox.example.com/versioned".parse().expect("a URL"),
         version: version.to_owned(),
         name: SecretString::from("test-client-id"),
@@ -55,14 +56,14 @@ fn value(platform: &RutterPlatform, parameter: &Parameter) -> String {
 }
 
 /// A declaration with these parameters.
-fn declared(platform: &RutterPlatform, parameters: &[&Parameter]) -> ConnectionSpec {
+fn declared(platform: &RutterPlatform, parameters: &[&Parameter]) -> Declaration {
     let parameters: std::collections::BTreeMap<_, _> =
         parameters.iter().map(|p| (p.name, value(platform, p))).collect();
     let spec = json!({
         "provider": "Rutter", "accountRef": {"name": "a"}, "platform": platform.name,
         "rutter": {"credentialsSecretRef": {"name": "s"}, "parameters": parameters, "scope": "test"}
     });
-    serde_json::from_value(spec).expect("a spec")
+    Declaration::Connection(serde_json::from_value(spec).expect("a spec"))
 }
 
 fn held(keys: impl IntoIterator<Item = &'static str>) -> SecretData {
@@ -70,8 +71,10 @@ fn held(keys: impl IntoIterator<Item = &'static str>) -> SecretData {
 }
 
 fn rutter(session: &Session) -> &Rutter {
-    let Backend::Rutter(rutter) = &session.backend;
-    rutter
+    match &session.backend {
+        Backend::Rutter(rutter) => rutter,
+        Backend::SkuIo(_) => panic!("a session of another provider"),
+    }
 }
 
 async fn create(session: &Session, want: &RutterWant, credentials: &Credentials) -> Result<Created, ApiError> {
@@ -172,10 +175,10 @@ async fn an_edit_of_any_parameter_or_of_the_scope_asks_for_a_new_record() {
         let found = rutter(&session).observe(&look, Freshness::After(Instant::now())).await.expect("a record");
         let have = found[0].have.as_ref().expect("what it is");
         let applied = want.fields();
-        let replaced = |want: &RutterWant| match Rutter::diff(want, have, &applied) {
+        let replaced = |want: &RutterWant| match Rutter::diff(want, have, &applied, None) {
             Difference::Replace(fields) => fields,
             Difference::None => vec![],
-            Difference::Update(never) => match never {},
+            Difference::Update(never, _) => match never {},
         };
         assert_eq!(replaced(&want), [""; 0], "{}", platform.name);
         for (n, (name, value)) in want.parameters.iter().enumerate() {
@@ -189,9 +192,9 @@ async fn an_edit_of_any_parameter_or_of_the_scope_asks_for_a_new_record() {
             assert_eq!(replaced(&RutterWant { scope, ..want.clone() }), ["spec.rutter.scope"], "{}", platform.name);
         }
         let bare: Vec<_> = applied.iter().filter(|f| f.path != "spec.rutter.scope").cloned().collect();
-        let added = Rutter::diff(&want, have, &bare);
+        let added = Rutter::diff(&want, have, &bare, None);
         assert!(matches!(added, Difference::Replace(f) if f == ["spec.rutter.scope"]), "{}", platform.name);
-        assert!(matches!(Rutter::diff(&want, have, &[]), Difference::None), "what it was made with is not known");
+        assert!(matches!(Rutter::diff(&want, have, &[], None), Difference::None), "what it was made with is not known");
     }
 }
 
@@ -222,7 +225,7 @@ async fn a_window_shows_what_was_made_in_it_whatever_it_is() {
         let platform = crate::domain::rules::rutter_platform(name).expect("a platform");
         let want = Rutter::want(&declared(platform, &platform.parameters.iter().collect::<Vec<_>>())).expect("a want");
         let same = |r: &&Record<Have>| {
-            r.have.as_ref().is_some_and(|have| matches!(Rutter::diff(&want, have, &[]), Difference::None))
+            r.have.as_ref().is_some_and(|have| matches!(Rutter::diff(&want, have, &[], None), Difference::None))
         };
         found.iter().filter(same).map(|r| r.id.clone()).collect()
     };

@@ -27,7 +27,7 @@ use crate::{
 };
 use http::Method;
 use jiff::Timestamp;
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
@@ -167,6 +167,13 @@ impl Reads {
         snapshot.rows.iter().find(|r| r.id == id).cloned()
     }
 
+    /// The token of a connection, by what was read last.
+    pub(super) async fn token(&self, id: &str) -> Option<SecretString> {
+        let listed = self.any.last().await;
+        let listed = listed.as_ref().and_then(|snapshot| snapshot.rows.iter().find(|row| row.id == id));
+        listed.cloned().or_else(|| self.known().made.get(id).map(|(row, _)| row.clone()))?.access_token
+    }
+
     /// Closes the account's gate where an error asks for it.
     pub(super) fn heed(&self, error: ApiError) -> ApiError {
         let wait = if error.status == Some(452) { PLATFORM_WAIT } else { OWN_WAIT };
@@ -250,7 +257,12 @@ impl Reads {
             Err(e) => match e.kind {
                 // Of this one connection alone: the login has just listed it.
                 Kind::Unauthorized | Kind::Forbidden | Kind::Invalid | Kind::NotFound | Kind::Gone => Ok(None),
-                Kind::Conflict | Kind::RateLimited | Kind::Unavailable | Kind::Timeout | Kind::Protocol => Err(e),
+                Kind::Conflict
+                | Kind::Taken
+                | Kind::RateLimited
+                | Kind::Unavailable
+                | Kind::Timeout
+                | Kind::Protocol => Err(e),
             },
         }
     }

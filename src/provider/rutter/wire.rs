@@ -126,6 +126,12 @@ pub(super) struct DeleteReply {
     pub(super) success: bool,
 }
 
+/// `POST /connections/backfill` and `POST /connections/incremental_sync`.
+#[derive(Deserialize)]
+pub(super) struct LoadReply {
+    pub(super) success: bool,
+}
+
 /// Every error body.
 #[derive(Deserialize, Default)]
 pub(super) struct ErrorReply {

@@ -1,9 +1,9 @@
 //! `tradewind abandon`: it says what stays behind, and lets go only of what would not go otherwise.
 
 use serde_json::json;
-use tradewind::api::v1alpha1::Connection;
+use tradewind::api::v1alpha1::{Connection, IntegrationInstance};
 
-use super::{Ran, asking, condition, forge, run_in, store};
+use super::{Ran, asking, condition, forge, instance_asking, run_in, store};
 use crate::cluster::{HANG, Sandbox};
 
 async fn abandon(sandbox: &Sandbox, args: &[&str]) -> Ran {
@@ -102,4 +102,27 @@ async fn finalizers_of_others_stay() {
         (again.code, again.out.as_str()),
         (Some(0), "connection/acme is not held by Tradewind: there is nothing to do\n")
     );
+}
+
+#[tokio::test]
+async fn an_instance_is_let_go_by_its_own_finalizer() {
+    let sandbox = Sandbox::new("cli-abandon").await;
+    let object = instance_asking(&sandbox, "DeletionBlocked").await;
+    let abandon = async |args: &[&str]| run_in(&sandbox, &[&["abandon", "ii/acme"], args].concat()).await;
+    let refused = abandon(&["--yes"]).await;
+    assert!(
+        refused.err.contains("is not being deleted. Delete it first: kubectl delete integrationinstance acme"),
+        "{}",
+        refused.err
+    );
+    sandbox.delete::<IntegrationInstance>("acme").await;
+    let blocked = serde_json::to_value(object.status).expect("JSON");
+    super::forge_of::<IntegrationInstance>(&sandbox, blocked).await;
+    let dry = abandon(&["-o", "json"]).await;
+    assert_eq!((dry.code, &dry.json()["kind"]), (Some(2), &json!("IntegrationInstance")));
+    assert_eq!(dry.json().get("connectionSecret"), None, "an instance has none");
+    let done = abandon(&["--yes"]).await;
+    assert_eq!(done.code, Some(0), "{}", done.err);
+    assert!(done.out.starts_with("integrationinstance/acme in namespace"), "{}", done.out);
+    sandbox.wait_gone::<IntegrationInstance>("acme", HANG).await;
 }

@@ -3,9 +3,9 @@
 use kube::ResourceExt;
 use serde_json::json;
 use tradewind::api::keys;
-use tradewind::api::v1alpha1::Connection;
+use tradewind::api::v1alpha1::{Connection, IntegrationInstance};
 
-use super::{asking, condition, forge, run_in, store};
+use super::{asking, condition, forge, instance_asking, run_in, store};
 use crate::cluster::Sandbox;
 
 async fn answer(sandbox: &Sandbox) -> Option<String> {
@@ -71,4 +71,29 @@ async fn without_a_question_there_is_no_answer() {
     let broken = condition("Ready", "False", "DeletionBlocked", "The login was refused");
     forge(&sandbox, json!({"conditions": [broken], "externalId": "r-1", "creation": {"settledAttempt": 1}})).await;
     refused("its record is known to be r-1. It says DeletionBlocked: The login was refused").await;
+}
+
+#[tokio::test]
+async fn an_instance_is_answered_by_the_name_of_its_kind() {
+    let sandbox = Sandbox::new("cli-resolve").await;
+    let uid = instance_asking(&sandbox, "CreateOutcomeUnknown").await.uid().expect("a UID");
+    let ran = run_in(&sandbox, &["resolve", "ii/acme", "--adopt", "41"]).await;
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    let follow = format!("Follow it with: tradewind status integrationinstance/acme -n {}\n", sandbox.namespace());
+    assert!(
+        ran.out.starts_with("integrationinstance/acme: answered: record 41") && ran.out.ends_with(&follow),
+        "{}",
+        ran.out
+    );
+    let object: IntegrationInstance = sandbox.get("acme").await.expect("the instance");
+    assert_eq!(object.annotations().get(keys::RESOLVE), Some(&format!("{uid}/nonce-1 adopt 41")));
+    super::instance(&sandbox, json!({"conditions": [condition("Ready", "False", "Creating", "Working")]})).await;
+    let creation = json!({"creation": {"intent": null, "settledAttempt": 0}, "externalId": "41"});
+    super::forge_of::<IntegrationInstance>(&sandbox, creation).await;
+    let ran = run_in(&sandbox, &["resolve", "ii/acme", "--create-anew"]).await;
+    assert!(
+        ran.err.starts_with("Error: integrationinstance acme asks for no answer: its record is known to be 41."),
+        "{}",
+        ran.err
+    );
 }

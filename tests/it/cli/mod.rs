@@ -6,15 +6,17 @@ mod abandon;
 mod answers;
 mod objects;
 mod process;
+mod refresh;
 mod status;
 mod validate;
 
 use std::process::Output;
 
+use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
-use tradewind::api::v1alpha1::Connection;
+use tradewind::api::v1alpha1::{Connection, IntegrationInstance};
 
-use crate::cluster::{Sandbox, control_plane};
+use crate::cluster::{Kind, Sandbox, control_plane};
 
 /// The program under test.
 const PROGRAM: &str = env!("CARGO_BIN_EXE_tradewind");
@@ -84,6 +86,21 @@ spec:
   connectionSecretRef: {name: acme-connection}
 ";
 
+/// It has the name of the store: what is meant is a matter of the kind alone.
+const INSTANCE: &str = "
+apiVersion: tradewind.dev/v1alpha1
+kind: IntegrationInstance
+metadata: {name: acme, finalizers: [tradewind.dev/integration-instance]}
+spec:
+  provider: SkuIo
+  accountRef: {name: sku}
+  platform: big-commerce
+  name: acme-outdoor-bc
+  integrationId: 5
+  accessTokenSecretRef: {name: acme-bigcommerce, key: oauth_access_token}
+  settings: {storeHash: lhv58otl0w, startDate: '2025-01-01', storeId: 1, autoLinkProducts: true, autoCreateProducts: false}
+";
+
 /// A condition of long ago.
 fn condition(kind: &str, status: &str, reason: &str, message: &str) -> Value {
     json!({"type": kind, "status": status, "reason": reason, "message": message, "lastTransitionTime": "2025-01-01T00:00:00Z"})
@@ -103,36 +120,52 @@ async fn store(sandbox: &Sandbox, status: Value) -> Connection {
     forge(sandbox, status).await
 }
 
+/// Applies the instance and forges its status as [`store`] does.
+async fn instance(sandbox: &Sandbox, status: Value) -> IntegrationInstance {
+    sandbox.apply(INSTANCE).await;
+    forge_of(sandbox, status).await
+}
+
 /// Forges a status of the store's present generation.
-async fn forge(sandbox: &Sandbox, mut status: Value) -> Connection {
-    let stored: Connection = sandbox.get("acme").await.expect("the store");
-    status["observedGeneration"] = json!(stored.metadata.generation);
-    let args = ["patch", "connection", "acme", "--subresource=status", "--type=merge"];
-    let patch = format!("--patch={}", json!({"status": status}));
-    let said = sandbox.kubectl(&[&args[..], &[&patch]].concat()).await;
-    assert!(said.ok, "{}", said.err);
-    sandbox.get("acme").await.expect("the store")
+async fn forge(sandbox: &Sandbox, status: Value) -> Connection {
+    forge_of(sandbox, status).await
+}
+
+/// The same of an object of any kind.
+async fn forge_of<K: Kind>(sandbox: &Sandbox, mut status: Value) -> K {
+    let stored: K = sandbox.get("acme").await.expect("the object");
+    status["observedGeneration"] = json!(stored.meta().generation);
+    let patch = Patch::Merge(json!({"status": status}));
+    sandbox.api::<K>().patch_status("acme", &PatchParams::default(), &patch).await.expect("a status")
 }
 
 /// A status that asks a person whose record it is, as it stands after a create that was never answered.
 async fn asking(sandbox: &Sandbox, reason: &str) -> Connection {
     let uid = store(sandbox, json!({})).await.metadata.uid.expect("a UID");
-    forge(
-        sandbox,
-        json!({
-            "conditions": [
-                condition("Ready", "False", reason, "Nobody can tell"),
-                condition("Stalled", "True", reason, "Nobody can tell"),
-            ],
-            "creation": {"intent": intent(&uid, 1), "settledAttempt": 0, "candidates": ["r-1", "r-2"]},
-        }),
-    )
-    .await
+    forge(sandbox, question(&uid, reason, &["r-1", "r-2"])).await
+}
+
+/// The same of the instance.
+async fn instance_asking(sandbox: &Sandbox, reason: &str) -> IntegrationInstance {
+    let uid = instance(sandbox, json!({})).await.metadata.uid.expect("a UID");
+    forge_of(sandbox, question(&uid, reason, &["41", "42"])).await
+}
+
+fn question(uid: &str, reason: &str, candidates: &[&str]) -> Value {
+    json!({
+        "conditions": [
+            condition("Ready", "False", reason, "Nobody can tell"),
+            condition("Stalled", "True", reason, "Nobody can tell"),
+        ],
+        "creation": {"intent": intent(uid, 1), "settledAttempt": 0, "candidates": candidates},
+    })
 }
 
 #[test]
 fn help_is_as_it_was() {
-    for verb in ["", "run", "crds", "validate", "status", "reconcile", "suspend", "resume", "resolve", "abandon"] {
+    for verb in
+        ["", "run", "crds", "validate", "status", "reconcile", "refresh", "suspend", "resume", "resolve", "abandon"]
+    {
         let args: Vec<_> = [verb, "--help"].into_iter().filter(|arg| !arg.is_empty()).collect();
         let ran = run(&args);
         assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""), "{verb}");
@@ -164,6 +197,8 @@ fn wrong_arguments_are_invalid_input() {
         &["resolve", "acme", "--adopt", "a/b"],
         &["resolve", "acme", "--adopt", "r-1", "--create-anew"],
         &["reconcile", "acme", "--timeout", "soon"],
+        &["refresh", "pacct/rutter"],
+        &["refresh", "acme", "--products", "--orders"],
         &["run", "--concurrency", "0"],
         &["run", "--call-timeout", "0s"],
         &["run", "--log", "=="],

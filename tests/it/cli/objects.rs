@@ -4,9 +4,9 @@ use kube::ResourceExt;
 use kube::api::{Patch, PatchParams};
 use serde_json::json;
 use tradewind::api::keys;
-use tradewind::api::v1alpha1::{Connection, ProviderAccount};
+use tradewind::api::v1alpha1::{Connection, IntegrationInstance, ProviderAccount};
 
-use super::{ACCOUNT, STORE, condition, run_in, store};
+use super::{ACCOUNT, INSTANCE, STORE, condition, run_in, store};
 use crate::cluster::{HANG, Sandbox};
 
 #[tokio::test]
@@ -27,6 +27,12 @@ async fn a_request_is_written_under_a_name_of_its_own() {
     let account = run_in(&sandbox, &["reconcile", "pacct/rutter", "--no-wait"]).await;
     assert_eq!(account.out, "provideraccount/rutter: asked the operator to look\n", "{}", account.err);
     let object: ProviderAccount = sandbox.get("rutter").await.expect("the account");
+    assert!(object.annotations().contains_key(keys::RECONCILE));
+
+    sandbox.apply(INSTANCE).await;
+    let instance = run_in(&sandbox, &["reconcile", "ii/acme", "--no-wait"]).await;
+    assert_eq!(instance.out, "integrationinstance/acme: asked the operator to look\n", "{}", instance.err);
+    let object: IntegrationInstance = sandbox.get("acme").await.expect("the instance");
     assert!(object.annotations().contains_key(keys::RECONCILE));
 }
 
@@ -101,4 +107,27 @@ async fn a_connection_is_suspended_and_resumed_once() {
         "{}",
         missing.err
     );
+}
+
+#[tokio::test]
+async fn of_two_objects_with_one_name_the_named_kind_is_meant() {
+    let sandbox = Sandbox::new("cli-suspend").await;
+    sandbox.apply(&format!("{STORE}---{INSTANCE}")).await;
+    let suspended = async || {
+        let connection: Connection = sandbox.get("acme").await.expect("the store");
+        let instance: IntegrationInstance = sandbox.get("acme").await.expect("the instance");
+        (connection.spec.suspend, instance.spec.suspend)
+    };
+    let ran = run_in(&sandbox, &["suspend", "ii/acme"]).await;
+    assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""));
+    insta::assert_snapshot!("suspend-instance", ran.out);
+    assert_eq!(suspended().await, (false, true));
+    let ran = run_in(&sandbox, &["suspend", "acme", "-o", "json"]).await;
+    assert_eq!((ran.code, &ran.json()["kind"]), (Some(0), &json!("Connection")));
+    assert_eq!(suspended().await, (true, true));
+    let ran = run_in(&sandbox, &["resume", "integrationinstance/acme", "-o", "json"]).await;
+    assert_eq!((ran.code, &ran.json()["kind"]), (Some(0), &json!("IntegrationInstance")));
+    assert_eq!(suspended().await, (true, false));
+    let missing = run_in(&sandbox, &["resume", "ii/nobody"]).await;
+    assert!(missing.err.starts_with("Error: there is no IntegrationInstance nobody in"), "{}", missing.err);
 }

@@ -5,15 +5,19 @@ use std::path::Path;
 use kube::ResourceExt;
 use kube::config::Kubeconfig;
 use serde_json::json;
+use tradewind::api::v1alpha1::IntegrationInstance;
 
-use super::{ACCOUNT, asking, condition, forge, intent, run_in, store};
+use super::{ACCOUNT, asking, condition, forge, forge_of, instance, instance_asking, intent, run_in, store};
 use crate::cluster::{Sandbox, control_plane};
 
 #[tokio::test]
 async fn the_overview_says_who_has_to_act() {
     let sandbox = Sandbox::new("cli-status").await;
     let empty = run_in(&sandbox, &["status"]).await;
-    assert_eq!(empty.out, format!("No accounts and no connections in namespace {}\n", sandbox.namespace()));
+    assert_eq!(
+        empty.out,
+        format!("No accounts, connections or integration instances in namespace {}\n", sandbox.namespace())
+    );
     sandbox.apply(ACCOUNT).await;
     sandbox.apply(&super::STORE.replace("name: acme,", "name: other,")).await;
     asking(&sandbox, "CreateOutcomeUnknown").await;
@@ -33,6 +37,55 @@ async fn the_overview_says_who_has_to_act() {
     let all = super::run(&["status", "-A", "--kubeconfig", kubeconfig]);
     let line = all.out.lines().find(|line| line.contains(sandbox.namespace()) && line.contains("acme")).expect("a row");
     assert!(all.out.starts_with("NAMESPACE") && line.contains("BIG_COMMERCE"), "{}", all.out);
+}
+
+/// An output without what differs from run to run.
+fn timeless(sandbox: &Sandbox, out: &str) -> String {
+    let days = regex::Regex::new(r"\b[0-9]+d\b").expect("a pattern");
+    days.replace_all(&out.replace(sandbox.namespace(), "NAMESPACE"), "000d").into_owned()
+}
+
+#[tokio::test]
+async fn instances_have_a_table_of_their_own() {
+    let sandbox = Sandbox::new("cli-status").await;
+    instance_asking(&sandbox, "CreateOutcomeUnknown").await;
+    let alone = run_in(&sandbox, &["status"]).await;
+    assert!(alone.out.starts_with("INSTANCE ") && !alone.out.contains("CONNECTION "), "{}", alone.out);
+    store(&sandbox, json!({"conditions": [condition("Ready", "True", "Succeeded", "It works")], "externalId": "r-1"}))
+        .await;
+    let ran = run_in(&sandbox, &["status"]).await;
+    assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""));
+    insta::assert_snapshot!("status-overview-instances", ran.out);
+    assert_eq!(run_in(&sandbox, &["status", "--exit-code"]).await.code, Some(4));
+    let kinds = async |name: &str| run_in(&sandbox, &["status", name, "-o", "json"]).await.json()["kind"].clone();
+    assert_eq!(kinds("acme").await, "Connection", "a bare name is a Connection's");
+    assert_eq!(kinds("ii/acme").await, "IntegrationInstance");
+}
+
+#[tokio::test]
+async fn one_instance_is_told_whole() {
+    let sandbox = Sandbox::new("cli-status").await;
+    let uid = instance(&sandbox, json!({})).await.uid().expect("a UID");
+    let mut creation = intent(&uid, 1);
+    creation["key"] = json!("acme-outdoor-bc");
+    let refresh = json!({
+        "products": {"token": "initial", "state": "Accepted", "at": "2025-01-01T00:00:00Z"},
+        "orders": {"token": "2025-01-02", "state": "Failed", "at": "2025-01-01T00:00:00Z", "job": "77"},
+    });
+    forge_of::<IntegrationInstance>(
+        &sandbox,
+        json!({
+            "conditions": [condition("Ready", "True", "Succeeded", "The instance works")],
+            "externalId": "42", "account": "acme", "creation": {"intent": creation, "settledAttempt": 1},
+            "refresh": refresh, "lastAction": {"cause": "Created", "at": "2025-01-01T00:00:00Z"},
+        }),
+    )
+    .await;
+    let ran = run_in(&sandbox, &["status", "integrationinstance/acme"]).await;
+    assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""));
+    insta::assert_snapshot!("status-instance", timeless(&sandbox, &ran.out));
+    let view = run_in(&sandbox, &["status", "ii/acme", "-o", "json"]).await.json();
+    assert_eq!((&view["kind"], &view["refresh"]), (&json!("IntegrationInstance"), &refresh));
 }
 
 #[tokio::test]
@@ -56,9 +109,7 @@ async fn one_object_is_told_whole() {
     .await;
     let ran = run_in(&sandbox, &["status", "acme"]).await;
     assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""));
-    let days = regex::Regex::new(r"\b[0-9]+d\b").expect("a pattern");
-    let text = ran.out.replace(sandbox.namespace(), "NAMESPACE");
-    insta::assert_snapshot!("status-one", days.replace_all(&text, "000d"));
+    insta::assert_snapshot!("status-one", timeless(&sandbox, &ran.out));
     let view = run_in(&sandbox, &["status", "conn/acme", "-o", "json"]).await.json();
     assert_eq!(
         (&view["externalId"], &view["creation"]["state"], &view["waitsFor"]),
@@ -76,6 +127,12 @@ async fn what_a_person_can_run_is_printed_ready_to_be_run() {
     assert_eq!(
         view["commands"],
         json!(answers.map(|answer| format!("tradewind resolve acme -n {namespace} {answer}")))
+    );
+    instance_asking(&sandbox, "CreateOutcomeUnknown").await;
+    let instance = run_in(&sandbox, &["status", "ii/acme", "-o", "json"]).await.json();
+    assert_eq!(
+        instance["commands"][0],
+        json!(format!("tradewind resolve integrationinstance/acme -n {namespace} --adopt 41"))
     );
     let text = run_in(&sandbox, &["status", "acme"]).await.out;
     assert!(text.contains("Run one of:") && text.contains("--adopt r-2\n"), "{text}");
@@ -133,7 +190,7 @@ async fn the_namespace_is_that_of_the_context() {
     std::fs::remove_file(&file).expect("no kubeconfig");
     assert_eq!(
         ran.out,
-        format!("No accounts and no connections in namespace {}\n", sandbox.namespace()),
+        format!("No accounts, connections or integration instances in namespace {}\n", sandbox.namespace()),
         "{}",
         ran.err
     );

@@ -66,6 +66,25 @@ fn a_good_file_is_good() {
     assert_eq!((ran.code, ran.out.as_str(), ran.err.as_str()), (Some(0), "2 valid, 0 invalid\n", ""));
 }
 
+#[test]
+fn a_good_instance_is_good_also_with_settings_that_it_unsets() {
+    let with = |settings: &str| super::INSTANCE.replace("{storeHash", &format!("{{{settings}, storeHash"));
+    let good = with(
+        "salesNominalCodeId: null, proformaMarketplaceCostPercentage: 2.5, proformaPaymentCostPercentage: null, \
+         batchPeriodSalesOrderFulfillments: null, batchPeriodCustomerReturns: daily",
+    );
+    let ran = run_with(&["validate", "-f", "-"], &good);
+    // What this version does not serve is another matter.
+    assert!(ran.out.starts_with("1 valid") || ran.out.contains("(UnsupportedPlatform)"), "{}", ran.out);
+    let bad = with(
+        "salesNominalCodeId: 0, proformaMarketplaceCostPercentage: 100.5, proformaPaymentCostPercentage: few, \
+         batchPeriodSalesOrderFulfillments: weekly, cogsNominalCodeId: 1.5",
+    );
+    let ran = run_with(&["validate", "-f", "-"], &bad);
+    assert_eq!(ran.code, Some(3));
+    insta::assert_snapshot!("validate-bad-instance", ran.out);
+}
+
 const BAD: &str = "
 apiVersion: tradewind.dev/v1alpha1
 kind: Connection

@@ -118,7 +118,18 @@ async fn what_this_version_does_not_serve_is_said_and_can_be_deleted(#[case] spe
 }
 
 #[rstest]
-#[case::sync(json!({"sync": {"orders": {"startDate": "2025-01-01"}}}), "UnsupportedPlatform", &["spec.sync", "remove it"])]
+#[case::no_such_day(
+    json!({"sync": {"orders": {"startDate": "2025-02-30"}}}), "InvalidSpec",
+    &["spec.sync.orders.startDate", "no day of the calendar", "YYYY-MM-DD"]
+)]
+#[case::a_day_in_the_future(
+    json!({"sync": {"products": {"startDate": "2999-01-01"}}}), "InvalidSpec",
+    &["spec.sync.products.startDate", "lies in the future"]
+)]
+#[case::a_day_too_long_ago(
+    json!({"sync": {"orders": {"startDate": "2011-01-01"}}}), "InvalidSpec",
+    &["spec.sync.orders.startDate", "more than 5 years back"]
+)]
 #[case::custom_domain(
     json!({"rutter": {"parameters": {"store_url": "shop.example.com"}}}),
     "InvalidSpec", &["store_url", "permanent host", "store-abc123.mybigcommerce.com"]

@@ -112,27 +112,30 @@ async fn a_request_to_reconcile_is_answered_with_one_write(#[case] key: &str) {
 }
 
 #[tokio::test]
-async fn a_request_to_refresh_is_answered_once_and_changes_nothing_at_the_provider() {
+async fn a_request_to_refresh_is_answered_once_and_changes_no_record() {
     let world = World::new("refresh").await;
     world.sandbox.apply(&connection("acme", &store("acme"), "")).await;
     let id = id_of(&world.settled("acme").await);
     let since = world.sandbox.mark();
     world.annotate("acme", keys::REFRESH, Some("monday")).await;
-    let handled = |c: &Connection| status_of(c).refresh.and_then(|r| r.products).is_some_and(|p| p.token == "monday");
-    let answered = world.sandbox.wait_for::<Connection>("acme", HANG, handled).await;
-    let refresh = status_of(&answered).refresh.expect("an answer");
-    assert_eq!(refresh.products, refresh.orders);
-    assert_eq!(refresh.products.map(|p| p.state), Some(RefreshPhase::Unsupported));
+    let accepted = |token: &'static str| {
+        move |c: &Connection| {
+            let refresh = status_of(c).refresh.unwrap_or_default();
+            let both = [refresh.products, refresh.orders];
+            both.iter().flatten().filter(|s| s.token == token && s.state == RefreshPhase::Accepted).count() == 2
+        }
+    };
+    let answered = world.sandbox.wait_for::<Connection>("acme", HANG, accepted("monday")).await;
     assert!(answered.says("Ready", "True", "Succeeded"), "{}", told(&answered));
     world.reconciled("acme").await;
-    // The answer, and the one to the request to reconcile.
-    costs(&world, since, 2).await;
-    assert_eq!(world.events("acme", "RefreshUnsupported").await, 1);
+    // What is about to be asked for, what came of it, and the answer to the request to reconcile.
+    costs(&world, since, 3).await;
+    assert_eq!(world.asked(Operation::Refresh), 1);
 
     // Another token is another question.
     world.annotate("acme", keys::REFRESH, Some("tuesday")).await;
-    let handled = |c: &Connection| status_of(c).refresh.and_then(|r| r.orders).is_some_and(|p| p.token == "tuesday");
-    world.sandbox.wait_for::<Connection>("acme", HANG, handled).await;
+    world.sandbox.wait_for::<Connection>("acme", HANG, accepted("tuesday")).await;
+    assert_eq!(world.asked(Operation::Refresh), 2);
     let asked: Vec<_> = world.simulator.stats().by_operation.into_keys().collect();
     assert!(!asked.contains(&Operation::Update) && !asked.contains(&Operation::Unknown), "{asked:?}");
     world.ends_with(&[&id], 1, 0);
@@ -149,7 +152,7 @@ async fn a_request_to_refresh_that_came_with_the_object_is_handled_by_its_creati
     let refresh = status_of(&ready).refresh.and_then(|r| r.products).expect("an answer");
     assert_eq!((refresh.token.as_str(), refresh.state), ("monday", RefreshPhase::Handled));
     world.reconciled("acme").await;
-    assert_eq!(world.events("acme", "RefreshUnsupported").await, 0);
+    assert_eq!(world.asked(Operation::Refresh), 0);
     world.ends_with(&[&id_of(&ready)], 1, 0);
 }
 

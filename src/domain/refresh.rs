@@ -1,0 +1,213 @@
+//! Refreshes: which one is due, and how far each has come.
+//!
+//! One is asked for at most once for each record, entity and token: `Requested` is written before the call, and what is
+//! found as `Requested` later is not asked for again.
+
+use crate::{
+    api::v1alpha1::{ManagedStatus, RefreshPhase, RefreshState},
+    domain::conditions::History,
+};
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use strum::{Display, EnumIter, IntoEnumIterator};
+
+/// What a refresh loads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Display, EnumIter)]
+#[strum(serialize_all = "snake_case")]
+pub enum Entity {
+    /// Products.
+    Products,
+    /// Orders.
+    Orders,
+}
+
+/// The token of the load that belongs to the creation, where nobody gave another one.
+pub const INITIAL: &str = "initial";
+/// The longest token that a status holds.
+const LONGEST: usize = 256;
+
+/// A refresh that is to be asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Due {
+    /// What to load.
+    pub entity: Entity,
+    /// Who asks.
+    pub token: String,
+}
+
+/// The token that the annotation's value gives to an entity: `token` for all, `products@token` for one.
+#[must_use]
+pub fn token(annotation: Option<&str>, entity: Entity) -> Option<String> {
+    let text = annotation?.trim();
+    let named = Entity::iter().find_map(|e| Some((e, text.strip_prefix(&format!("{e}@"))?)));
+    let token = match named {
+        Some((of, token)) => (of == entity).then_some(token)?,
+        None => text,
+    };
+    (!token.is_empty()).then(|| token.chars().take(LONGEST).collect())
+}
+
+/// The last refresh of an entity.
+#[must_use]
+pub fn state(status: &ManagedStatus, entity: Entity) -> Option<&RefreshState> {
+    let refresh = status.refresh.as_ref()?;
+    match entity {
+        Entity::Products => refresh.products.as_ref(),
+        Entity::Orders => refresh.orders.as_ref(),
+    }
+}
+
+/// Notes how far the refresh of an entity has come. Whole seconds, as they are stored.
+pub fn note(status: &mut ManagedStatus, due: &Due, phase: RefreshPhase, job: Option<String>, at: Timestamp) {
+    let at = Time(Timestamp::from_second(at.as_second()).unwrap_or(at));
+    let state = Some(RefreshState { token: due.token.clone(), state: phase, at, job });
+    let refresh = status.refresh.get_or_insert_default();
+    match due.entity {
+        Entity::Products => refresh.products = state,
+        Entity::Orders => refresh.orders = state,
+    }
+}
+
+/// Notes the same phases of several refreshes.
+pub fn note_all<'a>(status: &mut ManagedStatus, all: impl IntoIterator<Item = (&'a Due, RefreshPhase)>, at: Timestamp) {
+    for (due, phase) in all {
+        note(status, due, phase, None, at);
+    }
+}
+
+/// The refreshes that are to be asked for now. A new token goes before one that waits.
+#[must_use]
+pub fn due(annotation: Option<&str>, status: &ManagedStatus, now: Timestamp) -> Vec<Due> {
+    let of = |entity| {
+        let known = state(status, entity);
+        let new = token(annotation, entity).filter(|token| known.is_none_or(|k| k.token != *token));
+        let waiting = known.filter(|k| k.state == RefreshPhase::Due && k.at.0 <= now).map(|k| k.token.clone());
+        new.or(waiting).map(|token| Due { entity, token })
+    };
+    Entity::iter().filter_map(of).collect()
+}
+
+/// When the first refresh that waits may be asked for.
+#[must_use]
+pub fn next(status: &ManagedStatus) -> Option<Timestamp> {
+    let waiting = Entity::iter().filter_map(|e| state(status, e)).filter(|k| k.state == RefreshPhase::Due);
+    waiting.map(|k| k.at.0).min()
+}
+
+/// The refreshes in this phase.
+#[must_use]
+pub fn in_phase(status: &ManagedStatus, phase: RefreshPhase) -> Vec<Due> {
+    let of = |entity| {
+        let known = state(status, entity).filter(|k| k.state == phase)?;
+        Some(Due { entity, token: known.token.clone() })
+    };
+    Entity::iter().filter_map(of).collect()
+}
+
+/// How far the first load of data is, by what the provider tells of it and by the refreshes.
+#[must_use]
+pub fn first_load(told: History, status: &ManagedStatus) -> History {
+    let all: Vec<&RefreshState> = Entity::iter().filter_map(|e| state(status, e)).collect();
+    let any = |phases: &[RefreshPhase]| all.iter().any(|s| phases.contains(&s.state));
+    let job = all.iter().any(|s| s.state == RefreshPhase::Accepted && s.job.is_some());
+    match told {
+        _ if any(&[RefreshPhase::Unknown]) => History::Unknown,
+        _ if any(&[RefreshPhase::Failed]) => History::Failed,
+        _ if any(&[RefreshPhase::Due, RefreshPhase::Requested]) || job => History::Loading,
+        History::Untold if any(&[RefreshPhase::Accepted]) => History::Unseen,
+        History::Untold if any(&[RefreshPhase::Completed]) => History::Loaded,
+        History::Untold | History::Unseen | History::Loading | History::Loaded | History::Failed | History::Unknown => {
+            told
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).expect("a time")
+    }
+
+    fn status(products: Option<(&str, RefreshPhase)>) -> ManagedStatus {
+        let mut status = ManagedStatus::default();
+        if let Some((token, phase)) = products {
+            let due = Due { entity: Entity::Products, token: token.into() };
+            note(&mut status, &due, phase, None, at(100));
+        }
+        status
+    }
+
+    #[rstest]
+    #[case::all("monday", Some("monday"), Some("monday"))]
+    #[case::products("products@monday", Some("monday"), None)]
+    #[case::orders(" orders@monday ", None, Some("monday"))]
+    #[case::a_name_that_is_none("customers@monday", Some("customers@monday"), Some("customers@monday"))]
+    #[case::empty("", None, None)]
+    #[case::no_token("orders@", None, None)]
+    fn an_annotation_asks_for_all_or_for_one(
+        #[case] text: &str,
+        #[case] products: Option<&str>,
+        #[case] orders: Option<&str>,
+    ) {
+        assert_eq!(token(Some(text), Entity::Products).as_deref(), products);
+        assert_eq!(token(Some(text), Entity::Orders).as_deref(), orders);
+    }
+
+    #[test]
+    fn a_token_longer_than_a_status_holds_is_handled_once() {
+        let long = "x".repeat(1000);
+        let mut status = ManagedStatus::default();
+        for one in due(Some(&long), &status, at(0)) {
+            note(&mut status, &one, RefreshPhase::Accepted, None, at(0));
+        }
+        assert_eq!(due(Some(&long), &status, at(9)), vec![]);
+    }
+
+    #[rstest]
+    #[case::new(None, Some("monday"), Some("monday"))]
+    #[case::newer(Some(("sunday", RefreshPhase::Accepted)), Some("monday"), Some("monday"))]
+    #[case::handled(Some(("monday", RefreshPhase::Accepted)), Some("monday"), None)]
+    #[case::unknown_is_not_asked_again(Some(("monday", RefreshPhase::Unknown)), Some("monday"), None)]
+    #[case::failed_is_not_asked_again(Some(("monday", RefreshPhase::Failed)), Some("monday"), None)]
+    #[case::interrupted_is_not_asked_again(Some(("monday", RefreshPhase::Requested)), Some("monday"), None)]
+    #[case::of_the_creation(Some((INITIAL, RefreshPhase::Due)), None, Some(INITIAL))]
+    #[case::a_new_token_goes_first(Some((INITIAL, RefreshPhase::Due)), Some("monday"), Some("monday"))]
+    fn what_is_due(
+        #[case] known: Option<(&str, RefreshPhase)>,
+        #[case] asked: Option<&str>,
+        #[case] expected: Option<&str>,
+    ) {
+        let asked = asked.map(|token| format!("products@{token}"));
+        let due = due(asked.as_deref(), &status(known), at(100));
+        assert_eq!(due.iter().map(|d| d.token.as_str()).collect::<Vec<_>>(), Vec::from_iter(expected));
+    }
+
+    #[test]
+    fn what_waits_is_not_due_before_its_time() {
+        let waiting = status(Some((INITIAL, RefreshPhase::Due)));
+        assert_eq!(due(None, &waiting, at(99)), vec![]);
+        assert_eq!(next(&waiting), Some(at(100)));
+    }
+
+    #[rstest]
+    #[case::none(History::Untold, None, History::Untold)]
+    #[case::told(History::Loaded, None, History::Loaded)]
+    #[case::accepted_and_told(History::Loaded, Some(RefreshPhase::Accepted), History::Loaded)]
+    #[case::accepted_and_untold(History::Untold, Some(RefreshPhase::Accepted), History::Unseen)]
+    #[case::completed(History::Untold, Some(RefreshPhase::Completed), History::Loaded)]
+    #[case::due(History::Loaded, Some(RefreshPhase::Due), History::Loading)]
+    #[case::failed(History::Loaded, Some(RefreshPhase::Failed), History::Failed)]
+    #[case::unknown(History::Loaded, Some(RefreshPhase::Unknown), History::Unknown)]
+    #[case::adopted(History::Untold, Some(RefreshPhase::Handled), History::Untold)]
+    fn how_far_the_first_load_is(
+        #[case] told: History,
+        #[case] phase: Option<RefreshPhase>,
+        #[case] expected: History,
+    ) {
+        let status = status(phase.map(|phase| (INITIAL, phase)));
+        assert_eq!(first_load(told, &status), expected);
+    }
+}

@@ -1,0 +1,112 @@
+//! A record that differs is corrected: changed in place, or replaced by a new one.
+
+use super::{
+    act::{Scene, halt},
+    error::PassError,
+    object::Target,
+    outcome::{self, Next},
+    publish,
+    record::{action, present},
+    report,
+};
+use crate::{
+    domain::{conditions::State, decide::Look, diff::Difference, ids::ExternalId, reason::Reason},
+    provider::{ApiError, DeleteReason, External, Freshness},
+};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// A change that does not last this long is not sent again at once.
+const MOMENT: Duration = Duration::from_mins(15);
+
+impl<E: External> Scene<'_, E> {
+    /// What stands where the new record is to be: the old one is not given up for nothing.
+    async fn in_the_way(&self, old: &ExternalId) -> Result<Option<(Reason, Vec<ExternalId>)>, ApiError> {
+        let Some(key) = &self.key else { return Ok(None) };
+        if self.claims.key_claimed() {
+            return Ok(Some((Reason::ExternalIdConflict, vec![])));
+        }
+        let found = self.external.observe(&Look::Key(key.clone()), Freshness::After(Instant::now())).await?;
+        let others = found.into_iter().filter(|r| r.id != *old && r.have.is_some());
+        let ids: Vec<ExternalId> = others.map(|r| r.id).collect();
+        Ok((!ids.is_empty()).then_some((Reason::AlreadyExists, ids)))
+    }
+
+    /// Says that it will, deletes, and forgets: a crash in between finds the loss expected.
+    pub(super) async fn replace(&self, target: &mut Target, id: &ExternalId) -> Result<Next, PassError> {
+        if let Some(problem) = publish::check(self.engine, target).await? {
+            return outcome::blocked(self.engine, target, problem).await;
+        }
+        if let Some(in_the_way) = self.in_the_way(id).await.transpose() {
+            return match in_the_way {
+                Ok((reason, ids)) => halt(self.engine, target, reason, &ids, &self.fields).await,
+                Err(error) => outcome::failed::<E>(self.engine, target, &error).await,
+            };
+        }
+        let state = State::Correcting(self.fields.clone());
+        report::change(self.engine, target, Some(&state), |status| {
+            status.creation.get_or_insert_default().replacing = Some(id.to_string());
+            status.drifted_fields.clone_from(&self.fields);
+        })
+        .await?;
+        if let Err(error) = self.remove(id, DeleteReason::Replace).await {
+            return outcome::failed::<E>(self.engine, target, &error).await;
+        }
+        tracing::info!(object = %target, id = %id, fields = self.fields.join(","), "deleted to be replaced");
+        let text = format!("Deleted {id} to replace it: {} changed", self.fields.join(", "));
+        self.engine.tell(&target.reference, false, Reason::Updating, "Replace", &text).await;
+        self.forget(target).await
+    }
+
+    pub(super) async fn update(&self, target: &mut Target, id: &ExternalId) -> Result<Next, PassError> {
+        let have = self.record.as_ref().and_then(|r| r.have.as_ref());
+        let (Some(want), Some(have)) = (self.want.as_ref(), have) else { return Ok(Next::Change) };
+        let fresh = self.supplies.fresh(target, &self.creation);
+        let Difference::Update(change, fields) = E::diff(want, have, &target.status.applied_fields, fresh) else {
+            return Ok(Next::Change);
+        };
+        let again = self.is_repeated(target, &fields);
+        if let Some(rest) = again.filter(|rest| !rest.is_zero()) {
+            // The provider did not keep the last change: not sent again and again.
+            self.correcting(target, &fields).await?;
+            return Ok(Next::After(rest));
+        }
+        if let Err(error) = self.external.update(id, &change).await {
+            return outcome::failed::<E>(self.engine, target, &error).await;
+        }
+        tracing::info!(object = %target, id = %id, fields = fields.join(","), "updated");
+        let (applied, at) = (E::fields(want), self.engine.clock.now());
+        let given = fresh.and(self.supplies.version.clone());
+        let state = match again {
+            Some(_) => State::Correcting(fields.clone()),
+            None => present(self.summary().and_then(|s| s.health).as_ref(), &target.status),
+        };
+        report::change(self.engine, target, Some(&state), |status| {
+            status.applied_fields.clone_from(&applied);
+            status.applied_credentials = given.clone().or(status.applied_credentials.take());
+            status.drifted_fields.clear();
+            status.last_action = Some(action("Updated", fields.clone(), at));
+        })
+        .await?;
+        let text = format!("Updated {}", fields.join(", "));
+        self.engine.tell(&target.reference, false, Reason::Updating, "Update", &text).await;
+        Ok(Next::After(Duration::from_millis(100)))
+    }
+
+    async fn correcting(&self, target: &mut Target, fields: &[String]) -> Result<(), PassError> {
+        report::change(self.engine, target, Some(&State::Correcting(fields.to_vec())), |status| {
+            status.drifted_fields = fields.to_vec();
+        })
+        .await
+    }
+
+    /// Whether the very same fields were changed a moment ago, for the same declaration; and how long to wait before
+    /// they are changed again.
+    fn is_repeated(&self, target: &Target, fields: &[String]) -> Option<Duration> {
+        let last = target.status.last_action.as_ref().filter(|a| a.cause == "Updated" && a.fields == fields)?;
+        let ago = Duration::try_from(self.engine.clock.now().duration_since(last.at.0)).unwrap_or_default();
+        let same = target.status.observed_generation == target.generation && ago < MOMENT;
+        let delay = outcome::backoff(self.engine, &target.uid, &target.status.conditions);
+        same.then(|| delay.saturating_sub(ago))
+    }
+}

@@ -1,0 +1,205 @@
+//! Refreshes: at most one call for each record, entity and token.
+//!
+//! `Requested` is written before the calls, bound to the version seen, and what became of them after. What a pass finds
+//! as `Requested` was left so by a process that ended in between, and is never asked for again.
+
+use super::{
+    act::Scene,
+    error::PassError,
+    object::Target,
+    outcome::{self, Next},
+    record::action,
+    report,
+};
+use crate::{
+    api::v1alpha1::{ManagedStatus, RefreshPhase},
+    domain::{
+        dates,
+        ids::ExternalId,
+        reason::Reason,
+        refresh::{self, Due, Entity},
+        verdict::{Effect, Kind},
+    },
+    provider::{ApiError, External, Job},
+};
+use jiff::{SignedDuration, Timestamp};
+use std::time::Duration;
+use strum::IntoEnumIterator;
+
+/// What became of one refresh.
+struct Outcome {
+    due: Due,
+    phase: RefreshPhase,
+    job: Option<String>,
+    /// When the phase was reached; for what waits, when it may be asked for again.
+    at: Timestamp,
+}
+
+/// Something to be said of a refresh: whether it is bad news, why, and the words.
+type News = (bool, Reason, String);
+
+impl<E: External> Scene<'_, E> {
+    /// Asks for what is due, or says of what was left open that nobody can tell.
+    pub(super) async fn refresh(&self, target: &mut Target, id: &ExternalId) -> Result<Next, PassError> {
+        let open = refresh::in_phase(&target.status, RefreshPhase::Requested);
+        if !open.is_empty() {
+            return self.leave_open(target, open).await;
+        }
+        let now = self.engine.clock.now();
+        let due = refresh::due(target.refresh.as_deref(), &target.status, now);
+        if !E::REFRESHES {
+            return self.unsupported(target, due).await;
+        }
+        let Some(want) = self.want.as_ref() else { return Ok(Next::Change) };
+        let today = dates::today(self.external.now().unwrap_or(now));
+        if let Some(problem) = E::objection(want, today, false) {
+            let outcomes = due.into_iter().map(|due| Outcome { due, phase: RefreshPhase::Failed, job: None, at: now });
+            return self
+                .settle_refresh(target, outcomes.collect(), vec![(true, problem.reason, problem.message)])
+                .await;
+        }
+        report::change(self.engine, target, None, |status| {
+            refresh::note_all(status, due.iter().map(|due| (due, RefreshPhase::Requested)), now);
+        })
+        .await?;
+        let entities: Vec<Entity> = due.iter().map(|due| due.entity).collect();
+        let answers = self.external.refresh(id, want, &entities).await;
+        let (mut outcomes, mut news) = (Vec::new(), Vec::new());
+        for (entity, answer) in answers {
+            let Some(due) = due.iter().find(|due| due.entity == entity) else { continue };
+            let (outcome, said) = self.judge(target, due, answer);
+            tracing::info!(object = %target, id = %id, %entity, token = due.token, phase = %outcome.phase, "refresh");
+            outcomes.push(outcome);
+            news.extend(said);
+        }
+        self.settle_refresh(target, outcomes, news).await
+    }
+
+    /// What an answer means for one refresh.
+    fn judge(&self, target: &Target, due: &Due, answer: Result<Option<String>, ApiError>) -> (Outcome, Option<News>) {
+        let (now, entity) = (self.engine.clock.now(), due.entity);
+        let outcome = |phase, job, at| Outcome { due: due.clone(), phase, job, at };
+        let error = match answer {
+            Ok(job) => {
+                let text = format!("{} took the request to refresh {entity}", E::NAME);
+                return (outcome(RefreshPhase::Accepted, job, now), Some((false, Reason::Updating, text)));
+            }
+            Err(error) => error,
+        };
+        tracing::warn!(object = %target, request_id = error.request_id, "{error}");
+        if error.effect == Effect::Unknown {
+            return (
+                outcome(RefreshPhase::Unknown, None, now),
+                Some((true, Reason::RefreshOutcomeUnknown, open(entity))),
+            );
+        }
+        match error.kind {
+            Kind::Invalid | Kind::Forbidden => {
+                let why = outcome::explain::<E>(target, &error);
+                let text = format!("{}. The refresh of {entity} was not started; a new token asks again", why.message);
+                (outcome(RefreshPhase::Failed, None, now), Some((true, why.reason, text)))
+            }
+            Kind::Unauthorized
+            | Kind::NotFound
+            | Kind::Gone
+            | Kind::Conflict
+            | Kind::Taken
+            | Kind::RateLimited
+            | Kind::Unavailable
+            | Kind::Timeout
+            | Kind::Protocol => {
+                let delay = error.retry_after.unwrap_or(AGAIN).max(Duration::from_secs(1));
+                let then = SignedDuration::try_from(delay).ok().and_then(|delay| now.checked_add(delay).ok());
+                (outcome(RefreshPhase::Due, None, then.unwrap_or(now)), None)
+            }
+        }
+    }
+
+    /// Writes what became of the calls, as long as the object is still about the same record and the same requests.
+    async fn settle_refresh(
+        &self,
+        target: &mut Target,
+        outcomes: Vec<Outcome>,
+        news: Vec<News>,
+    ) -> Result<Next, PassError> {
+        let (id, at) = (target.status.external_id.clone(), self.engine.clock.now());
+        let edit = |status: &mut ManagedStatus| {
+            for Outcome { due, phase, job, at } in &outcomes {
+                refresh::note(status, due, *phase, job.clone(), *at);
+            }
+            let taken = outcomes.iter().filter(|o| o.phase == RefreshPhase::Accepted);
+            let entities: Vec<String> = taken.map(|o| o.due.entity.to_string()).collect();
+            if !entities.is_empty() {
+                status.last_action = Some(action("Refreshed", entities, at));
+            }
+        };
+        let mut after = target.status.clone();
+        edit(&mut after);
+        let health = self.summary().and_then(|summary| summary.health);
+        let state = super::record::present(health.as_ref(), &after);
+        let tokens: Vec<Due> = outcomes.iter().map(|o| o.due.clone()).collect();
+        let still = |fresh: &Target| {
+            let same = |due: &Due| {
+                let known = refresh::state(&fresh.status, due.entity);
+                known.is_some_and(|k| k.state == RefreshPhase::Requested && k.token == due.token)
+            };
+            fresh.status.external_id == id && tokens.iter().all(same)
+        };
+        report::insist(self.engine, target, Some(&state), still, edit).await?;
+        for (warning, reason, text) in news {
+            self.engine.tell(&target.reference, warning, reason, "Refresh", &text).await;
+        }
+        Ok(Next::After(Duration::from_millis(100)))
+    }
+
+    /// A process ended between writing `Requested` and writing what became of it.
+    async fn leave_open(&self, target: &mut Target, open: Vec<Due>) -> Result<Next, PassError> {
+        let at = self.engine.clock.now();
+        let news = open.iter().map(|due| (true, Reason::RefreshOutcomeUnknown, self::open(due.entity))).collect();
+        let outcomes = open.into_iter().map(|due| Outcome { due, phase: RefreshPhase::Unknown, job: None, at });
+        self.settle_refresh(target, outcomes.collect(), news).await
+    }
+
+    /// The provider has no such thing: the token is handled by saying so, once.
+    async fn unsupported(&self, target: &mut Target, due: Vec<Due>) -> Result<Next, PassError> {
+        let at = self.engine.clock.now();
+        report::change(self.engine, target, None, |status| {
+            refresh::note_all(status, due.iter().map(|due| (due, RefreshPhase::Unsupported)), at);
+        })
+        .await?;
+        let text = format!("{} has no refresh on request; it loads by itself", E::NAME);
+        self.engine.tell(&target.reference, true, Reason::RefreshUnsupported, "Refresh", &text).await;
+        Ok(Next::After(Duration::from_millis(100)))
+    }
+
+    /// Asks how far the jobs of this object are, and notes those that came to an end.
+    ///
+    /// # Errors
+    /// Where the provider does not tell.
+    pub(super) async fn follow_jobs(&self, target: &Target) -> Result<Vec<(Due, RefreshPhase)>, ApiError> {
+        let mut ended = Vec::new();
+        for entity in Entity::iter() {
+            let accepted = refresh::state(&target.status, entity).filter(|s| s.state == RefreshPhase::Accepted);
+            let Some((state, job)) = accepted.and_then(|s| Some((s, s.job.as_ref()?))) else { continue };
+            let due = Due { entity, token: state.token.clone() };
+            match self.external.job(job).await? {
+                Job::Running => {}
+                Job::Completed => ended.push((due, RefreshPhase::Completed)),
+                Job::Failed => ended.push((due, RefreshPhase::Failed)),
+                // It was accepted, and that is all that is known.
+                Job::Lost => ended.push((due, RefreshPhase::Accepted)),
+            }
+        }
+        Ok(ended)
+    }
+}
+
+/// A refresh that came to nothing for now is asked for again after this long.
+const AGAIN: Duration = Duration::from_secs(30);
+
+fn open(entity: Entity) -> String {
+    format!(
+        "Nobody can tell whether a refresh of {entity} was started: the answer was lost, or the operator ended in \
+         between. It is not asked for again before `tradewind refresh` does"
+    )
+}

@@ -1,0 +1,151 @@
+//! What SKU.io's answers mean: status codes and error bodies to [`ApiError`], job words to [`Job`].
+//!
+//! Source: SKU.io's public reference, "Errors" and "Authentication".
+
+use crate::{
+    domain::{
+        instances,
+        verdict::{Blame, Detail, Effect, Kind},
+    },
+    provider::{ApiError, Job, Operation, http::Reply},
+};
+use serde_json::Value;
+
+/// The meaning of an HTTP status that is no success.
+///
+/// Writes: only what SKU.io documents as a refusal is one; every other answer leaves the outcome open.
+pub(super) fn meaning(status: u16) -> (Kind, Effect) {
+    match status {
+        400 | 422 => (Kind::Invalid, Effect::None),
+        401 => (Kind::Unauthorized, Effect::None),
+        403 => (Kind::Forbidden, Effect::None),
+        404 => (Kind::NotFound, Effect::None),
+        // "Locked, or in the wrong state."
+        409 => (Kind::Conflict, Effect::None),
+        410 => (Kind::Gone, Effect::Unknown),
+        408 => (Kind::Timeout, Effect::Unknown),
+        429 => (Kind::RateLimited, Effect::None),
+        425 | 500..=599 => (Kind::Unavailable, Effect::Unknown),
+        402 | 405..=407 | 411..=421 | 423..=424 | 426..=428 | 430..=499 => (Kind::Invalid, Effect::Unknown),
+        // A redirect is how the server answers whom it takes for a browser.
+        _ => (Kind::Protocol, Effect::Unknown),
+    }
+}
+
+/// The body of a success, or the error that the answer is.
+pub(super) fn read(operation: Operation, reply: &Reply) -> Result<Value, ApiError> {
+    let status = reply.status.as_u16();
+    let body = serde_json::from_slice::<Value>(&reply.body).ok();
+    if (200..300).contains(&status) {
+        // A deletion has no body; a refresh need not have one.
+        let empty = reply.body.iter().all(u8::is_ascii_whitespace);
+        return body.or_else(|| empty.then_some(Value::Null)).ok_or_else(|| unreadable(operation, reply));
+    }
+    let (kind, effect) = meaning(status);
+    let errors = body.as_ref().and_then(|b| b.get("errors")).and_then(Value::as_object);
+    let keys: Vec<&str> = errors.into_iter().flatten().map(|(key, _)| key.as_str()).collect();
+    let kind = match (kind, keys.as_slice()) {
+        // The text may change, the key does not.
+        (Kind::Invalid, ["name"]) if operation == Operation::Create => Kind::Taken,
+        (kind, _) => kind,
+    };
+    let scope = body.as_ref().and_then(|b| b.get("required_scope")?.as_str()).filter(|s| is_scope(s));
+    let detail = Detail {
+        code: None,
+        fields: keys.into_iter().filter_map(instances::path_of).collect(),
+        scope: scope.map(str::to_owned),
+        // The one token that there is in a request is the login's.
+        blame: Blame::Login,
+    };
+    Err(ApiError {
+        detail,
+        retry_after: reply.retry_after,
+        request_id: reply.request_id.clone(),
+        ..ApiError::answered(operation, status, kind, effect)
+    })
+}
+
+/// A success that says nothing readable.
+pub(super) fn unreadable(operation: Operation, reply: &Reply) -> ApiError {
+    ApiError { request_id: reply.request_id.clone(), ..ApiError::unreadable(operation, Some(reply.status.as_u16())) }
+}
+
+/// A scope in its documented form, `resource:read`: anything else is free text.
+fn is_scope(text: &str) -> bool {
+    let resource = text.strip_suffix(":read").or_else(|| text.strip_suffix(":write"));
+    resource.is_some_and(|r| {
+        !r.is_empty() && r.len() <= 64 && r.chars().all(|c| c.is_ascii_lowercase() || c == '-' || c == '_')
+    })
+}
+
+/// How far a job is, by its status: what is no known end is under way.
+pub(super) fn job(status: &str) -> Job {
+    match status {
+        "completed" => Job::Completed,
+        "failed" | "cancelled" => Job::Failed,
+        _ => Job::Running,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+    use http::StatusCode;
+    use rstest::rstest;
+    use serde_json::json;
+
+    fn reply(status: u16, body: &Value) -> Reply {
+        let status = StatusCode::from_u16(status).expect("a status");
+        Reply { status, body: Bytes::from(body.to_string()), retry_after: None, request_id: None }
+    }
+
+    fn error(operation: Operation, status: u16, body: &Value) -> ApiError {
+        read(operation, &reply(status, body)).expect_err("an error")
+    }
+
+    #[test]
+    fn every_status_has_a_meaning_for_every_verb() {
+        insta::assert_snapshot!(crate::provider::error::meanings(|operation, status| {
+            read(operation, &reply(status, &json!({}))).err()
+        }));
+    }
+
+    #[test]
+    fn a_name_alone_is_taken_and_other_fields_are_told_by_their_paths() {
+        let body = json!({"message": "x", "errors": {"name": ["The name has already been taken."]}});
+        assert_eq!(error(Operation::Create, 422, &body).kind, Kind::Taken);
+        assert_eq!(error(Operation::Update, 422, &body).detail.fields, ["spec.name"]);
+        let body = json!({"errors": {"integration_settings.store_hash": ["no"], "test-canary": ["x"], "name": ["x"]}});
+        let told = error(Operation::Create, 422, &body);
+        assert_eq!((told.kind, told.detail.fields.len()), (Kind::Invalid, 2));
+        assert!(!format!("{told:?}").contains("test-canary"));
+    }
+
+    #[rstest]
+    #[case::documented(json!({"required_scope": "integrations:write"}), Some("integrations:write"))]
+    #[case::free_text(json!({"required_scope": "test canary:write"}), None)]
+    #[case::number(json!({"required_scope": 5}), None)]
+    #[case::none(json!({}), None)]
+    fn the_missing_scope_is_told(#[case] body: Value, #[case] scope: Option<&str>) {
+        assert_eq!(error(Operation::Update, 403, &body).detail.scope.as_deref(), scope);
+    }
+
+    #[rstest]
+    #[case("pending", Job::Running)]
+    #[case("a new word", Job::Running)]
+    #[case("completed", Job::Completed)]
+    #[case("failed", Job::Failed)]
+    #[case("cancelled", Job::Failed)]
+    fn words_of_jobs(#[case] word: &str, #[case] expected: Job) {
+        assert_eq!(job(word), expected);
+    }
+
+    #[test]
+    fn a_page_of_html_is_no_success() {
+        let page = Reply { body: Bytes::from_static(b"<html>"), ..reply(200, &Value::Null) };
+        assert_eq!(read(Operation::List, &page).expect_err("an error").kind, Kind::Protocol);
+        let nothing = Reply { body: Bytes::new(), ..reply(204, &Value::Null) };
+        assert_eq!(read(Operation::Delete, &nothing), Ok(Value::Null));
+    }
+}

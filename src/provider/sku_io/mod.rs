@@ -1,0 +1,297 @@
+//! SKU.io: integration instances of BigCommerce, by its public reference and `OpenAPI` document.
+//!
+//! An instance is known by its unique name, read by id, and changed in place: a PATCH is merged deeply, and what it
+//! changes has side effects, so that nothing is sent that does not differ. Its create starts both loads by itself.
+
+mod map;
+mod reads;
+mod wire;
+
+pub use reads::Have;
+
+use super::{
+    ApiError, ConnectSettings, CreatePermit, Created, DeletePermit, External, Freshness, Job, Login, Operation, Record,
+    Summary,
+    gate::Gate,
+    http::{Call, Http, Pace, Wire},
+};
+use crate::{
+    api::v1alpha1::{AppliedField, Declaration, RefreshPhase},
+    domain::{
+        conditions::{Health, History},
+        credentials,
+        decide::Look,
+        diff::Difference,
+        ids::{ExternalId, NaturalKey},
+        instances::{self, ACCESS_TOKEN, CREDENTIALS_OBJECT, InstanceWant, TOKEN_PATH, TYPE_PATH},
+        intent::{Timing, window},
+        reason::Problem,
+        refresh::Entity,
+        text::plain,
+        validate::{self, Credentials, SecretData},
+        verdict::Kind,
+    },
+    telemetry::Metrics,
+};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use jiff::{Timestamp, civil::Date};
+use reads::{INSTANCES, Reads};
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::{Map, Value, json};
+use std::sync::Arc;
+use wire::Row;
+
+/// SKU.io behind one login.
+pub struct SkuIo {
+    reads: Reads,
+    timing: Timing,
+}
+
+impl SkuIo {
+    pub(super) fn new(
+        login: &Login,
+        wire: Wire,
+        gate: Arc<Gate>,
+        settings: &ConnectSettings,
+        metrics: Metrics,
+    ) -> Self {
+        let timing = settings.timing;
+        let request_id = HeaderName::from_static("x-request-id");
+        let http = Http::new(wire, login.endpoint.clone(), headers(login), request_id, timing.call, gate, metrics);
+        Self { reads: Reads::new(http), timing }
+    }
+
+    async fn write(&self, call: Call<'_>) -> Result<Value, ApiError> {
+        let operation = call.operation;
+        let reply = self.reads.http.send(call, Pace::InTurn).await?;
+        map::read(operation, &reply).map_err(|e| self.reads.heed(e))
+    }
+
+    async fn refresh_one(&self, id: &ExternalId, entity: Entity) -> Result<Option<String>, ApiError> {
+        let ([api, instances], what) = (INSTANCES, entity.to_string());
+        let path = [api, instances, id.as_str(), &what, "refresh"];
+        let call = Call { operation: Operation::Refresh, method: Method::POST, path: &path, query: &[], body: None };
+        Ok(wire::job(&self.write(call).await?))
+    }
+}
+
+fn headers(login: &Login) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    if let Ok(mut bearer) = HeaderValue::from_str(&format!("Bearer {}", login.secret.expose_secret())) {
+        bearer.set_sensitive(true);
+        headers.insert(header::AUTHORIZATION, bearer);
+    }
+    // Without it the server takes us for a browser and answers with a page, or a redirect to one.
+    headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
+    headers
+}
+
+/// What a PATCH carries. The token stands apart, so that nothing else can show it.
+pub struct Change {
+    fields: Map<String, Value>,
+    token: Option<SecretString>,
+}
+
+impl Change {
+    fn body(&self) -> Value {
+        with_token(self.fields.clone(), self.token.as_ref())
+    }
+}
+
+fn with_token(mut body: Map<String, Value>, token: Option<&SecretString>) -> Value {
+    body.extend(token.map(|t| (CREDENTIALS_OBJECT.to_owned(), json!({ACCESS_TOKEN: t.expose_secret()}))));
+    Value::Object(body)
+}
+
+fn token(credentials: &Credentials) -> Option<SecretString> {
+    credentials.iter().find(|(name, _)| *name == ACCESS_TOKEN).map(|(_, value)| value.clone())
+}
+
+/// An instance's number out of its id.
+fn number(id: &ExternalId) -> i64 {
+    id.as_str().parse().unwrap_or_default()
+}
+
+impl External for SkuIo {
+    type Want = InstanceWant;
+    type Have = Have;
+    type Change = Change;
+
+    const NAME: &'static str = "SKU.io";
+    const LOGIN: &'static str = "the login. Correct the token in the Secret that credentialsSecretRef names, or skuIo.tenant: SKU.io answers a \
+         wrong tenant in the same way";
+    const STORE: &'static str = "the store's token. Correct the Secret that accessTokenSecretRef names";
+    const TAKES_CREDENTIALS: bool = true;
+    const REFRESHES: bool = true;
+
+    fn want(declared: &Declaration) -> Result<InstanceWant, Problem> {
+        match declared {
+            Declaration::IntegrationInstance(spec) => validate::instance(spec),
+            Declaration::Connection(_) => Err(validate::wrong_kind("IntegrationInstance", Self::NAME)),
+        }
+    }
+
+    fn key(want: &InstanceWant) -> Option<NaturalKey> {
+        Some(want.key())
+    }
+
+    fn fields(want: &InstanceWant) -> Vec<AppliedField> {
+        want.applied()
+    }
+
+    fn objection(want: &InstanceWant, today: Date, creating: bool) -> Option<Problem> {
+        want.objection(today, creating)
+    }
+
+    fn first_loads(_: &InstanceWant) -> Vec<(Entity, RefreshPhase)> {
+        vec![(Entity::Products, RefreshPhase::Accepted), (Entity::Orders, RefreshPhase::Accepted)]
+    }
+
+    fn credentials_secret(declared: &Declaration) -> Option<&str> {
+        match declared {
+            Declaration::IntegrationInstance(spec) => spec.access_token_secret_ref.as_ref().map(|r| r.name.as_str()),
+            Declaration::Connection(_) => None,
+        }
+    }
+
+    fn credentials(&self, want: &InstanceWant, secret: &str, data: &SecretData) -> Result<Credentials, Problem> {
+        credentials::token(ACCESS_TOKEN, Self::NAME, secret, want.token_key.as_deref().unwrap_or_default(), data)
+    }
+
+    fn diff(
+        want: &InstanceWant,
+        have: &Have,
+        applied: &[AppliedField],
+        fresh: Option<&Credentials>,
+    ) -> Difference<Change> {
+        let told = have.row.told("integration_id", false).and_then(Value::as_i64);
+        if want.integration_id.zip(told).is_some_and(|(want, told)| want != told) {
+            return Difference::Replace(vec![TYPE_PATH.to_owned()]);
+        }
+        let differs = |f: &&instances::Field| f.differs(have.row.told(&f.name, f.is_setting), applied);
+        let fields: Vec<&instances::Field> = want.fields().iter().filter(differs).collect();
+        let token = fresh.and_then(token);
+        let mut paths: Vec<String> = fields.iter().map(|f| f.path.clone()).collect();
+        paths.extend(token.as_ref().map(|_| TOKEN_PATH.to_owned()));
+        if paths.is_empty() {
+            return Difference::None;
+        }
+        Difference::Update(Change { fields: instances::body(fields), token }, paths)
+    }
+
+    fn summary(have: &Have) -> Summary {
+        let name = have.row.name.as_ref().map(|name| plain(name, 256)).filter(|name| !name.is_empty());
+        Summary {
+            health: Some(Health::Works { history: History::Untold }),
+            platform: None,
+            store_name: name,
+            store_domain: None,
+            last_sync: None,
+            secret: None,
+        }
+    }
+
+    async fn probe(&self, freshness: Freshness) -> Result<Option<String>, ApiError> {
+        self.reads.identity(freshness).await
+    }
+
+    async fn observe(&self, look: &Look, freshness: Freshness) -> Result<Vec<Record<Have>>, ApiError> {
+        match look {
+            Look::Id(id) => self.reads.by_id(id, freshness).await,
+            Look::Key(key) => self.reads.by_name(key).await,
+            Look::Window(intent) => {
+                let (from, until) = window(intent, Timestamp::MIN, None, self.timing);
+                let mut rows = self.reads.everything(freshness).await?;
+                rows.retain(|row| row.created_at.is_some_and(|t| from <= t && t <= until));
+                let record = |row: Row| {
+                    let (id, born) = (ExternalId::new(row.id.to_string()), row.created_at);
+                    Record { id, born, have: Some(Have { row }) }
+                };
+                Ok(rows.into_iter().map(record).collect())
+            }
+        }
+    }
+
+    async fn create(
+        &self,
+        permit: CreatePermit,
+        want: &InstanceWant,
+        credentials: &Credentials,
+    ) -> Result<Created, ApiError> {
+        let operation = Operation::Create;
+        let mut body = instances::body(want.fields());
+        body.extend(want.integration_id.map(|id| ("integration_id".to_owned(), json!(id))));
+        let body = Some(with_token(body, token(credentials).as_ref()));
+        let call = Call { operation, method: Method::POST, path: &INSTANCES, query: &[], body };
+        let reply = self.reads.http.send_create(call, permit).await?;
+        let answer = map::read(operation, &reply).map_err(|e| self.reads.heed(e))?;
+        let row = wire::payload(&answer).and_then(Row::read);
+        let row = row.ok_or_else(|| map::unreadable(operation, &reply))?;
+        let known_before = self.reads.was_listed(row.id).await;
+        self.reads.wrote(row.id);
+        // SKU.io refuses a name that is taken and answers nobody else's instance: what it answers was made by this call,
+        // and so now, where it does not say when.
+        let born = row.created_at.or_else(|| self.now());
+        let id = ExternalId::new(row.id.to_string());
+        Ok(Created { id, born, summary: Self::summary(&Have { row }), known_before })
+    }
+
+    async fn update(&self, id: &ExternalId, change: &Change) -> Result<(), ApiError> {
+        let ([api, instances], body) = (INSTANCES, Some(change.body()));
+        let path = [api, instances, id.as_str()];
+        let call = Call { operation: Operation::Update, method: Method::PATCH, path: &path, query: &[], body };
+        let done = self.write(call).await;
+        // Also where it failed: whether it was applied is not in any list that began before.
+        self.reads.wrote(number(id));
+        done.map(|_| ())
+    }
+
+    async fn delete(&self, permit: DeletePermit) -> Result<(), ApiError> {
+        let ([api, instances], id) = (INSTANCES, permit.id());
+        let path = [api, instances, id.as_str()];
+        let call = Call { operation: Operation::Delete, method: Method::DELETE, path: &path, query: &[], body: None };
+        match self.write(call).await {
+            Err(error) if !matches!(error.kind, Kind::NotFound | Kind::Gone) => return Err(error),
+            Ok(_) | Err(_) => self.reads.deleted(number(id)),
+        }
+        Ok(())
+    }
+
+    async fn refresh(
+        &self,
+        id: &ExternalId,
+        _: &InstanceWant,
+        entities: &[Entity],
+    ) -> Vec<(Entity, Result<Option<String>, ApiError>)> {
+        let mut done = Vec::with_capacity(entities.len());
+        for entity in entities {
+            done.push((*entity, self.refresh_one(id, *entity).await));
+        }
+        done
+    }
+
+    async fn job(&self, job: &str) -> Result<Job, ApiError> {
+        let found = self.reads.get(Operation::Job, &["api", "tracked-job-logs", job], &[], Pace::InTurn).await;
+        match found {
+            Ok(body) => {
+                let status = wire::payload(&body).and_then(|job| job.get("status")).and_then(Value::as_str);
+                Ok(status.map_or(Job::Running, map::job))
+            }
+            // Old jobs are cleared away.
+            Err(error) if matches!(error.kind, Kind::NotFound | Kind::Gone) => Ok(Job::Lost),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn organisation(&self) -> Option<String> {
+        self.reads.tenant()
+    }
+
+    fn now(&self) -> Option<Timestamp> {
+        self.reads.http.now()
+    }
+}
+
+#[cfg(test)]
+#[path = "contract_tests.rs"]
+mod tests;

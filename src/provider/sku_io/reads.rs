@@ -1,0 +1,201 @@
+//! What is read of SKU.io: the tenant's list, shared by all drift checks; one instance, where the list will not do; a
+//! name, by search.
+//!
+//! It must never conclude from the list that an instance is gone: only its own read says so.
+
+use super::{
+    map,
+    wire::{self, Page, Row},
+};
+use crate::{
+    domain::{
+        ids::{ExternalId, NaturalKey},
+        verdict::Kind,
+    },
+    provider::{
+        ApiError, Freshness, Operation, Record,
+        http::{Call, Http, Pace},
+        inventory::{Inventory, Snapshot},
+    },
+};
+use http::Method;
+use serde_json::Value;
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+use tokio::time::Instant;
+
+/// Rows of one page; the server's own default is 10.
+const LIMIT: usize = 100;
+/// Pages that are read at most: a server that has ever more is cut off.
+const MAX_PAGES: i64 = 1000;
+/// A limit without `Retry-After` is waited out this long.
+const WAIT: Duration = Duration::from_secs(10);
+/// Where instances live.
+pub(super) const INSTANCES: [&str; 2] = ["api", "big-commerce"];
+
+/// An instance as SKU.io shows it.
+#[derive(Clone, Debug)]
+pub struct Have {
+    pub(super) row: Row,
+}
+
+/// The account's reads.
+pub(super) struct Reads {
+    pub(super) http: Http,
+    all: Inventory<HashMap<i64, Row>>,
+    me: Inventory<Option<String>>,
+    known: Mutex<Known>,
+}
+
+/// What this process knows better than a list that began earlier.
+#[derive(Default)]
+struct Known {
+    tenant: Option<String>,
+    /// When we last wrote an instance.
+    written: HashMap<i64, Instant>,
+    /// Instances whose deletion was acknowledged: clean-up takes its time, and may show them meanwhile.
+    deleted: HashMap<i64, Instant>,
+}
+
+/// Nothing that was written or deleted longer ago matters to any list.
+const MEMORY: Duration = Duration::from_hours(24);
+
+impl Reads {
+    pub(super) fn new(http: Http) -> Self {
+        Self { http, all: Inventory::default(), me: Inventory::default(), known: Mutex::default() }
+    }
+
+    fn known(&self) -> std::sync::MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whom the login belongs to, once it was asked for.
+    pub(super) fn tenant(&self) -> Option<String> {
+        self.known().tenant.clone()
+    }
+
+    /// We have written this instance just now.
+    pub(super) fn wrote(&self, id: i64) {
+        let mut known = self.known();
+        known.written.retain(|_, at| at.elapsed() < MEMORY);
+        known.written.insert(id, Instant::now());
+    }
+
+    /// Its deletion was acknowledged just now.
+    pub(super) fn deleted(&self, id: i64) {
+        let mut known = self.known();
+        known.deleted.retain(|_, at| at.elapsed() < MEMORY);
+        known.deleted.insert(id, Instant::now());
+    }
+
+    fn is_deleted(&self, id: i64) -> bool {
+        self.known().deleted.contains_key(&id)
+    }
+
+    /// Whether an instance stood in the last list that was read.
+    pub(super) async fn was_listed(&self, id: i64) -> bool {
+        self.all.last().await.is_some_and(|snapshot| snapshot.rows.contains_key(&id))
+    }
+
+    /// Closes the account's gate where an error asks for it.
+    pub(super) fn heed(&self, error: ApiError) -> ApiError {
+        self.http.heed(error, WAIT)
+    }
+
+    pub(super) async fn get(
+        &self,
+        operation: Operation,
+        path: &[&str],
+        query: &[(&str, &str)],
+        pace: Pace,
+    ) -> Result<Value, ApiError> {
+        let call = Call { operation, method: Method::GET, path, query, body: None };
+        let reply = self.http.send(call, pace).await?;
+        map::read(operation, &reply).map_err(|e| self.heed(e))
+    }
+
+    /// The tenant that the login belongs to.
+    pub(super) async fn identity(&self, freshness: Freshness) -> Result<Option<String>, ApiError> {
+        let ask = || async {
+            let body = self.get(Operation::Identity, &["api", "me"], &[], Pace::Now).await?;
+            let tenant = body.get("tenant_id").or_else(|| wire::payload(&body)?.get("tenant_id"));
+            Ok(tenant.and_then(wire::id_text))
+        };
+        let tenant = self.me.get(freshness, ask).await?.rows.clone();
+        self.known().tenant.clone_from(&tenant);
+        Ok(tenant)
+    }
+
+    async fn pages(&self, filter: &[(&str, &str)]) -> Result<Vec<Row>, ApiError> {
+        let (operation, limit) = (Operation::List, LIMIT.to_string());
+        let mut rows = Vec::new();
+        for page in 1..=MAX_PAGES {
+            let number = page.to_string();
+            let mut query = vec![("limit", limit.as_str()), ("page", number.as_str())];
+            query.extend(filter);
+            // A list that has begun is read to its end: half a list would have to be begun anew.
+            let pace = if page == 1 { Pace::Now } else { Pace::InTurn };
+            let body = self.get(operation, &INSTANCES, &query, pace).await?;
+            let read = Page::read(&body, LIMIT, page).ok_or_else(|| ApiError::unreadable(operation, None))?;
+            rows.extend(read.rows);
+            if read.is_last {
+                return Ok(rows);
+            }
+        }
+        Err(ApiError::unreadable(operation, None))
+    }
+
+    async fn list(&self, freshness: Freshness) -> Result<Arc<Snapshot<HashMap<i64, Row>>>, ApiError> {
+        let read = || async { Ok(self.pages(&[]).await?.into_iter().map(|row| (row.id, row)).collect()) };
+        self.all.get(freshness, read).await
+    }
+
+    /// The instances of this very name. One that is on its way out is not there any more, though its name may be.
+    pub(super) async fn by_name(&self, key: &NaturalKey) -> Result<Vec<Record<Have>>, ApiError> {
+        let mut rows = self.pages(&[("search", key.as_str())]).await?;
+        rows.retain(|row| !row.archived && !self.is_deleted(row.id));
+        rows.retain(|row| row.name.as_deref().is_none_or(|name| name == key.as_str()));
+        let record = |row: Row| {
+            let (id, born) = (ExternalId::new(row.id.to_string()), row.created_at);
+            let have = row.name.is_some().then_some(Have { row });
+            Record { id, born, have }
+        };
+        Ok(rows.into_iter().map(record).collect())
+    }
+
+    /// The instance with this id. The shared list will do where it shows the settings and is newer than our last write.
+    pub(super) async fn by_id(&self, id: &ExternalId, freshness: Freshness) -> Result<Vec<Record<Have>>, ApiError> {
+        let Some(number) = id.as_str().parse::<i64>().ok().filter(|n| !self.is_deleted(*n)) else { return Ok(vec![]) };
+        let record = |row: Row| vec![Record { id: id.clone(), born: row.created_at, have: Some(Have { row }) }];
+        if let Freshness::Within(_) = freshness {
+            let snapshot = self.list(freshness).await?;
+            let written = self.known().written.get(&number).copied();
+            let listed = snapshot.rows.get(&number).filter(|row| row.settings.is_some());
+            if let Some(row) = listed.filter(|_| written.is_none_or(|at| at < snapshot.began)) {
+                return Ok(record(row.clone()));
+            }
+        }
+        Ok(self.one(id, number).await?.map(record).unwrap_or_default())
+    }
+
+    async fn one(&self, id: &ExternalId, number: i64) -> Result<Option<Row>, ApiError> {
+        let [api, instances] = INSTANCES;
+        match self.get(Operation::Read, &[api, instances, id.as_str()], &[], Pace::InTurn).await {
+            Ok(body) => {
+                let row = wire::payload(&body).and_then(Row::read).filter(|row| row.id == number);
+                row.map(Some).ok_or_else(|| ApiError::unreadable(Operation::Read, None))
+            }
+            Err(error) if matches!(error.kind, Kind::NotFound | Kind::Gone) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Every instance of the tenant, whatever its name.
+    pub(super) async fn everything(&self, freshness: Freshness) -> Result<Vec<Row>, ApiError> {
+        let snapshot = self.list(freshness).await?;
+        Ok(snapshot.rows.values().filter(|row| !row.archived && !self.is_deleted(row.id)).cloned().collect())
+    }
+}

@@ -1,0 +1,178 @@
+//! SKU.io's JSON as it travels. Only an instance's id is certain: everything else may be absent, null or of another
+//! type, and then it is not told.
+//!
+//! Source: SKU.io's public reference and its `OpenAPI` document, whose response bodies are empty; the field set follows
+//! from the requests. Two envelopes are in use: `{data, message}`, and the older `{status, data, …}`.
+
+use crate::domain::instances::SETTINGS_OBJECT;
+use jiff::Timestamp;
+use serde_json::{Map, Value};
+
+/// One instance, as far as it is told.
+#[derive(Clone, Debug)]
+pub(super) struct Row {
+    pub(super) id: i64,
+    pub(super) name: Option<String>,
+    pub(super) created_at: Option<Timestamp>,
+    pub(super) archived: bool,
+    /// The fields at the top; the settings stand apart.
+    pub(super) top: Map<String, Value>,
+    pub(super) settings: Option<Map<String, Value>>,
+}
+
+impl Row {
+    /// Reads an instance; `None` without an id. Secrets are dropped: they must not lie about in memory.
+    pub(super) fn read(value: &Value) -> Option<Self> {
+        let mut top = value.as_object()?.clone();
+        let settings = match top.remove(SETTINGS_OBJECT) {
+            Some(Value::Object(settings)) => Some(settings),
+            Some(_) | None => None,
+        };
+        top.retain(|_, value| !value.is_object() && !value.is_array());
+        let text = |key: &str| top.get(key).and_then(Value::as_str);
+        Some(Self {
+            id: top.get("id")?.as_i64().filter(|id| *id > 0)?,
+            name: text("name").map(str::to_owned),
+            created_at: text("created_at").and_then(stamp),
+            archived: top.get("archived").is_some_and(is_set) || top.get("archived_at").is_some_and(is_set),
+            settings,
+            top,
+        })
+    }
+
+    /// What is told of a field.
+    pub(super) fn told(&self, name: &str, is_setting: bool) -> Option<&Value> {
+        if is_setting { self.settings.as_ref()?.get(name) } else { self.top.get(name) }
+    }
+}
+
+/// A time, with or without a zone: without one it is UTC, as the server's database has it.
+fn stamp(text: &str) -> Option<Timestamp> {
+    let plain = || text.parse::<jiff::civil::DateTime>().ok()?.to_zoned(jiff::tz::TimeZone::UTC).ok();
+    text.parse().ok().or_else(|| Some(plain()?.timestamp()))
+}
+
+fn is_set(value: &Value) -> bool {
+    match value {
+        Value::Null => false,
+        Value::Bool(is) => *is,
+        Value::Number(number) => number.as_f64() != Some(0.0),
+        Value::String(text) => !text.is_empty() && text != "0",
+        Value::Array(_) | Value::Object(_) => true,
+    }
+}
+
+/// What an answer carries: its `data`, or the answer itself where it has none. `None` where it says that it failed.
+pub(super) fn payload(body: &Value) -> Option<&Value> {
+    if body.get("status").and_then(Value::as_str) == Some("failure") {
+        return None;
+    }
+    Some(body.get("data").filter(|data| !data.is_null()).unwrap_or(body))
+}
+
+/// One page of a list.
+pub(super) struct Page {
+    pub(super) rows: Vec<Row>,
+    pub(super) is_last: bool,
+}
+
+impl Page {
+    /// Reads a page; `None` for what is none. `limit`: how many rows were asked for, `page`: which page.
+    pub(super) fn read(body: &Value, limit: usize, page: i64) -> Option<Self> {
+        let inner = payload(body)?;
+        // The older envelope has the paginator in its data.
+        let (paginator, items) = match inner.as_array() {
+            Some(items) => (body, items),
+            None => (inner, inner.get("data")?.as_array()?),
+        };
+        let rows = items.iter().map(Row::read).collect::<Option<Vec<_>>>()?;
+        let is_last = match paginator.get("last_page").and_then(Value::as_i64) {
+            Some(last) => page >= last,
+            None => items.len() < limit,
+        };
+        Some(Self { is_last: is_last || items.is_empty(), rows })
+    }
+}
+
+/// The id of the job that an answer names, in its data or beside it.
+pub(super) fn job(body: &Value) -> Option<String> {
+    let inside = |value: &Value| value.get("tracked_job_log_id").and_then(id_text);
+    body.get("data").and_then(inside).or_else(|| inside(body))
+}
+
+/// An id as text, whether it comes as a number or as text.
+pub(super) fn id_text(value: &Value) -> Option<String> {
+    let text = value.as_i64().map(|id| id.to_string()).or_else(|| value.as_str().map(str::to_owned))?;
+    let plain =
+        !text.is_empty() && text.len() <= 64 && text.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
+    plain.then_some(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+    use serde_json::json;
+
+    #[rstest]
+    #[case::new(json!({"data": {"id": 7}, "message": "Success"}))]
+    #[case::old(json!({"status": "success", "message": "", "data": {"id": 7}, "errors": [], "warnings": []}))]
+    #[case::bare(json!({"id": 7}))]
+    #[case::null_data(json!({"id": 7, "data": null}))]
+    fn both_envelopes_and_none_are_read(#[case] body: Value) {
+        assert_eq!(payload(&body).and_then(Row::read).map(|r| r.id), Some(7));
+    }
+
+    #[test]
+    fn a_failure_in_the_old_envelope_is_none_of_them() {
+        assert!(payload(&json!({"status": "failure", "data": {"id": 7}})).is_none());
+    }
+
+    #[rstest]
+    #[case::no_id(json!({"name": "a"}))]
+    #[case::text(json!({"id": "7"}))]
+    #[case::zero(json!({"id": 0}))]
+    #[case::null(json!({"id": null}))]
+    #[case::list(json!([]))]
+    fn without_an_id_there_is_no_instance(#[case] row: Value) {
+        assert!(Row::read(&row).is_none());
+    }
+
+    #[test]
+    fn what_is_of_another_type_is_not_told() {
+        let row = Row::read(&json!({"id": 7, "name": null, "integration_settings": [], "created_at": 5,
+                                    "connection_settings": {"access_token": "test-canary"}}))
+        .expect("a row");
+        assert_eq!((row.name.clone(), row.created_at, row.settings.is_none()), (None, None, true));
+        assert!(!format!("{row:?}").contains("test-canary"));
+    }
+
+    #[rstest]
+    #[case::utc("2026-01-05T10:00:00Z")]
+    #[case::fractions("2026-01-05T10:00:00.000000Z")]
+    #[case::of_a_database("2026-01-05 10:00:00")]
+    fn stamps_are_read(#[case] text: &str) {
+        let row = Row::read(&json!({"id": 7, "created_at": text})).expect("a row");
+        assert_eq!(row.created_at.map(|t| t.to_string()).as_deref(), Some("2026-01-05T10:00:00Z"));
+    }
+
+    #[rstest]
+    #[case::more(json!({"data": [{"id": 1}], "last_page": 3}), 1, false)]
+    #[case::last(json!({"data": [{"id": 1}], "last_page": 1}), 1, true)]
+    #[case::old(json!({"status": "success", "data": {"data": [{"id": 1}], "last_page": 2}}), 1, false)]
+    #[case::untold(json!({"data": [{"id": 1}]}), 1, true)]
+    #[case::empty(json!({"data": [], "last_page": 9}), 0, true)]
+    fn a_page_tells_whether_it_is_the_last(#[case] body: Value, #[case] rows: usize, #[case] is_last: bool) {
+        let page = Page::read(&body, 100, 1).expect("a page");
+        assert_eq!((page.rows.len(), page.is_last), (rows, is_last));
+    }
+
+    #[rstest]
+    #[case::inside(json!({"data": {"tracked_job_log_id": 5}}), Some("5"))]
+    #[case::beside(json!({"tracked_job_log_id": "5"}), Some("5"))]
+    #[case::none(json!({"data": []}), None)]
+    #[case::path(json!({"tracked_job_log_id": "../me"}), None)]
+    fn a_job_may_be_named(#[case] body: Value, #[case] expected: Option<&str>) {
+        assert_eq!(job(&body).as_deref(), expected);
+    }
+}
