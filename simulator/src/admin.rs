@@ -14,6 +14,14 @@
 //! | `DELETE /_sim/faults` | let nothing go wrong any more |
 //! | `GET`, `PUT /_sim/settings` | the switches, as [`Settings`](rutter::Settings); what is left out is default |
 //! | `PUT /_sim/frozen` | `true` stops all data, `false` lets it move on |
+//! | `GET /_sim/sku-io/instances` | every instance that there ever was, as [`Record`](crate::sku_io::Record) |
+//! | `DELETE /_sim/sku-io/instances/{id}` | delete one behind the client's back |
+//! | `GET /_sim/sku-io/jobs` | every job, as [`JobRecord`](crate::sku_io::JobRecord) |
+//! | `POST /_sim/sku-io/deeds` | any other [`Deed`](crate::sku_io::Deed): make, fill, change, rename, archive, lock |
+//! | `PUT /_sim/sku-io/tokens/{id}` | change a token, by its public part: `revoked`, `scopes` |
+//! | `GET`, `PUT /_sim/sku-io/settings` | the switches, as [`Settings`](crate::sku_io::Settings) |
+
+mod sku_io;
 
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
@@ -41,6 +49,7 @@ impl Simulator {
             .route("/_sim/faults", post(push_fault).delete(clear_faults))
             .route("/_sim/settings", get(settings).put(configure))
             .route("/_sim/frozen", put(freeze))
+            .merge(sku_io::router())
             .fallback(answer)
             .with_state(self.clone())
     }

@@ -1,5 +1,7 @@
 //! The command line of the binary.
 
+mod sku_io;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -67,12 +69,17 @@ pub(crate) struct Args {
     /// Accept `PATCH`
     #[arg(long)]
     patch: bool,
+    /// Answer refreshes with `success: false`
+    #[arg(long)]
+    decline_refreshes: bool,
     /// The status for an unknown connection id
     #[arg(long, value_enum, default_value_t = Gone::NotFound)]
     gone: Gone,
     /// What links begin with
     #[arg(long)]
     link_base: Option<String>,
+    #[command(flatten)]
+    sku_io: sku_io::SkuIoArgs,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -97,7 +104,7 @@ impl Args {
             None => account,
         };
         let seed = self.seed.unwrap_or_else(|| u64::try_from(now.as_nanosecond()).unwrap_or_default());
-        Setup { seed, rutter: self.settings(), accounts: vec![account] }
+        Setup { seed, rutter: self.settings(), accounts: vec![account], ..self.sku_io.setup() }
     }
 
     fn settings(&self) -> rutter::Settings {
@@ -112,6 +119,7 @@ impl Args {
             honours_idempotency_keys: self.honour_idempotency_keys,
             link_flow: !self.no_link_flow,
             patch: self.patch,
+            declines_refreshes: self.decline_refreshes,
             gone: match self.gone {
                 Gone::NotFound => rutter::Gone::NotFound,
                 Gone::Gone => rutter::Gone::Gone,

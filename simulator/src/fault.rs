@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::operation::Operation;
+use crate::provider::{About, Provider};
 
 /// Something that goes wrong for the requests that it is aimed at.
 ///
@@ -36,12 +37,18 @@ pub struct Fault {
     /// The operation it is aimed at; none = any.
     #[serde(default)]
     pub operation: Option<Operation>,
-    /// The store it is aimed at, without scheme and in lower case; none = any.
+    /// The provider it is aimed at; none = any.
+    #[serde(default)]
+    pub provider: Option<Provider>,
+    /// The store it is aimed at: without scheme and in lower case, or the store hash; none = any.
     #[serde(default)]
     pub store: Option<String>,
     /// The connection it is aimed at; none = any.
     #[serde(default)]
     pub connection: Option<Uuid>,
+    /// The instance of SKU.io it is aimed at; none = any.
+    #[serde(default)]
+    pub instance: Option<u64>,
     /// How many more requests meet it; none = all. Once unless said otherwise.
     #[serde(default = "once")]
     pub times: Option<u32>,
@@ -64,7 +71,15 @@ impl Fault {
     /// Goes wrong once, for the next request of whatever kind.
     #[must_use]
     pub fn on_any(effect: Effect) -> Self {
-        Self { operation: None, store: None, connection: None, times: once(), effects: vec![effect] }
+        Self {
+            operation: None,
+            provider: None,
+            store: None,
+            connection: None,
+            instance: None,
+            times: once(),
+            effects: vec![effect],
+        }
     }
 
     /// Does this as well.
@@ -86,6 +101,12 @@ impl Fault {
         Self { times: None, ..self }
     }
 
+    /// Only at this provider.
+    #[must_use]
+    pub fn at(self, provider: Provider) -> Self {
+        Self { provider: Some(provider), ..self }
+    }
+
     /// Only for this store.
     #[must_use]
     pub fn store(self, store: impl Into<String>) -> Self {
@@ -98,19 +119,28 @@ impl Fault {
         Self { connection: Some(id), ..self }
     }
 
+    /// Only for this instance of SKU.io.
+    #[must_use]
+    pub fn instance(self, id: u64) -> Self {
+        Self { instance: Some(id), ..self }
+    }
+
     fn is_aimed_at(&self, subject: &Subject) -> bool {
         self.operation.is_none_or(|operation| operation == subject.operation)
             && self.store.as_ref().is_none_or(|store| Some(store) == subject.store.as_ref())
-            && self.connection.is_none_or(|id| Some(id) == subject.connection)
+            && self.provider.is_none_or(|provider| provider == subject.provider)
+            && self.connection.is_none_or(|id| Some(id) == subject.about.connection)
+            && self.instance.is_none_or(|id| Some(id) == subject.about.instance)
     }
 }
 
 /// What a request is about, as far as it can be told without acting on it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Subject {
+    pub(crate) provider: Provider,
     pub(crate) operation: Operation,
     pub(crate) store: Option<String>,
-    pub(crate) connection: Option<Uuid>,
+    pub(crate) about: About,
 }
 
 /// The faults that are still to be met.

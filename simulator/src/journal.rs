@@ -1,17 +1,19 @@
 //! The append-only record of every request.
 //!
 //! Owns what was asked, when, and what became of it. It must never hold a secret: of a body it keeps the names of the
-//! fields, of a query only the list filter, and never the `Authorization` header.
+//! fields, of a query only how a list is narrowed, and never the `Authorization` header.
 
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde::Serialize;
+use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use crate::fault::Effect;
 use crate::operation::Operation;
 use crate::outcome::Delivery;
+use crate::provider::{About, Provider};
 
 /// One request, as the provider saw it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -24,19 +26,23 @@ pub struct Entry {
     pub applied_at: Option<Timestamp>,
     /// When the provider was done with it.
     pub ended_at: Option<Timestamp>,
+    /// Whom it asked.
+    pub provider: Provider,
     /// What it asked for.
     pub operation: Operation,
     /// The HTTP method.
     pub method: String,
-    /// Path and query; every value in the query but that of `status` is replaced.
+    /// Path and query; in the query, the values that do not narrow a list are replaced.
     pub path: String,
-    /// The names of the top-level fields of a JSON body.
+    /// The dotted names of the fields of a JSON body.
     pub body_fields: Vec<String>,
     /// The `Idempotency-Key` header.
     pub idempotency_key: Option<String>,
     /// The connection that it was about or that it made.
     pub connection_id: Option<Uuid>,
-    /// The store that it was about, without scheme and in lower case.
+    /// The same for SKU.io, which counts its records.
+    pub instance_id: Option<u64>,
+    /// The store that it was about: without scheme and in lower case, or the store hash.
     pub store: Option<String>,
     /// How many requests were in flight when it arrived, this one included.
     pub in_flight: usize,
@@ -59,12 +65,18 @@ pub struct Stats {
     pub max_in_flight: usize,
     /// Requests so far, by what they asked for.
     pub by_operation: BTreeMap<Operation, usize>,
-    /// Connections that were ever made through the API.
+    /// Requests so far, by whom they asked.
+    pub by_provider: BTreeMap<Provider, usize>,
+    /// Connections and instances that were ever made through the API.
     pub creates: usize,
-    /// Connections that were ever deleted.
+    /// Connections and instances that were ever deleted.
     pub deletes: usize,
-    /// Stores with more than one live connection, and how many they have. Empty is what an operator owes its users.
+    /// Stores with more than one live connection or instance, and how many they have. Empty is what an operator owes its
+    /// users. At SKU.io only those that were made through the API count, and their names are told too.
     pub duplicates: BTreeMap<String, usize>,
+    /// Refreshes that were asked for and accepted, by what they load: at Rutter the entities of backfills and
+    /// `incremental_sync`, at SKU.io `products` and `orders`. Those that a provider starts by itself are not counted.
+    pub refreshes: BTreeMap<Provider, BTreeMap<String, usize>>,
 }
 
 /// The journal itself.
@@ -86,10 +98,11 @@ impl Journal {
     }
 
     /// Notes that the provider acted on a request.
-    pub(crate) fn applied(&mut self, seq: u64, now: Timestamp, connection: Option<Uuid>) {
+    pub(crate) fn applied(&mut self, seq: u64, now: Timestamp, about: About) {
         if let Some(entry) = self.entry_mut(seq) {
             entry.applied_at = Some(now);
-            entry.connection_id = connection.or(entry.connection_id);
+            entry.connection_id = about.connection.or(entry.connection_id);
+            entry.instance_id = about.instance.or(entry.instance_id);
         }
     }
 
@@ -111,14 +124,17 @@ impl Journal {
     /// The part of the statistics that the journal knows.
     pub(crate) fn stats(&self) -> Stats {
         let mut by_operation = BTreeMap::new();
+        let mut by_provider = BTreeMap::new();
         for entry in &self.entries {
             *by_operation.entry(entry.operation).or_default() += 1;
+            *by_provider.entry(entry.provider).or_default() += 1;
         }
         Stats {
             requests: self.entries.len(),
             in_flight: self.in_flight,
             max_in_flight: self.max_in_flight,
             by_operation,
+            by_provider,
             ..Stats::default()
         }
     }
@@ -126,5 +142,22 @@ impl Journal {
     fn entry_mut(&mut self, seq: u64) -> Option<&mut Entry> {
         let index = usize::try_from(seq).ok()?.checked_sub(1)?;
         self.entries.get_mut(index)
+    }
+}
+
+/// The dotted names of all fields in a body, without their values.
+pub(crate) fn dotted(body: &Map<String, Value>) -> Vec<String> {
+    let mut names = Vec::new();
+    collect("", body, &mut names);
+    names
+}
+
+fn collect(prefix: &str, object: &Map<String, Value>, names: &mut Vec<String>) {
+    for (name, value) in object {
+        let path = if prefix.is_empty() { name.clone() } else { format!("{prefix}.{name}") };
+        match value.as_object().filter(|inner| !inner.is_empty()) {
+            Some(inner) => collect(&path, inner, names),
+            None => names.push(path),
+        }
     }
 }

@@ -18,6 +18,12 @@ pub enum Operation {
     Update,
     /// Delete a connection.
     Delete,
+    /// Ask who is calling.
+    Me,
+    /// Have the data of one connection loaded again.
+    Refresh,
+    /// Read the state of a job.
+    ReadJob,
     /// Nothing that the provider has: an unknown path, or a known path with another verb.
     Unknown,
 }

@@ -12,6 +12,7 @@ mod control;
 mod create;
 mod ledger;
 mod platform;
+mod refresh;
 mod refusal;
 mod settings;
 mod store;
@@ -24,8 +25,7 @@ pub use control::{Deed, NoSuch, Record};
 pub use settings::{Gone, Settings};
 pub use version::Version;
 
-pub(crate) use create::Judgement;
-pub(crate) use refusal::Refusal;
+use refusal::Refusal;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
@@ -36,6 +36,7 @@ use uuid::Uuid;
 
 use crate::fault::Subject;
 use crate::operation::Operation;
+use crate::provider::{self, About, Api, Judgement, Provider};
 use crate::state::insert;
 use call::Call;
 use connection::Connection;
@@ -57,9 +58,9 @@ pub struct Rutter {
 
 /// What a request led to.
 #[derive(Debug)]
-pub(crate) struct Answer {
-    pub(crate) response: Response<Bytes>,
-    pub(crate) connection: Option<Uuid>,
+struct Answer {
+    response: Response<Bytes>,
+    connection: Option<Uuid>,
 }
 
 impl Rutter {
@@ -88,29 +89,8 @@ impl Rutter {
         &mut self.settings
     }
 
-    /// What a request is about, as far as it can be told without acting on it.
-    pub(crate) fn subject(&self, request: &Request<Bytes>) -> Subject {
-        let (operation, id) = route(request);
-        let by_token = || {
-            let mut query = url::form_urlencoded::parse(request.uri().query()?.as_bytes());
-            let token = query.find(|(name, _)| name == "access_token")?.1.parse().ok()?;
-            self.ledger.by_token(token)
-        };
-        let connection = id.and_then(|id| self.ledger.by_id(id.parse().ok()?)).or_else(by_token);
-        let store = match connection {
-            Some(connection) => connection.store.as_ref().and_then(|store| store.identity.clone()),
-            None => create::store_in(request.body()),
-        };
-        Subject { operation, store, connection: connection.map(|connection| connection.id) }
-    }
-
     /// Acts on a request. The order of the checks is inferred: path, login, rate, version, then the request itself.
-    pub(crate) fn handle(
-        &mut self,
-        now: Timestamp,
-        request: &Request<Bytes>,
-        judgement: &Judgement,
-    ) -> Result<Answer, Refusal> {
+    fn answer(&mut self, now: Timestamp, request: &Request<Bytes>, judgement: &Judgement) -> Result<Answer, Refusal> {
         let (operation, id) = route(request);
         if operation == Operation::Unknown {
             return Err(Refusal::no_such_endpoint());
@@ -126,14 +106,9 @@ impl Rutter {
             Operation::ReadStatus => self.read(&call, |connection| view::status(connection, self.moment(now))),
             Operation::Update => self.update(&call, id.unwrap_or_default()),
             Operation::Delete => self.delete(&call, id.unwrap_or_default()),
-            Operation::Unknown => Err(Refusal::no_such_endpoint()),
+            Operation::Refresh => self.refresh(&call),
+            Operation::Me | Operation::ReadJob | Operation::Unknown => Err(Refusal::no_such_endpoint()),
         }
-    }
-
-    /// Puts the header on an answer by which Rutter's support finds a request.
-    pub(crate) fn stamp(&mut self, headers: &mut HeaderMap) {
-        let id = self.draw();
-        insert(headers, "x-rutter-request-id", &id.to_string());
     }
 
     /// Connections that were made through the API.
@@ -173,22 +148,27 @@ impl Rutter {
     }
 
     fn read(&self, call: &Call, view: impl FnOnce(&Connection) -> Response<Bytes>) -> Result<Answer, Refusal> {
+        let connection = self.by_query(call)?;
+        Ok(Answer { response: view(connection), connection: Some(connection.id) })
+    }
+
+    /// The connection whose token is in the query.
+    fn by_query(&self, call: &Call) -> Result<&Connection, Refusal> {
         let token = call.query(&["access_token"])?.remove("access_token");
         let token = token.ok_or_else(|| Refusal::missing("ACCESS_TOKEN", "access_token is required in the query"))?;
-        let connection = token
+        token
             .parse()
             .ok()
             .and_then(|token| self.ledger.by_token(token))
             .filter(|connection| connection.is_live_for(&call.account))
-            .ok_or_else(Refusal::bad_access_token)?;
-        Ok(Answer { response: view(connection), connection: Some(connection.id) })
+            .ok_or_else(Refusal::bad_access_token)
     }
 
     fn delete(&mut self, call: &Call, id: &str) -> Result<Answer, Refusal> {
         call.query(&[])?;
         let connection = self.live_mut(call, id)?;
         connection.deleted_at = Some(call.now);
-        Ok(Answer { connection: Some(connection.id), response: view::success() })
+        Ok(Answer { connection: Some(connection.id), response: view::success(true) })
     }
 
     /// The endpoint exists, but no page says what it takes: it is an error unless switched on, and then changes nothing
@@ -239,6 +219,47 @@ impl Rutter {
     }
 }
 
+impl Api for Rutter {
+    fn subject(&self, request: &Request<Bytes>) -> Subject {
+        let (operation, id) = route(request);
+        let by_token = || {
+            let mut query = url::form_urlencoded::parse(request.uri().query()?.as_bytes());
+            let token = query.find(|(name, _)| name == "access_token")?.1.parse().ok()?;
+            self.ledger.by_token(token)
+        };
+        let connection = id.and_then(|id| self.ledger.by_id(id.parse().ok()?)).or_else(by_token);
+        let store = match connection {
+            Some(connection) => connection.store.as_ref().and_then(|store| store.identity.clone()),
+            None => create::store_in(request.body()),
+        };
+        let about = About { connection: connection.map(|connection| connection.id), ..About::default() };
+        Subject { provider: Provider::Rutter, operation, store, about }
+    }
+
+    fn handle(&mut self, now: Timestamp, request: &Request<Bytes>, judgement: &Judgement) -> provider::Answer {
+        match self.answer(now, request, judgement) {
+            Ok(Answer { response, connection }) => {
+                provider::Answer { response, about: About { connection, ..About::default() } }
+            }
+            Err(refusal) => refusal.into_response().into(),
+        }
+    }
+
+    fn error(&self, status: u16, retry_after: Option<u64>) -> Response<Bytes> {
+        Refusal::upstream(status, retry_after).into_response()
+    }
+
+    fn idempotency_mismatch(&self) -> Response<Bytes> {
+        Refusal::idempotency_mismatch().into_response()
+    }
+
+    /// Rutter's support finds a request by this header.
+    fn stamp(&mut self, headers: &mut HeaderMap) {
+        let id = self.draw();
+        insert(headers, "x-rutter-request-id", &id.to_string());
+    }
+}
+
 /// What a request asks for, and the id in its path. All endpoints: Rutter's Connections page.
 fn route(request: &Request<Bytes>) -> (Operation, Option<&str>) {
     let Some(path) = request.uri().path().strip_prefix("/versioned/connections") else {
@@ -250,6 +271,7 @@ fn route(request: &Request<Bytes>) -> (Operation, Option<&str>) {
         (&Method::GET, "/access_token", _) => (Operation::ReadDetail, None),
         (&Method::GET, "/status", _) => (Operation::ReadStatus, None),
         (&Method::POST, "/create", _) => (Operation::Create, None),
+        (&Method::POST, "/incremental_sync" | "/backfill", _) => (Operation::Refresh, None),
         (&Method::PATCH, _, Some(id)) => (Operation::Update, Some(id)),
         (&Method::DELETE, _, Some(id)) => (Operation::Delete, Some(id)),
         _ => (Operation::Unknown, None),

@@ -15,6 +15,7 @@ use crate::fault::Fault;
 use crate::journal::{Entry, Stats};
 use crate::outcome::{Delivery, Reply};
 use crate::rutter;
+use crate::sku_io;
 use crate::state::{Admission, State};
 
 /// What a simulator starts with.
@@ -26,11 +27,21 @@ pub struct Setup {
     pub rutter: rutter::Settings,
     /// Who may call it.
     pub accounts: Vec<rutter::Account>,
+    /// How the simulated SKU.io behaves.
+    pub sku_io: sku_io::Settings,
+    /// Who may call that.
+    pub sku_accounts: Vec<sku_io::Account>,
 }
 
 impl Default for Setup {
     fn default() -> Self {
-        Self { seed: 0, rutter: rutter::Settings::default(), accounts: vec![rutter::Account::default()] }
+        Self {
+            seed: 0,
+            rutter: rutter::Settings::default(),
+            accounts: vec![rutter::Account::default()],
+            sku_io: sku_io::Settings::default(),
+            sku_accounts: vec![sku_io::Account::default()],
+        }
     }
 }
 
@@ -46,7 +57,8 @@ impl Simulator {
     #[must_use]
     pub fn new(clock: Clock, setup: Setup) -> Self {
         let rutter = rutter::Rutter::new(setup.seed, setup.rutter, setup.accounts);
-        Self { state: Arc::new(Mutex::new(State::new(rutter))), clock }
+        let sku_io = sku_io::SkuIo::new(setup.seed, setup.sku_io, setup.sku_accounts);
+        Self { state: Arc::new(Mutex::new(State::new(rutter, sku_io))), clock }
     }
 
     /// The clock it lives by.
@@ -112,10 +124,58 @@ impl Simulator {
         self.with(|state| state.rutter_mut().act(now, deed))
     }
 
+    /// Changes how the simulated SKU.io behaves from now on.
+    pub fn configure_sku_io(&self, change: impl FnOnce(&mut sku_io::Settings)) {
+        self.with(|state| change(state.sku_io_mut().settings_mut()));
+    }
+
+    /// Every instance of SKU.io that there ever was, the deleted ones included, in the order in which they were made.
+    #[must_use]
+    pub fn instances(&self) -> Vec<sku_io::Record> {
+        let now = self.clock.now();
+        self.with(|state| state.sku_io().records(now))
+    }
+
+    /// One instance of SKU.io.
+    #[must_use]
+    pub fn instance(&self, id: u64) -> Option<sku_io::Record> {
+        let now = self.clock.now();
+        self.with(|state| state.sku_io().record(now, id))
+    }
+
+    /// Every job of SKU.io that there ever was, whether or not jobs can be read through its API.
+    #[must_use]
+    pub fn sku_jobs(&self) -> Vec<sku_io::JobRecord> {
+        let now = self.clock.now();
+        self.with(|state| state.sku_io().jobs(now))
+    }
+
+    /// Does something at SKU.io behind the client's back; see [`sku_io::Deed`].
+    ///
+    /// # Errors
+    ///
+    /// When there is no such tenant, live instance or job, or no instance can be like this.
+    pub fn act_sku(&self, deed: &sku_io::Deed) -> Result<sku_io::Record, sku_io::NoSuch> {
+        let now = self.clock.now();
+        self.with(|state| state.sku_io_mut().act(now, deed))
+    }
+
+    /// Changes a token of SKU.io, named by its public part: revokes it, takes a scope away.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such token.
+    pub fn change_token(&self, token_id: u64, change: impl FnOnce(&mut sku_io::Account)) -> Result<(), sku_io::NoSuch> {
+        self.with(|state| state.sku_io_mut().account_mut(token_id).map(change))
+    }
+
     /// Stops all data (dates of syncs, counts) where it is, or lets it move on. Readiness and trouble still come.
     pub fn freeze(&self, frozen: bool) {
         let now = self.clock.now();
-        self.with(|state| state.rutter_mut().freeze(now, frozen));
+        self.with(|state| {
+            state.rutter_mut().freeze(now, frozen);
+            state.sku_io_mut().freeze(now, frozen);
+        });
     }
 
     /// Carries a request through the core, with all the waiting that its fault asks for.

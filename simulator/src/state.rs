@@ -6,18 +6,21 @@
 //! A request goes through three steps, so that time can pass between them: [`admit`](State::admit) notes the arrival
 //! and meets a fault, [`apply`](State::apply) acts, [`finish`](State::finish) notes the end.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{DATE, HeaderMap, HeaderValue};
-use http::{Request, StatusCode};
+use http::{Request, Response, StatusCode};
 use jiff::Timestamp;
 use jiff::fmt::rfc2822::DateTimePrinter;
 
 use crate::fault::{Effect, Fault, Faults, Subject, reshape};
-use crate::journal::{Entry, Journal, Stats};
+use crate::journal::{Entry, Journal, Stats, dotted};
 use crate::outcome::{Delivery, Reply};
-use crate::rutter::{Judgement, Refusal, Rutter};
+use crate::provider::{Answer, Api, Judgement, Provider};
+use crate::rutter::Rutter;
+use crate::sku_io::SkuIo;
 
 /// Everything the simulated providers know.
 #[derive(Debug)]
@@ -25,6 +28,7 @@ pub struct State {
     journal: Journal,
     faults: Faults,
     rutter: Rutter,
+    sku_io: SkuIo,
 }
 
 /// What a request that has arrived is owed.
@@ -56,8 +60,22 @@ pub struct Admission {
 impl State {
     /// A state around its providers.
     #[must_use]
-    pub fn new(rutter: Rutter) -> Self {
-        Self { journal: Journal::default(), faults: Faults::default(), rutter }
+    pub fn new(rutter: Rutter, sku_io: SkuIo) -> Self {
+        Self { journal: Journal::default(), faults: Faults::default(), rutter, sku_io }
+    }
+
+    fn api(&self, provider: Provider) -> &dyn Api {
+        match provider {
+            Provider::Rutter => &self.rutter,
+            Provider::SkuIo => &self.sku_io,
+        }
+    }
+
+    fn api_mut(&mut self, provider: Provider) -> &mut dyn Api {
+        match provider {
+            Provider::Rutter => &mut self.rutter,
+            Provider::SkuIo => &mut self.sku_io,
+        }
     }
 
     /// Answers a request as if nothing took any time.
@@ -71,7 +89,7 @@ impl State {
 
     /// Notes the arrival of a request and meets a fault.
     pub fn admit(&mut self, now: Timestamp, request: &Request<Bytes>) -> Admission {
-        let subject = self.rutter.subject(request);
+        let subject = self.api(Provider::of(request.uri().path())).subject(request);
         let effects = self.faults.meet(&subject);
         let wait = effects.iter().filter_map(wait_before).sum();
         let hang_up = effects.iter().any(|effect| matches!(effect, Effect::LateApply { .. }));
@@ -83,30 +101,28 @@ impl State {
     /// Acts on a request.
     pub fn apply(&mut self, now: Timestamp, ticket: &Ticket, request: &Request<Bytes>) -> Reply {
         let effects = &ticket.effects;
-        let outcome = match effects.iter().find_map(refused_before) {
-            Some(refusal) => Err(refusal),
-            None => self.rutter.handle(now, request, &judgement(effects)),
-        };
-        let (mut response, connection) = match outcome {
-            Ok(answer) => (answer.response, answer.connection),
-            Err(refusal) => (refusal.into_response(), None),
+        let api = self.api_mut(Provider::of(request.uri().path()));
+        let Answer { mut response, about } = match effects.iter().find_map(|effect| refused_before(effect, api)) {
+            Some(refusal) => Answer::from(refusal),
+            None => api.handle(now, request, &Judgement::of(effects)),
         };
         if response.status().is_success() {
             for effect in effects {
                 if let Effect::StatusAfterApply { status } = effect {
-                    response = Refusal::upstream(*status, None).into_response();
+                    response = api.error(*status, None);
                 } else {
                     reshape(effect, &mut response);
                 }
             }
         }
-        self.rutter.stamp(response.headers_mut());
+        api.stamp(response.headers_mut());
         if let Ok(date) = DateTimePrinter::new().timestamp_to_rfc9110_string(&now) {
             insert(response.headers_mut(), DATE, &date);
         }
-        self.journal.applied(ticket.seq, now, connection);
+        self.journal.applied(ticket.seq, now, about);
         let held_back = effects.iter().filter_map(wait_after).sum();
-        Reply { response, delivery: delivery(effects), held_back }
+        let delivery = delivery(effects, &response);
+        Reply { response, delivery, held_back }
     }
 
     /// Notes the end of a request.
@@ -123,10 +139,16 @@ impl State {
     /// What the journal and the records add up to.
     #[must_use]
     pub fn stats(&self) -> Stats {
+        let mut duplicates = self.rutter.duplicates();
+        duplicates.extend(self.sku_io.duplicates());
         Stats {
-            creates: self.rutter.created_by_api(),
-            deletes: self.rutter.deleted(),
-            duplicates: self.rutter.duplicates(),
+            creates: self.rutter.created_by_api() + self.sku_io.created_by_api(),
+            deletes: self.rutter.deleted() + self.sku_io.deleted(),
+            duplicates,
+            refreshes: BTreeMap::from([
+                (Provider::Rutter, self.rutter.refreshes()),
+                (Provider::SkuIo, self.sku_io.refreshes()),
+            ]),
             ..self.journal.stats()
         }
     }
@@ -151,6 +173,17 @@ impl State {
     pub fn rutter_mut(&mut self) -> &mut Rutter {
         &mut self.rutter
     }
+
+    /// The simulated SKU.io.
+    #[must_use]
+    pub fn sku_io(&self) -> &SkuIo {
+        &self.sku_io
+    }
+
+    /// The simulated SKU.io, to act on behind the client's back.
+    pub fn sku_io_mut(&mut self) -> &mut SkuIo {
+        &mut self.sku_io
+    }
 }
 
 /// Sets a header; a value that no header can carry is left out.
@@ -174,12 +207,14 @@ fn entry(
         started_at: now,
         applied_at: None,
         ended_at: None,
+        provider: Provider::of(request.uri().path()),
         operation: subject.operation,
         method: request.method().to_string(),
         path: presentable(request.uri()),
         body_fields: field_names(request.body()),
         idempotency_key: key.map(ToOwned::to_owned),
-        connection_id: subject.connection,
+        connection_id: subject.about.connection,
+        instance_id: subject.about.instance,
         store: subject.store,
         in_flight,
         effects,
@@ -188,19 +223,22 @@ fn entry(
     }
 }
 
+/// What may be read in a query; Rutter's carries a token.
+const PRESENTABLE: [&str; 6] = ["status", "search", "sort", "limit", "page", "archived"];
+
 /// Path and query without the values that may be secret.
 fn presentable(uri: &http::Uri) -> String {
     let Some(query) = uri.query() else {
         return uri.path().to_owned();
     };
-    let pairs = url::form_urlencoded::parse(query.as_bytes())
-        .map(|(name, value)| if name == "status" { format!("{name}={value}") } else { format!("{name}=REDACTED") });
+    let pairs = url::form_urlencoded::parse(query.as_bytes()).map(|(name, value)| {
+        if PRESENTABLE.contains(&name.as_ref()) { format!("{name}={value}") } else { format!("{name}=REDACTED") }
+    });
     format!("{}?{}", uri.path(), pairs.collect::<Vec<_>>().join("&"))
 }
 
 fn field_names(body: &Bytes) -> Vec<String> {
-    let fields: Result<serde_json::Map<String, serde_json::Value>, _> = serde_json::from_slice(body);
-    fields.map(|fields| fields.into_iter().map(|(name, _)| name).collect()).unwrap_or_default()
+    serde_json::from_slice(body).map(|fields| dotted(&fields)).unwrap_or_default()
 }
 
 fn wait_before(effect: &Effect) -> Option<Duration> {
@@ -211,34 +249,25 @@ fn wait_after(effect: &Effect) -> Option<Duration> {
     if let Effect::SlowAfter { delay } = effect { Some(*delay) } else { None }
 }
 
-fn refused_before(effect: &Effect) -> Option<Refusal> {
+fn refused_before(effect: &Effect, api: &dyn Api) -> Option<Response<Bytes>> {
     if let Effect::Refuse { status, retry_after } = effect {
-        Some(Refusal::upstream(*status, *retry_after))
+        Some(api.error(*status, *retry_after))
     } else if *effect == Effect::IdempotencyMismatch {
-        Some(Refusal::idempotency_mismatch())
+        Some(api.idempotency_mismatch())
     } else {
         None
     }
 }
 
-fn delivery(effects: &[Effect]) -> Delivery {
-    if effects.contains(&Effect::LostAnswer) {
+fn delivery(effects: &[Effect], response: &Response<Bytes>) -> Delivery {
+    let cut = effects.contains(&Effect::CutAnswer);
+    // An answer that has no body cannot break in the middle of it.
+    let lost = cut && response.status() == StatusCode::NO_CONTENT;
+    if lost || effects.contains(&Effect::LostAnswer) {
         Delivery::Lost
-    } else if effects.contains(&Effect::CutAnswer) {
+    } else if cut {
         Delivery::Cut
     } else {
         Delivery::Whole
     }
-}
-
-fn judgement(effects: &[Effect]) -> Judgement {
-    let mut judgement = Judgement::default();
-    for effect in effects {
-        if let Effect::RefuseCredentials { status } = effect {
-            judgement.refused = Some(StatusCode::from_u16(*status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR));
-        } else if let Effect::SourCredentials { after, trouble } = effect {
-            judgement.sours = Some((*after, *trouble));
-        }
-    }
-    judgement
 }

@@ -23,12 +23,14 @@ pub enum Effect {
     },
     /// Nothing is applied; 409, as if the idempotency key had come with another body before.
     IdempotencyMismatch,
-    /// A create is refused with this status and `INVALID_CREDENTIALS`: the platform did not accept the credentials.
+    /// A create is refused with this status and `INVALID_CREDENTIALS`: the platform did not accept the credentials. At
+    /// SKU.io also a change that brings new ones; with 422 the answer names their field.
     RefuseCredentials {
-        /// The status; Rutter's public reference names none, 400 and 401 are likely.
+        /// The status; no public reference names one. 400 and 401 are likely at Rutter, 422 at SKU.io.
         status: u16,
     },
-    /// A create succeeds, and what it made gets into trouble after a while.
+    /// A create succeeds, and what it made gets into trouble after a while. At SKU.io, whatever the trouble,
+    /// refreshes fail from then on: it shows no other sign.
     SourCredentials {
         /// How long it stays well.
         #[serde(with = "compact::required")]
@@ -56,7 +58,7 @@ pub enum Effect {
     },
     /// The request is applied, and the connection closes without an answer.
     LostAnswer,
-    /// The request is applied, and the connection breaks in the middle of the body.
+    /// The request is applied, and the connection breaks in the middle of the body; before it if there is none.
     CutAnswer,
     /// The request is applied, and the answer has this status (500 if it is none).
     StatusAfterApply {
@@ -67,7 +69,7 @@ pub enum Effect {
     GarbageBody,
     /// A success without a body.
     EmptyBody,
-    /// A success that says `"success": false` where it should say true.
+    /// A success that says `"success": false` where it should say true, or `"status": "failure"`.
     Unsuccessful,
     /// A success without any `id`.
     WithoutId,

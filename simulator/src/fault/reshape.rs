@@ -1,13 +1,15 @@
 //! How effects change a successful answer.
 
 use bytes::Bytes;
+use http::StatusCode;
 use http::header::CONTENT_TYPE;
 use serde_json::{Map, Value};
 
 use super::Effect;
 
 /// Field names under which the providers send values of an enumeration.
-const ENUMERATIONS: [&str; 3] = ["platform", "disabled_reason", "status"];
+const ENUMERATIONS: [&str; 5] =
+    ["platform", "disabled_reason", "status", "batch_period_sales_order_fulfillments", "batch_period_customer_returns"];
 
 /// Field names under which the providers send a map, whose keys are data and not fields.
 const MAPS: [&str; 2] = ["total", "progress_info"];
@@ -17,6 +19,10 @@ pub(crate) fn reshape(effect: &Effect, response: &mut http::Response<Bytes>) {
     let body = match effect {
         Effect::GarbageBody => {
             response.headers_mut().remove(CONTENT_TYPE);
+            if response.status() == StatusCode::NO_CONTENT {
+                // Such an answer has no body, and what puts one in its place does not know that.
+                *response.status_mut() = StatusCode::OK;
+            }
             Bytes::from_static(b"<html><title>gateway</title>")
         }
         Effect::EmptyBody => Bytes::new(),
@@ -27,6 +33,9 @@ pub(crate) fn reshape(effect: &Effect, response: &mut http::Response<Bytes>) {
         Effect::Unsuccessful => edit(response.body(), &mut |object| {
             if let Some(success) = object.get_mut("success") {
                 *success = Value::Bool(false);
+            }
+            if let Some(status) = object.get_mut("status").filter(|status| *status == "success") {
+                *status = Value::from("failure");
             }
         }),
         Effect::WithoutId => edit(response.body(), &mut |object| {

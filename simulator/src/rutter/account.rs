@@ -67,7 +67,7 @@ impl Default for RateLimit {
 
 impl RateLimit {
     /// Whether one more fits in; if so it is counted.
-    pub(super) fn admits(self, now: Timestamp, calls: &mut VecDeque<Timestamp>) -> bool {
+    pub(crate) fn admits(self, now: Timestamp, calls: &mut VecDeque<Timestamp>) -> bool {
         let since = earlier(now, self.per);
         while calls.front().is_some_and(|call| *call <= since) {
             calls.pop_front();

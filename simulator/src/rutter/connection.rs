@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -30,6 +31,9 @@ pub(super) struct Connection {
     pub(super) troubles: Vec<(Timestamp, Trouble)>,
     pub(super) changed_at: Timestamp,
     pub(super) deleted_at: Option<Timestamp>,
+    pub(super) incremental_syncs: usize,
+    /// What was to be loaded again, and since when.
+    pub(super) backfills: Vec<(String, Date)>,
 }
 
 /// Who made a connection.

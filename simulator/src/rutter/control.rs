@@ -3,6 +3,7 @@
 use std::fmt;
 
 use jiff::Timestamp;
+use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -112,6 +113,10 @@ pub struct Record {
     pub is_ready: bool,
     /// Whether the history is complete.
     pub history_completed: bool,
+    /// How many incremental syncs were asked for.
+    pub incremental_syncs: usize,
+    /// The backfills that were asked for: what, and since when.
+    pub backfills: Vec<(String, Date)>,
 }
 
 impl Record {
@@ -131,6 +136,8 @@ impl Record {
             status: connection.list_status(moment),
             is_ready: progress.is_ready,
             history_completed: progress.history_completed,
+            incremental_syncs: connection.incremental_syncs,
+            backfills: connection.backfills.clone(),
         }
     }
 }

@@ -4,28 +4,19 @@
 //! with a platform, the credentials must be there.
 
 use std::hash::{DefaultHasher, Hasher};
-use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Response, StatusCode};
+use http::Response;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::call::Call;
-use super::connection::{Connection, Origin, Readiness, Trouble};
+use super::connection::{Connection, Origin, Readiness};
 use super::store::{Store, canonical};
 use super::{Answer, Refusal, Rutter, platform, view};
 use crate::clock::later;
-
-/// What the platform thinks of the credentials in a create; well, unless a fault says otherwise.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Judgement {
-    /// They are refused at once, with this status.
-    pub(crate) refused: Option<StatusCode>,
-    /// They are accepted, and this comes of it after a while.
-    pub(crate) sours: Option<(Duration, Trouble)>,
-}
+use crate::provider::Judgement;
 
 /// A create under an idempotency key, to be answered alike when it comes again.
 #[derive(Debug)]
@@ -106,6 +97,8 @@ impl Rutter {
             troubles: Vec::new(),
             changed_at: now,
             deleted_at: None,
+            incremental_syncs: 0,
+            backfills: Vec::new(),
         });
         id
     }

@@ -18,7 +18,7 @@ const SERVER: &str = "API_ERROR";
 
 /// An answer that is not a success.
 #[derive(Clone, Debug)]
-pub(crate) struct Refusal {
+pub(super) struct Refusal {
     status: StatusCode,
     body: Body,
     retry_after: Option<u64>,
@@ -39,7 +39,7 @@ impl Refusal {
     }
 
     /// The answer on the wire.
-    pub(crate) fn into_response(self) -> Response<Bytes> {
+    pub(super) fn into_response(self) -> Response<Bytes> {
         let mut response = json(&self.body);
         *response.status_mut() = self.status;
         if let Some(seconds) = self.retry_after {
@@ -49,7 +49,7 @@ impl Refusal {
     }
 
     /// What a fault says: the status, with the code that belongs to it.
-    pub(crate) fn upstream(status: u16, retry_after: Option<u64>) -> Self {
+    pub(super) fn upstream(status: u16, retry_after: Option<u64>) -> Self {
         let (error_type, code, message) = match status {
             401 => return Self { retry_after, ..Self::bad_login() },
             429 => return Self { retry_after, ..Self::rate_limited() },
@@ -73,6 +73,11 @@ impl Refusal {
     /// The platform did not accept the credentials of a new connection.
     pub(super) fn bad_credentials(status: StatusCode) -> Self {
         Self::new(status, CONNECTION, "INVALID_CREDENTIALS", "The platform did not accept the credentials.")
+    }
+
+    /// A state of the connection in which this cannot be done. The codes are documented, the status is inferred.
+    pub(super) fn unfit(code: &str, message: &str) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, CONNECTION, code, message)
     }
 
     pub(super) fn missing(what: &str, message: &str) -> Self {
@@ -100,7 +105,7 @@ impl Refusal {
         Self::new(status, REQUEST, "NOT_FOUND", "There is no such connection.")
     }
 
-    pub(crate) fn idempotency_mismatch() -> Self {
+    pub(super) fn idempotency_mismatch() -> Self {
         let message = "The idempotency key was used with another request.";
         Self::new(StatusCode::CONFLICT, REQUEST, "IDEMPOTENCY_KEY_MISMATCH", message)
     }

@@ -34,6 +34,8 @@ pub struct Settings {
     pub link_flow: bool,
     /// Whether the undocumented `PATCH` answers anything but an error.
     pub patch: bool,
+    /// Whether a refresh is answered `{"success": false}`, and nothing is refreshed.
+    pub declines_refreshes: bool,
     /// What an unknown connection id is answered with.
     pub gone: Gone,
     /// What links begin with; the id follows.
@@ -52,6 +54,7 @@ impl Default for Settings {
             honours_idempotency_keys: false,
             link_flow: true,
             patch: false,
+            declines_refreshes: false,
             gone: Gone::default(),
             link_base: "https://link.rutterapi.com/connection".to_owned(),
         }

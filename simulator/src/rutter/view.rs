@@ -37,13 +37,13 @@ impl Serialize for Stamp {
     }
 }
 
-/// The answer to a delete.
-pub(super) fn success() -> Response<Bytes> {
+/// The answer to what makes nothing.
+pub(super) fn success(success: bool) -> Response<Bytes> {
     #[derive(Serialize)]
     struct Success {
         success: bool,
     }
-    json(&Success { success: true })
+    json(&Success { success })
 }
 
 /// The answer to a create.

@@ -4,5 +4,7 @@ mod contract;
 mod faults;
 mod life;
 mod program;
+mod refresh;
+mod sku_io;
 mod sockets;
 mod support;

@@ -103,6 +103,40 @@ async fn the_admin_api_shows_and_changes() -> Result<()> {
 }
 
 #[tokio::test]
+async fn the_admin_api_is_there_for_sku_io_too() -> Result<()> {
+    let program = Program::start(&["--sku-io-token", "7|test-other", "--sku-io-tenant", "t", "--seed", "4"]).await?;
+    let make = json!({"deed": "make", "name": "acme", "store_hash": "abc123"});
+    assert_eq!(program.post("sku-io/deeds", make.clone()).await?, 200);
+    assert_eq!(program.post("sku-io/deeds", make).await?, 400);
+    assert_eq!(program.post("sku-io/deeds", json!({"deed": "delete", "instance": 77})).await?, 404);
+    let list = || {
+        let request = program.client.get(format!("{}/api/big-commerce", program.base)).bearer_auth("7|test-other");
+        request.header("accept", "application/json").send()
+    };
+    let rows: Value = list().await?.json().await?;
+    assert_eq!(rows.pointer("/data/0/name"), Some(&json!("acme")));
+    assert_eq!(program.see("sku-io/instances").await?.pointer("/0/id"), Some(&json!(5)));
+    assert_eq!(program.see("sku-io/jobs").await?, json!([]));
+
+    let token = program.client.put(format!("{}/_sim/sku-io/tokens/7", program.base));
+    assert_eq!(token.json(&json!({"revoked": true})).send().await?.status(), 204);
+    assert_eq!(list().await?.status(), 401);
+    let mut settings = program.see("sku-io/settings").await?;
+    settings.as_object_mut().context("an object")?.insert("cleanup".to_owned(), json!("1h"));
+    let put = program.client.put(format!("{}/_sim/sku-io/settings", program.base)).json(&settings);
+    assert_eq!(put.send().await?.status(), 204);
+    assert_eq!(program.see("sku-io/settings").await?, settings);
+    for status in [200, 404] {
+        let delete = program.client.delete(format!("{}/_sim/sku-io/instances/5", program.base));
+        assert_eq!(delete.send().await?.status(), status);
+    }
+    assert_eq!(program.see("sku-io/instances").await?.pointer("/0/presence"), Some(&json!("cleaning")));
+    let log = program.stop().await?;
+    assert!(!log.contains("test-other"), "{log}");
+    Ok(())
+}
+
+#[tokio::test]
 async fn the_port_can_be_read_from_a_file() -> Result<()> {
     let file = std::env::temp_dir().join(format!("tradewind-simulator-port-{}", std::process::id()));
     let program = Program::start(&["--port-file", file.to_str().context("a path in UTF-8")?]).await?;
