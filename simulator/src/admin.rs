@@ -20,7 +20,15 @@
 //! | `POST /_sim/sku-io/deeds` | any other [`Deed`](crate::sku_io::Deed): make, fill, change, rename, archive, lock |
 //! | `PUT /_sim/sku-io/tokens/{id}` | change a token, by its public part: `revoked`, `scopes` |
 //! | `GET`, `PUT /_sim/sku-io/settings` | the switches, as [`Settings`](crate::sku_io::Settings) |
+//! | `GET /_sim/arcus/connectors` | every connector that there ever was, as [`Record`](crate::arcus::Record) |
+//! | `GET /_sim/arcus/links` | every link for consent, as [`LinkRecord`](crate::arcus::LinkRecord) |
+//! | `POST /_sim/arcus/deeds` | any [`Deed`](crate::arcus::Deed): credentials, consent, deletes, changes, trouble |
+//! | `PUT /_sim/arcus/keys/{name}` | change a key: `revoked`, `scopes`, `expires_at`, `address_refused` |
+//! | `GET`, `PUT /_sim/arcus/settings` | the switches, as [`Settings`](crate::arcus::Settings) |
+//!
+//! Beside it, under `/_pages/`, are the pages on which a person connects a store or consents.
 
+mod arcus;
 mod sku_io;
 
 use axum::extract::{Path, State};
@@ -50,6 +58,7 @@ impl Simulator {
             .route("/_sim/settings", get(settings).put(configure))
             .route("/_sim/frozen", put(freeze))
             .merge(sku_io::router())
+            .merge(arcus::router())
             .fallback(answer)
             .with_state(self.clone())
     }

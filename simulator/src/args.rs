@@ -1,5 +1,6 @@
 //! The command line of the binary.
 
+mod arcus;
 mod sku_io;
 
 use std::net::SocketAddr;
@@ -75,11 +76,22 @@ pub(crate) struct Args {
     /// The status for an unknown connection id
     #[arg(long, value_enum, default_value_t = Gone::NotFound)]
     gone: Gone,
-    /// What links begin with
+    /// What links begin with, instead of the address of the simulator's own pages
     #[arg(long)]
     link_base: Option<String>,
+    /// Hand out links that do not lead to the simulator's own pages
+    #[arg(long)]
+    no_pages: bool,
+    /// Where a browser reaches the pages; by default where the client has reached the API
+    #[arg(long)]
+    pages_origin: Option<String>,
+    /// How long a link works; 0s = for ever
+    #[arg(long, default_value = "0s", value_parser = duration)]
+    link_lifetime: Duration,
     #[command(flatten)]
     sku_io: sku_io::SkuIoArgs,
+    #[command(flatten)]
+    arcus: arcus::ArcusArgs,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -104,7 +116,14 @@ impl Args {
             None => account,
         };
         let seed = self.seed.unwrap_or_else(|| u64::try_from(now.as_nanosecond()).unwrap_or_default());
-        Setup { seed, rutter: self.settings(), accounts: vec![account], ..self.sku_io.setup() }
+        Setup {
+            seed,
+            rutter: self.settings(),
+            accounts: vec![account],
+            arcus: self.arcus.settings(self.pages_origin.clone()),
+            arcus_accounts: vec![self.arcus.account()],
+            ..self.sku_io.setup()
+        }
     }
 
     fn settings(&self) -> rutter::Settings {
@@ -124,7 +143,11 @@ impl Args {
                 Gone::NotFound => rutter::Gone::NotFound,
                 Gone::Gone => rutter::Gone::Gone,
             },
-            link_base: self.link_base.clone().unwrap_or(defaults.link_base),
+            link_base: self.link_base.clone().unwrap_or_else(|| defaults.link_base.clone()),
+            pages: !self.no_pages && self.link_base.is_none(),
+            pages_origin: self.pages_origin.clone(),
+            link_lifetime: (!self.link_lifetime.is_zero()).then_some(self.link_lifetime),
+            ..defaults
         }
     }
 }

@@ -12,6 +12,7 @@ pub(crate) use reshape::reshape;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::arcus::Connector;
 use crate::operation::Operation;
 use crate::provider::{About, Provider};
 
@@ -43,12 +44,15 @@ pub struct Fault {
     /// The store it is aimed at: without scheme and in lower case, or the store hash; none = any.
     #[serde(default)]
     pub store: Option<String>,
-    /// The connection it is aimed at; none = any.
+    /// The connection, or row of Arcus, it is aimed at; none = any.
     #[serde(default)]
     pub connection: Option<Uuid>,
     /// The instance of SKU.io it is aimed at; none = any.
     #[serde(default)]
     pub instance: Option<u64>,
+    /// The kind of connector of Arcus it is aimed at; none = any.
+    #[serde(default)]
+    pub connector: Option<Connector>,
     /// How many more requests meet it; none = all. Once unless said otherwise.
     #[serde(default = "once")]
     pub times: Option<u32>,
@@ -77,6 +81,7 @@ impl Fault {
             store: None,
             connection: None,
             instance: None,
+            connector: None,
             times: once(),
             effects: vec![effect],
         }
@@ -125,12 +130,19 @@ impl Fault {
         Self { instance: Some(id), ..self }
     }
 
+    /// Only for this kind of connector of Arcus.
+    #[must_use]
+    pub fn connector(self, connector: Connector) -> Self {
+        Self { connector: Some(connector), ..self }
+    }
+
     fn is_aimed_at(&self, subject: &Subject) -> bool {
         self.operation.is_none_or(|operation| operation == subject.operation)
             && self.store.as_ref().is_none_or(|store| Some(store) == subject.store.as_ref())
             && self.provider.is_none_or(|provider| provider == subject.provider)
             && self.connection.is_none_or(|id| Some(id) == subject.about.connection)
             && self.instance.is_none_or(|id| Some(id) == subject.about.instance)
+            && self.connector.is_none_or(|connector| Some(connector) == subject.about.connector)
     }
 }
 

@@ -10,6 +10,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
+use crate::arcus::Connector;
 use crate::fault::Effect;
 use crate::operation::Operation;
 use crate::outcome::Delivery;
@@ -38,10 +39,12 @@ pub struct Entry {
     pub body_fields: Vec<String>,
     /// The `Idempotency-Key` header.
     pub idempotency_key: Option<String>,
-    /// The connection that it was about or that it made.
+    /// The connection, or row of Arcus, that it was about or that it made.
     pub connection_id: Option<Uuid>,
     /// The same for SKU.io, which counts its records.
     pub instance_id: Option<u64>,
+    /// The kind of connector that it was about, at Arcus.
+    pub connector: Option<Connector>,
     /// The store that it was about: without scheme and in lower case, or the store hash.
     pub store: Option<String>,
     /// How many requests were in flight when it arrived, this one included.
@@ -67,13 +70,21 @@ pub struct Stats {
     pub by_operation: BTreeMap<Operation, usize>,
     /// Requests so far, by whom they asked.
     pub by_provider: BTreeMap<Provider, usize>,
-    /// Connections and instances that were ever made through the API.
+    /// Connections, instances and connectors that were ever made through the API.
     pub creates: usize,
-    /// Connections and instances that were ever deleted.
+    /// The same, by who made them.
+    pub creates_by_provider: BTreeMap<Provider, usize>,
+    /// Connections, instances and connectors that were ever deleted.
     pub deletes: usize,
+    /// The same, by where they were.
+    pub deletes_by_provider: BTreeMap<Provider, usize>,
     /// Stores with more than one live connection or instance, and how many they have. Empty is what an operator owes its
-    /// users. At SKU.io only those that were made through the API count, and their names are told too.
+    /// users. At SKU.io only those that were made through the API count, and their names are told too. At Arcus there
+    /// are none, because an entity has one connector of each kind; what a second create does there is in `overwrites`.
     pub duplicates: BTreeMap<String, usize>,
+    /// Connectors of Arcus of which a create took hold although they were active, and how often, by entity and kind.
+    /// Empty is what an operator owes its users: such a connector was somebody's.
+    pub overwrites: BTreeMap<String, usize>,
     /// Refreshes that were asked for and accepted, by what they load: at Rutter the entities of backfills and
     /// `incremental_sync`, at SKU.io `products` and `orders`. Those that a provider starts by itself are not counted.
     pub refreshes: BTreeMap<Provider, BTreeMap<String, usize>>,
@@ -103,6 +114,7 @@ impl Journal {
             entry.applied_at = Some(now);
             entry.connection_id = about.connection.or(entry.connection_id);
             entry.instance_id = about.instance.or(entry.instance_id);
+            entry.connector = about.connector.or(entry.connector);
         }
     }
 

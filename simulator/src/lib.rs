@@ -9,6 +9,9 @@
 //! * in the binary `tradewind-simulator`, together with the admin API under `/_sim/`
 //!   ([`Simulator::router_with_admin`]).
 //!
+//! Beside the APIs there are pages for people with a browser, under `/_pages/`: where a merchant follows a link of Rutter,
+//! and where somebody consents for Arcus.
+//!
 //! # What it owns
 //!
 //! What a provider would accept, refuse and answer; what goes wrong on the way ([`Fault`]); and the append-only
@@ -21,12 +24,15 @@
 //! * Know anything about Kubernetes or about the operator.
 
 mod admin;
+pub mod arcus;
 mod clock;
 mod fault;
 mod journal;
 mod operation;
 mod outcome;
+mod page;
 mod provider;
+mod random;
 pub mod rutter;
 mod serve;
 mod service;

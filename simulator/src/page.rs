@@ -20,7 +20,8 @@ pub(crate) const PAGES: &str = "/_pages/";
 pub(crate) fn origin(request: &Request<Bytes>) -> Option<String> {
     let host = request.headers().get(HOST).and_then(|value| value.to_str().ok());
     let host = host.or_else(|| request.uri().authority().map(http::uri::Authority::as_str))?;
-    let host: http::uri::Authority = host.parse().ok()?;
+    let host: http::uri::Authority =
+        host.parse().ok().filter(|host: &http::uri::Authority| !host.as_str().contains('@'))?;
     Some(format!("http://{host}"))
 }
 
@@ -34,11 +35,13 @@ pub(crate) fn field<'a>(fields: &'a [(String, String)], name: &str) -> Option<&'
     fields.iter().find(|(other, _)| other == name).map(|(_, value)| value.as_str())
 }
 
-/// A page. The title is escaped here; the body is HTML.
+/// A page. The title is escaped here; the body is HTML. An empty icon keeps browsers from asking for one elsewhere, which
+/// would look like a request of the client.
 pub(crate) fn page(status: StatusCode, title: &str, body: &str) -> Response<Bytes> {
     let title = escaped(title);
     let html = format!(
-        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<title>{title}</title>\n</head>\n\
+        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<title>{title}</title>\n\
+         <link rel=\"icon\" href=\"data:,\">\n</head>\n\
          <body>\n<main>\n<h1>{title}</h1>\n{body}</main>\n</body>\n</html>\n"
     );
     let mut response = Response::new(Bytes::from(html));
@@ -46,7 +49,11 @@ pub(crate) fn page(status: StatusCode, title: &str, body: &str) -> Response<Byte
     let headers = response.headers_mut();
     insert(headers, CONTENT_TYPE, "text/html; charset=utf-8");
     insert(headers, CACHE_CONTROL, "no-store");
-    insert(headers, CONTENT_SECURITY_POLICY, "default-src 'none'; form-action 'self'; frame-ancestors 'none'");
+    insert(
+        headers,
+        CONTENT_SECURITY_POLICY,
+        "default-src 'none'; img-src data:; form-action 'self'; frame-ancestors 'none'",
+    );
     insert(headers, REFERRER_POLICY, "no-referrer");
     response
 }

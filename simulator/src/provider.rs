@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::arcus::Connector;
 use crate::fault::{Effect, Subject};
 use crate::rutter::Trouble;
 
@@ -22,12 +23,22 @@ pub enum Provider {
     Rutter,
     /// Everything under `/api/`.
     SkuIo,
+    /// Everything under `/v1/`.
+    Arcus,
 }
 
 impl Provider {
     /// Whose a path is. They share one address, which the real ones do not; their paths never meet.
     pub(crate) fn of(path: &str) -> Self {
-        if path == "/api" || path.starts_with("/api/") { Self::SkuIo } else { Self::Rutter }
+        let begins =
+            |prefix: &str| path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        if begins("/api") {
+            Self::SkuIo
+        } else if begins("/v1") {
+            Self::Arcus
+        } else {
+            Self::Rutter
+        }
     }
 }
 
@@ -40,17 +51,17 @@ pub(crate) trait Api {
     fn handle(&mut self, now: Timestamp, request: &Request<Bytes>, judgement: &Judgement) -> Answer;
 
     /// An error that a fault asks for, in the words of this provider.
-    fn error(&self, status: u16, retry_after: Option<u64>) -> Response<Bytes>;
+    fn error(&mut self, status: u16, retry_after: Option<u64>) -> Response<Bytes>;
 
     /// 409, as if the idempotency key had come with another body before.
-    fn idempotency_mismatch(&self) -> Response<Bytes>;
+    fn idempotency_mismatch(&mut self) -> Response<Bytes>;
 
     /// Puts the headers on an answer that every answer of this provider carries.
-    fn stamp(&mut self, headers: &mut HeaderMap);
+    fn stamp(&mut self, now: Timestamp, request: &Request<Bytes>, headers: &mut HeaderMap);
 }
 
 /// What a request led to.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Answer {
     pub(crate) response: Response<Bytes>,
     pub(crate) about: About,
@@ -65,8 +76,10 @@ impl From<Response<Bytes>> for Answer {
 /// The record that a request was about or that it made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct About {
+    /// The connection of Rutter, or the row of Arcus.
     pub(crate) connection: Option<Uuid>,
     pub(crate) instance: Option<u64>,
+    pub(crate) connector: Option<Connector>,
 }
 
 /// What a shop thinks of the credentials in a request; well, unless a fault says otherwise.

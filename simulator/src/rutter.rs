@@ -11,6 +11,7 @@ mod connection;
 mod control;
 mod create;
 mod ledger;
+mod page;
 mod platform;
 mod refresh;
 mod refusal;
@@ -37,6 +38,7 @@ use uuid::Uuid;
 use crate::fault::Subject;
 use crate::operation::Operation;
 use crate::provider::{self, About, Api, Judgement, Provider};
+use crate::random::Random;
 use crate::state::insert;
 use call::Call;
 use connection::Connection;
@@ -53,7 +55,7 @@ pub struct Rutter {
     ledger: Ledger,
     replays: HashMap<(String, String), Replay>,
     frozen_at: Option<Timestamp>,
-    random: u64,
+    random: Random,
 }
 
 /// What a request led to.
@@ -74,7 +76,7 @@ impl Rutter {
             ledger: Ledger::default(),
             replays: HashMap::new(),
             frozen_at: None,
-            random: seed,
+            random: Random::seeded(seed),
         }
     }
 
@@ -102,8 +104,12 @@ impl Rutter {
         match operation {
             Operation::Create => self.create(&call, judgement),
             Operation::List => self.list(&call),
-            Operation::ReadDetail => self.read(&call, |connection| view::detail(connection, self.moment(now))),
-            Operation::ReadStatus => self.read(&call, |connection| view::status(connection, self.moment(now))),
+            Operation::ReadDetail => {
+                self.read(&call, |connection| view::detail(connection, self.moment(now), &self.link_base(request)))
+            }
+            Operation::ReadStatus => {
+                self.read(&call, |connection| view::status(connection, self.moment(now), &self.link_base(request)))
+            }
             Operation::Update => self.update(&call, id.unwrap_or_default()),
             Operation::Delete => self.delete(&call, id.unwrap_or_default()),
             Operation::Refresh => self.refresh(&call),
@@ -144,7 +150,7 @@ impl Rutter {
                 && connection.is_listed(&moment)
                 && wanted.contains(&connection.list_status(&moment))
         });
-        Ok(Answer { response: view::list(rows, moment), connection: None })
+        Ok(Answer { response: view::list(rows, moment, &self.link_base(call.request)), connection: None })
     }
 
     fn read(&self, call: &Call, view: impl FnOnce(&Connection) -> Response<Bytes>) -> Result<Answer, Refusal> {
@@ -179,7 +185,7 @@ impl Rutter {
             return Err(Refusal::invalid("this connection cannot be changed"));
         }
         call.json_object()?;
-        let link_base = self.settings.link_base.clone();
+        let link_base = self.link_base(call.request);
         let connection = self.live_mut(call, id)?;
         connection.changed_at = call.now;
         Ok(Answer { connection: Some(connection.id), response: view::created(connection, &link_base) })
@@ -203,19 +209,6 @@ impl Rutter {
 
     fn moment(&self, now: Timestamp) -> connection::Moment<'_> {
         connection::Moment { now, frozen_at: self.frozen_at, settings: &self.settings }
-    }
-
-    /// A fresh id (splitmix64: reproducible, which an id of a simulator should be and a real one should not).
-    fn draw(&mut self) -> Uuid {
-        let mut next = || {
-            self.random = self.random.wrapping_add(0x9E37_79B9_7F4A_7C15);
-            let mut bits = self.random;
-            bits = (bits ^ (bits >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-            bits = (bits ^ (bits >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-            bits ^ (bits >> 31)
-        };
-        let bits = (u128::from(next()) << 64) | u128::from(next());
-        uuid::Builder::from_random_bytes(bits.to_be_bytes()).into_uuid()
     }
 }
 
@@ -245,17 +238,17 @@ impl Api for Rutter {
         }
     }
 
-    fn error(&self, status: u16, retry_after: Option<u64>) -> Response<Bytes> {
+    fn error(&mut self, status: u16, retry_after: Option<u64>) -> Response<Bytes> {
         Refusal::upstream(status, retry_after).into_response()
     }
 
-    fn idempotency_mismatch(&self) -> Response<Bytes> {
+    fn idempotency_mismatch(&mut self) -> Response<Bytes> {
         Refusal::idempotency_mismatch().into_response()
     }
 
     /// Rutter's support finds a request by this header.
-    fn stamp(&mut self, headers: &mut HeaderMap) {
-        let id = self.draw();
+    fn stamp(&mut self, _: Timestamp, _: &Request<Bytes>, headers: &mut HeaderMap) {
+        let id = self.random.draw();
         insert(headers, "x-rutter-request-id", &id.to_string());
     }
 }

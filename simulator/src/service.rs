@@ -19,6 +19,7 @@ use tower::{Service, ServiceExt};
 
 use crate::outcome::{Delivery, Reply};
 use crate::simulator::Simulator;
+use crate::state::is_page;
 
 /// No request of these APIs comes near this size.
 const BODY_LIMIT: usize = 1024 * 1024;
@@ -63,10 +64,13 @@ impl Simulator {
     }
 }
 
-/// Answers a request to a provider.
+/// Answers a request to a provider, or a person with a browser.
 pub(crate) async fn answer(State(simulator): State<Simulator>, request: Request<Body>) -> Response {
     let (head, body) = request.into_parts();
     match Limited::new(body, BODY_LIMIT).collect().await {
+        Ok(body) if is_page(head.uri.path()) => {
+            simulator.visit(&Request::from_parts(head, body.to_bytes())).map(Body::from)
+        }
         Ok(body) => deliver(simulator.exchange(Request::from_parts(head, body.to_bytes())).await),
         Err(_) => StatusCode::PAYLOAD_TOO_LARGE.into_response(),
     }

@@ -5,11 +5,12 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use http::Request;
+use http::{Request, Response};
 use jiff::Timestamp;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
+use crate::arcus;
 use crate::clock::{Clock, later};
 use crate::fault::Fault;
 use crate::journal::{Entry, Stats};
@@ -31,6 +32,10 @@ pub struct Setup {
     pub sku_io: sku_io::Settings,
     /// Who may call that.
     pub sku_accounts: Vec<sku_io::Account>,
+    /// How the simulated Arcus behaves.
+    pub arcus: arcus::Settings,
+    /// Who may call that.
+    pub arcus_accounts: Vec<arcus::Account>,
 }
 
 impl Default for Setup {
@@ -41,6 +46,8 @@ impl Default for Setup {
             accounts: vec![rutter::Account::default()],
             sku_io: sku_io::Settings::default(),
             sku_accounts: vec![sku_io::Account::default()],
+            arcus: arcus::Settings::default(),
+            arcus_accounts: vec![arcus::Account::default()],
         }
     }
 }
@@ -58,7 +65,8 @@ impl Simulator {
     pub fn new(clock: Clock, setup: Setup) -> Self {
         let rutter = rutter::Rutter::new(setup.seed, setup.rutter, setup.accounts);
         let sku_io = sku_io::SkuIo::new(setup.seed, setup.sku_io, setup.sku_accounts);
-        Self { state: Arc::new(Mutex::new(State::new(rutter, sku_io))), clock }
+        let arcus = arcus::Arcus::new(setup.seed, setup.arcus, setup.arcus_accounts);
+        Self { state: Arc::new(Mutex::new(State::new(rutter, sku_io, arcus))), clock }
     }
 
     /// The clock it lives by.
@@ -169,12 +177,66 @@ impl Simulator {
         self.with(|state| state.sku_io_mut().account_mut(token_id).map(change))
     }
 
+    /// Changes how the simulated Arcus behaves from now on.
+    pub fn configure_arcus(&self, change: impl FnOnce(&mut arcus::Settings)) {
+        self.with(|state| change(state.arcus_mut().settings_mut()));
+    }
+
+    /// Every connector of Arcus that there ever was, the deleted ones included, in the order in which they were made.
+    #[must_use]
+    pub fn connectors(&self) -> Vec<arcus::Record> {
+        let now = self.clock.now();
+        self.with(|state| state.arcus().records(now))
+    }
+
+    /// The connector of that kind of the first Arcus account's entity, deleted or not.
+    #[must_use]
+    pub fn connector(&self, connector: arcus::Connector) -> Option<arcus::Record> {
+        let now = self.clock.now();
+        self.with(|state| state.arcus().record(now, None, connector))
+    }
+
+    /// Every link for consent that Arcus ever handed out.
+    #[must_use]
+    pub fn arcus_links(&self) -> Vec<arcus::LinkRecord> {
+        let now = self.clock.now();
+        self.with(|state| state.arcus().links(now))
+    }
+
+    /// Does something at Arcus behind the client's back, see [`arcus::Deed`]; the connector as it is then, if there is
+    /// one.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such entity, living connector or working link, or no connector can be like this.
+    pub fn act_arcus(&self, deed: &arcus::Deed) -> Result<Option<arcus::Record>, arcus::NoSuch> {
+        let now = self.clock.now();
+        self.with(|state| state.arcus_mut().act(now, deed))
+    }
+
+    /// Changes an API key of Arcus, named by its name: revokes it, takes a scope away.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such key.
+    pub fn change_key(&self, name: &str, change: impl FnOnce(&mut arcus::Account)) -> Result<(), arcus::NoSuch> {
+        self.with(|state| state.arcus_mut().account_mut(name).map(change))
+    }
+
+    /// Answers a person with a browser; see [`State::visit`].
+    #[must_use]
+    pub fn visit(&self, request: &Request<Bytes>) -> Response<Bytes> {
+        let now = self.clock.now();
+        self.with(|state| state.visit(now, request))
+    }
+
     /// Stops all data (dates of syncs, counts) where it is, or lets it move on. Readiness and trouble still come.
     pub fn freeze(&self, frozen: bool) {
         let now = self.clock.now();
         self.with(|state| {
             state.rutter_mut().freeze(now, frozen);
             state.sku_io_mut().freeze(now, frozen);
+            state.arcus_mut().freeze(now, frozen);
         });
     }
 

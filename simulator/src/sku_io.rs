@@ -243,17 +243,17 @@ impl Api for SkuIo {
         }
     }
 
-    fn error(&self, status: u16, retry_after: Option<u64>) -> Response<Bytes> {
+    fn error(&mut self, status: u16, retry_after: Option<u64>) -> Response<Bytes> {
         Refusal::upstream(status, retry_after).into_response()
     }
 
     /// Nothing documents such keys here.
-    fn idempotency_mismatch(&self) -> Response<Bytes> {
+    fn idempotency_mismatch(&mut self) -> Response<Bytes> {
         Refusal::idempotency_mismatch().into_response()
     }
 
     /// No header is documented that every answer carries.
-    fn stamp(&mut self, _: &mut HeaderMap) {}
+    fn stamp(&mut self, _: Timestamp, _: &Request<Bytes>, _: &mut HeaderMap) {}
 }
 
 /// The store that a body names.

@@ -15,9 +15,11 @@ use http::{Request, Response, StatusCode};
 use jiff::Timestamp;
 use jiff::fmt::rfc2822::DateTimePrinter;
 
+use crate::arcus::Arcus;
 use crate::fault::{Effect, Fault, Faults, Subject, reshape};
 use crate::journal::{Entry, Journal, Stats, dotted};
 use crate::outcome::{Delivery, Reply};
+use crate::page::{PAGES, unknown_link};
 use crate::provider::{Answer, Api, Judgement, Provider};
 use crate::rutter::Rutter;
 use crate::sku_io::SkuIo;
@@ -29,6 +31,7 @@ pub struct State {
     faults: Faults,
     rutter: Rutter,
     sku_io: SkuIo,
+    arcus: Arcus,
 }
 
 /// What a request that has arrived is owed.
@@ -60,14 +63,15 @@ pub struct Admission {
 impl State {
     /// A state around its providers.
     #[must_use]
-    pub fn new(rutter: Rutter, sku_io: SkuIo) -> Self {
-        Self { journal: Journal::default(), faults: Faults::default(), rutter, sku_io }
+    pub fn new(rutter: Rutter, sku_io: SkuIo, arcus: Arcus) -> Self {
+        Self { journal: Journal::default(), faults: Faults::default(), rutter, sku_io, arcus }
     }
 
     fn api(&self, provider: Provider) -> &dyn Api {
         match provider {
             Provider::Rutter => &self.rutter,
             Provider::SkuIo => &self.sku_io,
+            Provider::Arcus => &self.arcus,
         }
     }
 
@@ -75,6 +79,7 @@ impl State {
         match provider {
             Provider::Rutter => &mut self.rutter,
             Provider::SkuIo => &mut self.sku_io,
+            Provider::Arcus => &mut self.arcus,
         }
     }
 
@@ -115,7 +120,7 @@ impl State {
                 }
             }
         }
-        api.stamp(response.headers_mut());
+        api.stamp(now, request, response.headers_mut());
         if let Ok(date) = DateTimePrinter::new().timestamp_to_rfc9110_string(&now) {
             insert(response.headers_mut(), DATE, &date);
         }
@@ -130,6 +135,16 @@ impl State {
         self.journal.close(ticket.seq, now, reply.response.status().as_u16(), reply.delivery);
     }
 
+    /// Answers a person with a browser, on one of the pages under `/_pages/`. That is not in the journal, meets no fault
+    /// and knows no rate: those are about the client.
+    pub fn visit(&mut self, now: Timestamp, request: &Request<Bytes>) -> Response<Bytes> {
+        match request.uri().path().strip_prefix(PAGES).and_then(|path| path.split_once('/')) {
+            Some(("arcus", _)) => self.arcus.visit(now, request),
+            Some(("rutter", _)) => self.rutter.visit(now, request),
+            _ => unknown_link(),
+        }
+    }
+
     /// Every request so far.
     #[must_use]
     pub fn journal(&self) -> &[Entry] {
@@ -141,10 +156,23 @@ impl State {
     pub fn stats(&self) -> Stats {
         let mut duplicates = self.rutter.duplicates();
         duplicates.extend(self.sku_io.duplicates());
+        let creates_by_provider = BTreeMap::from([
+            (Provider::Rutter, self.rutter.created_by_api()),
+            (Provider::SkuIo, self.sku_io.created_by_api()),
+            (Provider::Arcus, self.arcus.created_by_api()),
+        ]);
+        let deletes_by_provider = BTreeMap::from([
+            (Provider::Rutter, self.rutter.deleted()),
+            (Provider::SkuIo, self.sku_io.deleted()),
+            (Provider::Arcus, self.arcus.deleted()),
+        ]);
         Stats {
-            creates: self.rutter.created_by_api() + self.sku_io.created_by_api(),
-            deletes: self.rutter.deleted() + self.sku_io.deleted(),
+            creates: creates_by_provider.values().sum(),
+            creates_by_provider,
+            deletes: deletes_by_provider.values().sum(),
+            deletes_by_provider,
             duplicates,
+            overwrites: self.arcus.overwrites(),
             refreshes: BTreeMap::from([
                 (Provider::Rutter, self.rutter.refreshes()),
                 (Provider::SkuIo, self.sku_io.refreshes()),
@@ -184,6 +212,22 @@ impl State {
     pub fn sku_io_mut(&mut self) -> &mut SkuIo {
         &mut self.sku_io
     }
+
+    /// The simulated Arcus.
+    #[must_use]
+    pub fn arcus(&self) -> &Arcus {
+        &self.arcus
+    }
+
+    /// The simulated Arcus, to act on behind the client's back.
+    pub fn arcus_mut(&mut self) -> &mut Arcus {
+        &mut self.arcus
+    }
+}
+
+/// Whether a path is that of a page and not of an API.
+pub(crate) fn is_page(path: &str) -> bool {
+    path.starts_with(PAGES)
 }
 
 /// Sets a header; a value that no header can carry is left out.
@@ -215,6 +259,7 @@ fn entry(
         idempotency_key: key.map(ToOwned::to_owned),
         connection_id: subject.about.connection,
         instance_id: subject.about.instance,
+        connector: subject.about.connector,
         store: subject.store,
         in_flight,
         effects,
@@ -224,7 +269,8 @@ fn entry(
 }
 
 /// What may be read in a query; Rutter's carries a token.
-const PRESENTABLE: [&str; 6] = ["status", "search", "sort", "limit", "page", "archived"];
+const PRESENTABLE: [&str; 9] =
+    ["status", "search", "sort", "limit", "page", "archived", "starting_after", "ending_before", "include_count"];
 
 /// Path and query without the values that may be secret.
 fn presentable(uri: &http::Uri) -> String {
@@ -249,7 +295,7 @@ fn wait_after(effect: &Effect) -> Option<Duration> {
     if let Effect::SlowAfter { delay } = effect { Some(*delay) } else { None }
 }
 
-fn refused_before(effect: &Effect, api: &dyn Api) -> Option<Response<Bytes>> {
+fn refused_before(effect: &Effect, api: &mut dyn Api) -> Option<Response<Bytes>> {
     if let Effect::Refuse { status, retry_after } = effect {
         Some(api.error(*status, *retry_after))
     } else if *effect == Effect::IdempotencyMismatch {

@@ -85,9 +85,9 @@ pub(super) fn read(
     let mut draft = Draft::default();
     for (name, value) in body {
         match (name.as_str(), scope) {
-            ("display_name", _) => draft.display_name = Some(text(&name, value)?),
+            ("display_name", _) => draft.display_name = Some(text(&name, &value)?),
             ("mode", _) => {
-                let mode = Mode::named(&text(&name, value)?);
+                let mode = Mode::named(&text(&name, &value)?);
                 draft.mode = Some(mode.ok_or_else(|| Refusal::invalid(&name, "It is neither sandbox nor live."))?);
             }
             ("is_active", Scope::Update) => {
@@ -96,12 +96,14 @@ pub(super) fn read(
             }
             ("config", _) => match value {
                 Value::Object(config) => draft.config = Some(config),
-                _ => return Err(Refusal::invalid(&name, "It must be an object.")),
+                Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
+                    return Err(Refusal::invalid(&name, "It must be an object."));
+                }
             },
-            ("shop", Scope::Create) if connector.wants_consent() => draft.shop = Some(shop(&text(&name, value)?)?),
+            ("shop", Scope::Create) if connector.wants_consent() => draft.shop = Some(shop(&text(&name, &value)?)?),
             _ => match DETAILS.into_iter().find(|detail| *detail == name) {
                 Some(detail) if belongs(detail, connector) => {
-                    draft.details.insert(detail, self::detail(detail, value, settings)?);
+                    draft.details.insert(detail, self::detail(detail, &value, settings)?);
                 }
                 Some(_) => return Err(Refusal::invalid(&name, "It does not belong to this connector.")),
                 None => return Err(Refusal::invalid(&name, "It is not a field of this request.")),
@@ -119,7 +121,7 @@ fn belongs(detail: &str, connector: Connector) -> bool {
     }
 }
 
-fn detail(name: &str, value: Value, settings: &Settings) -> Result<Option<String>, Refusal> {
+fn detail(name: &str, value: &Value, settings: &Settings) -> Result<Option<String>, Refusal> {
     if value.is_null() && settings.null_clears {
         return Ok(None);
     }
@@ -130,11 +132,9 @@ fn detail(name: &str, value: Value, settings: &Settings) -> Result<Option<String
     Ok(Some(text))
 }
 
-fn text(name: &str, value: Value) -> Result<String, Refusal> {
-    match value {
-        Value::String(text) if !text.trim().is_empty() => Ok(text),
-        _ => Err(Refusal::invalid(name, "It must be a string that is not empty.")),
-    }
+fn text(name: &str, value: &Value) -> Result<String, Refusal> {
+    let text = value.as_str().filter(|text| !text.trim().is_empty());
+    text.map(ToOwned::to_owned).ok_or_else(|| Refusal::invalid(name, "It must be a string that is not empty."))
 }
 
 /// "Never a custom storefront domain" (page on marketplace connectors).

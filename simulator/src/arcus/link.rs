@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use uuid::Uuid;
 
+use super::connector::Connector;
 use super::write::Birth;
 
 /// Where the pages for consent are.
@@ -44,6 +45,11 @@ impl Link {
             None if self.expires_at <= now => LinkStatus::Expired,
             None => LinkStatus::Live,
         }
+    }
+
+    /// Whether it is for this connector of this entity.
+    pub(super) fn is_of(&self, (entity_id, connector): (Uuid, Connector)) -> bool {
+        self.birth.entity_id == entity_id && self.birth.connector == connector
     }
 
     /// Path and query of its page.

@@ -23,8 +23,7 @@ pub(super) struct Query {
 
 impl Query {
     pub(super) fn of(query: &str) -> Result<Self, Refusal> {
-        let mut read =
-            Self { limit: DEFAULT_LIMIT, starting_after: None, ending_before: None, include_count: false };
+        let mut read = Self { limit: DEFAULT_LIMIT, starting_after: None, ending_before: None, include_count: false };
         for (name, value) in fields(query.as_bytes()) {
             let wrong = || Refusal::malformed(&name, "It cannot be understood.");
             match name.as_str() {

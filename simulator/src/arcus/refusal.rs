@@ -6,7 +6,7 @@
 use bytes::Bytes;
 use http::header::RETRY_AFTER;
 use http::{Response, StatusCode};
-use serde_json::{Map, Value};
+use serde_json::{Value, json};
 
 use super::account::WRITE;
 use super::connector::Connector;
@@ -22,41 +22,30 @@ const CONFLICT: &str = "conflict";
 #[derive(Clone, Debug)]
 pub(super) struct Refusal {
     status: StatusCode,
-    kind: &'static str,
-    code: &'static str,
-    hint: String,
-    param: Option<String>,
-    required: Option<&'static str>,
-    references: Vec<String>,
+    /// All but the request id.
+    body: Value,
     retry_after: Option<u64>,
 }
 
 impl Refusal {
     fn new(status: StatusCode, kind: &'static str, code: &'static str, hint: &str) -> Self {
-        let hint = hint.to_owned();
-        Self { status, kind, code, hint, param: None, required: None, references: Vec::new(), retry_after: None }
+        let body = json!({"error": code, "code": code, "type": kind, "hint": hint});
+        Self { status, body, retry_after: None }
+    }
+
+    /// `param`, `required`, `references` or the like.
+    fn about(mut self, name: &'static str, value: impl Into<Value>) -> Self {
+        if let Some(body) = self.body.as_object_mut() {
+            body.insert(name.to_owned(), value.into());
+        }
+        self
     }
 
     /// The answer on the wire.
     pub(super) fn into_response(self, request_id: &str) -> Response<Bytes> {
-        let mut body = Map::new();
-        let mut say = |name: &str, value: Value| body.insert(name.to_owned(), value);
-        say("error", self.code.into());
-        say("code", self.code.into());
-        say("type", self.kind.into());
-        say("hint", self.hint.into());
-        if let Some(param) = self.param {
-            say("param", param.into());
-        }
-        if let Some(required) = self.required {
-            say("required", required.into());
-        }
-        if !self.references.is_empty() {
-            say("references", self.references.into());
-        }
-        say("request_id", request_id.into());
-        let mut response = json_response(self.status, &body);
-        if let Some(seconds) = self.retry_after {
+        let Self { status, body, retry_after } = self.about("request_id", request_id);
+        let mut response = json_response(status, &body);
+        if let Some(seconds) = retry_after {
             insert(response.headers_mut(), RETRY_AFTER, &seconds.to_string());
         }
         response
@@ -102,8 +91,8 @@ impl Refusal {
     }
 
     pub(super) fn insufficient_scope(required: &'static str) -> Self {
-        let refusal = Self::new(StatusCode::FORBIDDEN, PERMISSION, "insufficient_scope", "The API key lacks a scope.");
-        Self { required: Some(required), ..refusal }
+        Self::new(StatusCode::FORBIDDEN, PERMISSION, "insufficient_scope", "The API key lacks a scope.")
+            .about("required", required)
     }
 
     pub(super) fn rate_limited(retry_after: Option<u64>) -> Self {
@@ -128,8 +117,7 @@ impl Refusal {
 
     /// A header or a query that cannot be understood.
     pub(super) fn malformed(param: &str, hint: &str) -> Self {
-        let refusal = Self::new(StatusCode::BAD_REQUEST, VALIDATION, VALIDATION, hint);
-        Self { param: Some(param.to_owned()), ..refusal }
+        Self::new(StatusCode::BAD_REQUEST, VALIDATION, VALIDATION, hint).about("param", param)
     }
 
     /// A body that cannot be understood.
@@ -139,8 +127,7 @@ impl Refusal {
 
     /// A body that says what it must not. The hint must not hold a value of it.
     pub(super) fn invalid(param: &str, hint: &str) -> Self {
-        let refusal = Self::new(StatusCode::UNPROCESSABLE_ENTITY, VALIDATION, VALIDATION, hint);
-        Self { param: Some(param.to_owned()), ..refusal }
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, VALIDATION, VALIDATION, hint).about("param", param)
     }
 
     pub(super) fn idempotency_mismatch() -> Self {
@@ -155,7 +142,7 @@ impl Refusal {
     }
 
     pub(super) fn in_use(references: Vec<String>) -> Self {
-        let refusal = Self::new(StatusCode::CONFLICT, CONFLICT, "resource_in_use", "Others refer to this connector.");
-        Self { references, ..refusal }
+        Self::new(StatusCode::CONFLICT, CONFLICT, "resource_in_use", "Others refer to this connector.")
+            .about("references", references)
     }
 }

@@ -46,10 +46,9 @@ pub(super) fn key(call: &Call) -> Result<Option<Key>, Refusal> {
 
 impl Replays {
     /// The answer that is stored for a request.
-    pub(super) fn find(&mut self, call: &Call, key: &Key, window: Duration) -> Result<Option<Answer>, Refusal> {
+    pub(super) fn find(&self, call: &Call, key: &Key, window: Duration) -> Result<Option<Answer>, Refusal> {
         let since = earlier(call.now, window);
-        self.0.retain(|_, replay| replay.at > since);
-        match self.0.get(key) {
+        match self.0.get(key).filter(|replay| replay.at > since) {
             None => Ok(None),
             Some(replay) if replay.digest == digest(call.request) => Ok(Some(replay.answer.clone())),
             Some(_) => Err(Refusal::idempotency_mismatch()),

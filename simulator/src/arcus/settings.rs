@@ -132,10 +132,10 @@ pub enum Wrapping {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Existing {
-    /// It changes the fields that it names.
+    /// It changes the fields that it names, and makes it active.
     #[default]
     Changed,
-    /// It takes its place: fields that it does not name are reset.
+    /// It takes its place: fields that it does not name are reset, and it is active.
     Replaced,
     /// It is refused with 409 if the connector is active.
     Refused,

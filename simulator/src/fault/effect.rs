@@ -24,13 +24,13 @@ pub enum Effect {
     /// Nothing is applied; 409, as if the idempotency key had come with another body before.
     IdempotencyMismatch,
     /// A create is refused with this status and `INVALID_CREDENTIALS`: the platform did not accept the credentials. At
-    /// SKU.io also a change that brings new ones; with 422 the answer names their field.
+    /// SKU.io also a change that brings new ones; with 422 the answer names their field. Arcus takes no credentials.
     RefuseCredentials {
         /// The status; no public reference names one. 400 and 401 are likely at Rutter, 422 at SKU.io.
         status: u16,
     },
     /// A create succeeds, and what it made gets into trouble after a while. At SKU.io, whatever the trouble,
-    /// refreshes fail from then on: it shows no other sign.
+    /// refreshes fail from then on: it shows no other sign. At Arcus its synchronization fails.
     SourCredentials {
         /// How long it stays well.
         #[serde(with = "compact::required")]

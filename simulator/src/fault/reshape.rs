@@ -8,11 +8,18 @@ use serde_json::{Map, Value};
 use super::Effect;
 
 /// Field names under which the providers send values of an enumeration.
-const ENUMERATIONS: [&str; 5] =
-    ["platform", "disabled_reason", "status", "batch_period_sales_order_fulfillments", "batch_period_customer_returns"];
+const ENUMERATIONS: [&str; 7] = [
+    "platform",
+    "disabled_reason",
+    "status",
+    "batch_period_sales_order_fulfillments",
+    "batch_period_customer_returns",
+    "connector_type",
+    "mode",
+];
 
 /// Field names under which the providers send a map, whose keys are data and not fields.
-const MAPS: [&str; 2] = ["total", "progress_info"];
+const MAPS: [&str; 3] = ["total", "progress_info", "config"];
 
 /// The body after the effect.
 pub(crate) fn reshape(effect: &Effect, response: &mut http::Response<Bytes>) {

@@ -10,6 +10,7 @@ use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::page::asks_merchant;
 use super::store::Store;
 use super::{Account, Refusal, Settings};
 use crate::clock::{between, later};
@@ -169,6 +170,13 @@ impl Connection {
     pub(super) fn disabled_reason(&self, now: Timestamp) -> Option<DisabledReason> {
         self.troubles(now)
             .find_map(|trouble| if let Trouble::Disabled { reason } = trouble { Some(reason) } else { None })
+    }
+
+    /// Since when its merchant is asked to log in at its link; none if it is established and well enough.
+    pub(super) fn asks_merchant_since(&self, now: Timestamp) -> Option<Timestamp> {
+        let again = self.troubles.iter().filter(|(at, trouble)| *at <= now && asks_merchant(*trouble));
+        let again = again.map(|(at, _)| *at).max();
+        again.or_else(|| self.established_at.is_none().then_some(self.created_at))
     }
 
     /// The state by which it is listed. That `needs_reauth` goes before `disabled` is inferred: the help describes it

@@ -197,7 +197,12 @@ impl Rutter {
         self.record(now, id).ok_or(NoSuch::Connection)
     }
 
-    fn change(&mut self, now: Timestamp, id: Uuid, change: impl FnOnce(&mut Connection)) -> Result<Uuid, NoSuch> {
+    pub(super) fn change(
+        &mut self,
+        now: Timestamp,
+        id: Uuid,
+        change: impl FnOnce(&mut Connection),
+    ) -> Result<Uuid, NoSuch> {
         let connection = self.ledger.by_id_mut(id).filter(|connection| connection.deleted_at.is_none());
         let connection = connection.ok_or(NoSuch::Connection)?;
         change(connection);
@@ -206,7 +211,7 @@ impl Rutter {
     }
 }
 
-fn store(platform: &str, store_url: &str) -> Result<Store, NoSuch> {
+pub(super) fn store(platform: &str, store_url: &str) -> Result<Store, NoSuch> {
     let identity = platform::store_identity(platform, store_url).map_err(|_| NoSuch::Store)?;
     Ok(Store::at(platform, identity))
 }

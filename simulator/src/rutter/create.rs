@@ -62,7 +62,7 @@ impl Rutter {
             None => self.bear_candidate(call, judgement, candidate),
         };
         let connection = self.ledger.by_id(id).ok_or_else(|| Refusal::upstream(500, None))?;
-        let response = view::created(connection, &self.settings.link_base);
+        let response = view::created(connection, &self.link_base(call.request));
         self.remember(call, &response, id);
         Ok(Answer { response, connection: Some(id) })
     }
@@ -72,7 +72,7 @@ impl Rutter {
         // Without an identity every create is another store.
         let store = candidate.map(|candidate| {
             let platform = candidate.platform;
-            candidate.store.unwrap_or_else(|| Store::known_as(platform, self.draw().simple().to_string()))
+            candidate.store.unwrap_or_else(|| Store::known_as(platform, self.random.draw().simple().to_string()))
         });
         let org_id = call.account.org_id.clone();
         let id = self.bear(call.now, Birth { org_id, origin: Origin::Api, established, store });
@@ -84,7 +84,7 @@ impl Rutter {
 
     /// Puts a new connection into the ledger.
     pub(super) fn bear(&mut self, now: Timestamp, birth: Birth) -> Uuid {
-        let (id, access_token) = (self.draw(), self.draw());
+        let (id, access_token) = (self.random.draw(), self.random.draw());
         self.ledger.add(Connection {
             id,
             access_token,

@@ -38,8 +38,20 @@ pub struct Settings {
     pub declines_refreshes: bool,
     /// What an unknown connection id is answered with.
     pub gone: Gone,
-    /// What links begin with; the id follows.
+    /// What links begin with where there are no pages, or nobody knows where those are reached; the id follows.
     pub link_base: String,
+    /// Whether links lead to the pages of the simulator itself.
+    pub pages: bool,
+    /// Where a browser reaches those, `http://127.0.0.1:8080`; if left out, where the client has reached the API.
+    pub pages_origin: Option<String>,
+    /// How long a link works after the merchant is asked to follow it; none = for ever. No page says that it ends.
+    #[serde(with = "compact::optional")]
+    pub link_lifetime: Option<Duration>,
+    /// The platforms that a merchant may choose behind a link.
+    pub link_platforms: Vec<String>,
+    /// What `platform` says in lists while the merchant has not chosen one; none = null. The field is required, and its
+    /// value then is not said. Elsewhere it is null.
+    pub undecided_platform: Option<String>,
 }
 
 impl Default for Settings {
@@ -57,6 +69,13 @@ impl Default for Settings {
             declines_refreshes: false,
             gone: Gone::default(),
             link_base: "https://link.rutterapi.com/connection".to_owned(),
+            pages: true,
+            pages_origin: None,
+            link_lifetime: None,
+            link_platforms: ["BIG_COMMERCE", "SHOPIFY", "WOO_COMMERCE", "MAGENTO", "PRESTASHOP"]
+                .map(ToOwned::to_owned)
+                .to_vec(),
+            undecided_platform: Some("UNKNOWN".to_owned()),
         }
     }
 }

@@ -15,9 +15,6 @@ use super::connection::{Connection, DisabledReason, Moment};
 use crate::clock::earlier;
 use crate::state::insert;
 
-/// What `platform` says while the merchant has not chosen one. The field is required; its value then is inferred.
-const UNDECIDED: &str = "UNKNOWN";
-
 /// A success with this body.
 pub(super) fn json(body: &impl Serialize) -> Response<Bytes> {
     // These types serialize: string keys, no failing implementations.
@@ -67,12 +64,17 @@ fn link(id: Uuid, base: &str) -> String {
     format!("{base}/{id}")
 }
 
-fn platform(connection: &Connection) -> &str {
-    connection.store.as_ref().map_or(UNDECIDED, |store| &store.platform)
+/// None while the merchant has not chosen one.
+fn platform(connection: &Connection) -> Option<&str> {
+    connection.store.as_ref().map(|store| store.platform.as_str())
 }
 
 /// The answer to a list. No page, cursor or total is documented.
-pub(super) fn list<'a>(rows: impl Iterator<Item = &'a Connection>, moment: Moment) -> Response<Bytes> {
+pub(super) fn list<'a>(
+    rows: impl Iterator<Item = &'a Connection>,
+    moment: Moment<'a>,
+    link_base: &str,
+) -> Response<Bytes> {
     #[derive(Serialize)]
     struct List<'a> {
         connections: Vec<Row<'a>>,
@@ -82,15 +84,16 @@ pub(super) fn list<'a>(rows: impl Iterator<Item = &'a Connection>, moment: Momen
         id: Uuid,
         access_token: Uuid,
         link_url: String,
-        platform: &'a str,
+        platform: Option<&'a str>,
         created_at: Stamp,
         updated_at: Stamp,
     }
+    let undecided = moment.settings.undecided_platform.as_deref();
     let row = |connection: &'a Connection| Row {
         id: connection.id,
         access_token: connection.access_token,
-        link_url: link(connection.id, &moment.settings.link_base),
-        platform: platform(connection),
+        link_url: link(connection.id, link_base),
+        platform: platform(connection).or(undecided),
         created_at: Stamp(connection.created_at),
         updated_at: Stamp(connection.updated_at(&moment)),
     };
@@ -98,14 +101,14 @@ pub(super) fn list<'a>(rows: impl Iterator<Item = &'a Connection>, moment: Momen
 }
 
 /// The answer to `GET /connections/access_token`.
-pub(super) fn detail(connection: &Connection, moment: Moment) -> Response<Bytes> {
+pub(super) fn detail(connection: &Connection, moment: Moment, link_base: &str) -> Response<Bytes> {
     #[derive(Serialize)]
     struct Detail<'a> {
         id: Uuid,
         store_unique_id: &'a str,
         store_name: Option<String>,
         store_domain: Option<&'a str>,
-        platform: &'a str,
+        platform: Option<&'a str>,
         disabled: bool,
         needs_update: bool,
         link_url: String,
@@ -128,7 +131,7 @@ pub(super) fn detail(connection: &Connection, moment: Moment) -> Response<Bytes>
             platform: platform(connection),
             disabled: connection.disabled_reason(moment.now).is_some(),
             needs_update: connection.needs_update(moment.now),
-            link_url: link(connection.id, &moment.settings.link_base),
+            link_url: link(connection.id, link_base),
             last_sync_started_at: progress.last_started.map(Stamp),
             last_sync_completed_at: progress.last_completed.map(Stamp),
             estimated_completed_at: None,
@@ -147,7 +150,7 @@ fn oldest_order(connection: &Connection) -> Stamp {
 }
 
 /// The answer to `GET /connections/status`.
-pub(super) fn status(connection: &Connection, moment: Moment) -> Response<Bytes> {
+pub(super) fn status(connection: &Connection, moment: Moment, link_base: &str) -> Response<Bytes> {
     let progress = connection.progress(&moment);
     let disabled_reason = connection.disabled_reason(moment.now);
     json(&StatusAnswer {
@@ -155,7 +158,7 @@ pub(super) fn status(connection: &Connection, moment: Moment) -> Response<Bytes>
         status: Status {
             is_ready: progress.is_ready,
             last_sync_completed_at: progress.last_completed.map(Stamp),
-            link_url: link(connection.id, &moment.settings.link_base),
+            link_url: link(connection.id, link_base),
             platform: platform(connection),
             needs_update_status: NeedsUpdate { needs_update: connection.needs_update(moment.now) },
             disabled_status: Disabled { is_disabled: disabled_reason.is_some(), disabled_reason },
@@ -211,7 +214,7 @@ struct Small<'a> {
     id: Uuid,
     #[serde(rename = "orgId")]
     org_id: &'a str,
-    platform: &'a str,
+    platform: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -220,7 +223,7 @@ struct Status<'a> {
     is_ready: bool,
     last_sync_completed_at: Option<Stamp>,
     link_url: String,
-    platform: &'a str,
+    platform: Option<&'a str>,
     needs_update_status: NeedsUpdate,
     disabled_status: Disabled,
     historical_sync_status: History,

@@ -137,6 +137,51 @@ async fn the_admin_api_is_there_for_sku_io_too() -> Result<()> {
 }
 
 #[tokio::test]
+async fn the_admin_api_is_there_for_arcus_too() -> Result<()> {
+    let key = "ark_live_ent_other_not-a-secret";
+    let program = Program::start(&["--arcus-key", key, "--arcus-link-lifetime", "1h", "--arcus-no-rate-limit"]).await?;
+    let make = json!({"connector": "ups", "deed": "make", "fields": {"display_name": "Parcels"}});
+    assert_eq!(program.post("arcus/deeds", make).await?, 200);
+    assert_eq!(program.post("arcus/deeds", json!({"connector": "ups", "deed": "enter_credentials"})).await?, 200);
+    assert_eq!(program.post("arcus/deeds", json!({"connector": "fedex", "deed": "delete"})).await?, 404);
+    assert_eq!(
+        program
+            .post("arcus/deeds", json!({"connector": "ups", "deed": "set_active", "active": true, "when": 1}))
+            .await?,
+        422
+    );
+    let wrong = json!({"connector": "ups", "deed": "change", "fields": {"shop": "x"}});
+    assert_eq!(program.post("arcus/deeds", wrong).await?, 400);
+    let list = || program.client.get(format!("{}/v1/integrations", program.base)).bearer_auth(key).send();
+    let rows: Value = list().await?.json().await?;
+    assert_eq!(rows.pointer("/data/0/has_credentials_secret_arn"), Some(&json!(true)));
+    assert_eq!(program.see("arcus/connectors").await?.pointer("/0/display_name"), Some(&json!("Parcels")));
+
+    let shop = program.client.post(format!("{}/v1/integrations/shopify", program.base)).bearer_auth(key);
+    let asked: Value = shop.json(&json!({"shop": "acme.myshopify.com"})).send().await?.json().await?;
+    let url = asked.pointer("/oauth_url").and_then(Value::as_str).context("a URL")?.to_owned();
+    assert!(url.starts_with(&program.base), "{url}");
+    assert!(program.client.get(&url).send().await?.text().await?.contains("id=\"approve\""));
+    let form = program.client.post(&url).header("content-type", "application/x-www-form-urlencoded");
+    assert_eq!(form.body("answer=approve").send().await?.status(), 200);
+    assert_eq!(program.see("arcus/links").await?.pointer("/0/status"), Some(&json!("approved")));
+
+    let change = program.client.put(format!("{}/_sim/arcus/keys/test", program.base));
+    assert_eq!(change.json(&json!({"revoked": true})).send().await?.status(), 204);
+    assert_eq!(list().await?.status(), 401);
+    let mut settings = program.see("arcus/settings").await?;
+    assert_eq!((settings.get("link_lifetime"), settings.get("live_rate")), (Some(&json!("1h")), Some(&Value::Null)));
+    settings.as_object_mut().context("an object")?.insert("existing".to_owned(), json!("refused"));
+    let put = program.client.put(format!("{}/_sim/arcus/settings", program.base)).json(&settings);
+    assert_eq!(put.send().await?.status(), 204);
+    assert_eq!(program.see("arcus/settings").await?, settings);
+    let log = program.stop().await?;
+    let state = url.rsplit('=').next().context("a state")?;
+    assert!(!log.contains("not-a-secret") && !log.contains(state), "{log}");
+    Ok(())
+}
+
+#[tokio::test]
 async fn the_port_can_be_read_from_a_file() -> Result<()> {
     let file = std::env::temp_dir().join(format!("tradewind-simulator-port-{}", std::process::id()));
     let program = Program::start(&["--port-file", file.to_str().context("a path in UTF-8")?]).await?;
