@@ -90,8 +90,12 @@ pub enum Health {
     FirstSync,
     /// It has errors that the provider retries by itself.
     Unhealthy,
+    /// A person must authorize it for the first time, or give it credentials, as the sentence says.
+    AwaitsAuthorization(String),
     /// A person must authorize it again.
     NeedsAuthorization,
+    /// It works, but is not what was declared.
+    Wrong(Problem),
     /// The provider switched it off, for this reason in our words.
     Disabled(String),
 }
@@ -102,8 +106,18 @@ impl Health {
     pub fn is_settled(&self) -> bool {
         match self {
             Self::Works { history } => *history != History::Loading,
-            Self::NeedsAuthorization | Self::Disabled(_) => true,
-            Self::FirstSync | Self::Unhealthy => false,
+            Self::Disabled(_) | Self::Wrong(_) => true,
+            Self::FirstSync | Self::Unhealthy | Self::AwaitsAuthorization(_) | Self::NeedsAuthorization => false,
+        }
+    }
+
+    /// Whether a person has to do something at the provider before the record takes a change.
+    #[must_use]
+    pub fn needs_person(&self) -> bool {
+        match self {
+            Self::NeedsAuthorization | Self::Disabled(_) | Self::Wrong(_) => true,
+            // What was asked for first may still be changed.
+            Self::Works { .. } | Self::FirstSync | Self::Unhealthy | Self::AwaitsAuthorization(_) => false,
         }
     }
 }
@@ -119,6 +133,8 @@ pub enum State {
     Unsecured(Health, Problem),
     /// The record differs, and is being changed.
     Correcting(Vec<String>),
+    /// A person must authorize the connection before it comes to be.
+    AwaitsPerson(String),
     /// Something must change before anything happens: a person's turn.
     Halted(Problem),
     /// Something in the cluster is missing that may yet come.
@@ -166,6 +182,7 @@ pub fn picture(state: &State) -> Picture {
             let why = format!("The record differs in {}. Correcting it", fields.join(", "));
             Picture { synced: Some(Mark::no(Reason::DriftDetected, &why)), ..none }
         }
+        State::AwaitsPerson(why) => awaits(why, none),
         State::Halted(problem) => Picture {
             ready: Some(Mark::because(problem)),
             stalled: Some(Mark::yes(problem.reason, &problem.message)),
@@ -247,6 +264,8 @@ fn present(health: &Health) -> Picture {
                        again with the link_url in the connection Secret, or delete and re-create the object with new credentials";
             attention(&base, Problem::new(Reason::ReauthorizationRequired, why))
         }
+        Health::AwaitsAuthorization(why) => awaits(why, Picture { synced: base.synced, ..Picture::default() }),
+        Health::Wrong(problem) => attention(&base, problem.clone()),
         Health::Disabled(why) => attention(&base, Problem::new(Reason::Disabled, why.clone())),
     }
 }
@@ -270,6 +289,12 @@ fn first_load(history: History) -> Option<Mark> {
             Mark::unknown(Reason::RefreshOutcomeUnknown, why)
         }
     })
+}
+
+/// Neither is anything under way nor does anything go wrong: kstatus waits, as long as it is told to.
+fn awaits(why: &str, base: Picture) -> Picture {
+    let asked = Some(Mark::no(Reason::AuthorizationRequired, why));
+    Picture { ready: asked.clone(), authorized: asked, ..base }
 }
 
 fn attention(base: &Picture, problem: Problem) -> Picture {

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 pub type SecretData = BTreeMap<String, SecretString>;
 
 /// The credentials of a store, checked against its platform's table.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Credentials(Vec<(&'static str, SecretString)>);
 
 impl Credentials {

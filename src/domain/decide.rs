@@ -166,7 +166,7 @@ fn deleting(f: &Facts<'_>) -> Step {
             None => with_candidates(f, intent.as_ref(), Reason::DeletionBlocked),
         },
         Creation::Pending(_) | Creation::Done(_) if f.other_account => Step::Halt(Reason::AccountMismatch, vec![]),
-        Creation::Pending(_) | Creation::Done(_) if f.link != LinkState::None => Step::Wait(Waiting::Link),
+        Creation::Pending(_) | Creation::Done(_) if f.any_link => Step::Wait(Waiting::Link),
         Creation::Done(_) if f.held => Step::Release(Release::HeldByAnother),
         Creation::Done(id) => Step::Delete(id.clone()),
         Creation::Pending(intent) => match (f.resolution, pending(f, intent)) {
@@ -273,12 +273,21 @@ fn pending(f: &Facts<'_>, intent: &StoredIntent) -> Step {
         (LinkState::Live | LinkState::Lost, [one], [_]) => Step::Record(one.id.clone()),
         (LinkState::Lost, _, _) if !f.deleting && !f.in_grace => Step::Settle(None, vec![]),
         (LinkState::Live | LinkState::Lost, _, _) => Step::Wait(Waiting::Person),
-        (LinkState::None, _, _) if f.in_grace => Step::Wait(Waiting::Grace),
-        (LinkState::None, [one], [_]) if has_key => Step::Record(one.id.clone()),
-        (LinkState::None, [], []) if has_key => Step::Settle(None, vec![]),
-        (LinkState::None, [], _) if has_key && !doubt => Step::Settle(Some(Reason::AlreadyExists), ids(seen)),
-        (LinkState::None, _, _) => Step::Halt(Reason::CreateOutcomeUnknown, unheld(seen)),
+        (LinkState::None | LinkState::Expired, _, _) if f.in_grace => Step::Wait(Waiting::Grace),
+        (LinkState::None | LinkState::Expired, [one], [_]) if has_key => Step::Record(one.id.clone()),
+        // Nobody used it: a new attempt takes the place of this one.
+        (LinkState::Expired, [], []) if has_key && !f.deleting => invite(f),
+        (LinkState::None | LinkState::Expired, [], []) if has_key => Step::Settle(None, vec![]),
+        (LinkState::None | LinkState::Expired, [], _) if has_key && !doubt => {
+            Step::Settle(Some(Reason::AlreadyExists), ids(seen))
+        }
+        (LinkState::None | LinkState::Expired, _, _) => Step::Halt(Reason::CreateOutcomeUnknown, unheld(seen)),
     }
+}
+
+/// A new link for one that nobody used, if it would be given.
+fn invite(f: &Facts<'_>) -> Step {
+    f.problem.or(f.refused).map_or(Step::Create, |problem| Step::Blocked(problem.clone()))
 }
 
 /// Rows 11 to 13.

@@ -60,6 +60,7 @@ fn step<'a>(creation: &'a Creation, seen: Option<&'a [Sighting]>, change: impl F
         key_claimed: false,
         in_grace: false,
         link: LinkState::None,
+        any_link: false,
         unreachable: None,
         problem: None,
         refused: None,
@@ -144,10 +145,7 @@ mod deletion {
 
     #[test]
     fn a_live_link_may_still_make_a_record() {
-        assert_eq!(
-            step(&pending(), None, |f| (f.deleting, f.link) = (true, LinkState::Live)),
-            Step::Wait(Waiting::Link)
-        );
+        assert_eq!(step(&pending(), None, |f| (f.deleting, f.any_link) = (true, true)), Step::Wait(Waiting::Link));
     }
 
     #[rstest]
@@ -393,6 +391,24 @@ mod open_attempt {
     fn a_live_link_waits_for_the_person() {
         assert_eq!(step(&pending(), Some(&[]), |f| f.link = LinkState::Live), Step::Wait(Waiting::Person));
         assert_eq!(step(&pending(), Some(&[ours("a")]), |f| f.link = LinkState::Live), Step::Record(id("a")));
+    }
+
+    #[test]
+    fn a_link_that_nobody_used_is_followed_by_a_new_one_if_one_would_be_given() {
+        let expired = |change: fn(&mut Facts<'_>)| {
+            step(&pending(), Some(&[]), |f| {
+                f.link = LinkState::Expired;
+                change(f);
+            })
+        };
+        assert_eq!(expired(|_| ()), Step::Create);
+        assert_eq!(expired(|f| f.in_grace = true), Step::Wait(Waiting::Grace));
+        assert_eq!(expired(|f| f.deleting = true), Step::Release(Release::NothingMade));
+        let given_up = Problem::new(Reason::AuthorizationRequired, "nobody came");
+        let got = step(&pending(), Some(&[]), |f| (f.link, f.problem) = (LinkState::Expired, Some(&given_up)));
+        assert_eq!(got, Step::Blocked(given_up.clone()));
+        let late = step(&pending(), Some(&[ours("a")]), |f| f.link = LinkState::Expired);
+        assert_eq!(late, Step::Record(id("a")), "somebody used it in the last moment");
     }
 
     #[test]

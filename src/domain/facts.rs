@@ -54,8 +54,10 @@ pub enum Look {
 /// What is known of a link that a person has to follow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LinkState {
-    /// There is none, or it expired.
+    /// There is none.
     None,
+    /// It does not work any more, and nobody has used it.
+    Expired,
     /// It still works.
     Live,
     /// It still works, but nobody has it any more.
@@ -104,6 +106,8 @@ pub struct Facts<'a> {
     pub in_grace: bool,
     /// The link of the open attempt.
     pub link: LinkState,
+    /// A link of this object, be it of an earlier attempt, may still be used.
+    pub any_link: bool,
     /// Why there is no account to ask, where there is none.
     pub unreachable: Option<&'a Problem>,
     /// What keeps the declaration from being carried out: references, credentials, the spec itself.

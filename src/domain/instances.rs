@@ -85,10 +85,15 @@ impl Field {
     /// A changed field has side effects at SKU.io, so that what is equal in another spelling counts as equal.
     #[must_use]
     pub fn differs(&self, told: Option<&Value>, applied: &[AppliedField]) -> bool {
-        match told {
+        match told.filter(|told| !told.is_null() || self.is_nullable()) {
             Some(told) => !same(&self.value, told),
             None => !applied.contains(&self.applied()),
         }
+    }
+
+    /// Whether null is a value of it; a null elsewhere tells nothing.
+    fn is_nullable(&self) -> bool {
+        self.is_setting && SETTINGS.iter().any(|s| s.nullable && s.name == self.name)
     }
 
     /// As `status.appliedFields` remembers it.

@@ -6,6 +6,7 @@
 pub mod advice;
 pub mod claims;
 pub mod conditions;
+pub mod connectors;
 pub mod credentials;
 pub mod dates;
 pub mod decide;

@@ -4,6 +4,7 @@
 
 pub use super::credentials::{Credentials, SecretData, credentials};
 use super::{
+    connectors::ConnectorWant,
     dates,
     decide::Policy,
     ids::NaturalKey,
@@ -24,14 +25,29 @@ use strum::IntoEnumIterator;
 /// What is wanted of Rutter, without any secret.
 #[derive(Clone, Debug)]
 pub struct RutterWant {
-    /// The platform.
-    pub platform: &'static RutterPlatform,
-    /// The parameters, in their normal form.
-    pub parameters: Vec<(&'static str, String)>,
+    /// Who gives Rutter access to the store, and how.
+    pub access: Access,
     /// Passed through.
     pub scope: Option<String>,
     /// What history to load beyond what Rutter loads by itself, and from which day on.
     pub loads: Vec<(Entity, Date)>,
+}
+
+/// How Rutter comes to its access to a store.
+#[derive(Clone, Debug)]
+pub enum Access {
+    /// With credentials from a Secret.
+    Credentials {
+        /// The platform.
+        platform: &'static RutterPlatform,
+        /// The parameters, in their normal form.
+        parameters: Vec<(&'static str, String)>,
+    },
+    /// A merchant connects it in the browser.
+    Link {
+        /// The platform that the merchant is expected to choose, if any.
+        platform: Option<String>,
+    },
 }
 
 /// Rutter loads no older history.
@@ -41,12 +57,36 @@ impl RutterWant {
     /// The identity of the store; `None` where the platform documents none.
     #[must_use]
     pub fn key(&self) -> Option<NaturalKey> {
-        let named = |name: &str| self.parameters.iter().find(|(n, _)| *n == name).map(|(_, value)| value);
-        match self.platform.identity {
+        // What a merchant will connect is not known before.
+        let Access::Credentials { platform, parameters } = &self.access else { return None };
+        let named = |name: &str| parameters.iter().find(|(n, _)| *n == name).map(|(_, value)| value);
+        match platform.identity {
             Identity::Hosted(_) | Identity::SelfHosted => {
-                named("store_url").map(|store| stores::store_key(self.platform.name, store))
+                named("store_url").map(|store| stores::store_key(platform.name, store))
             }
             Identity::None => None,
+        }
+    }
+
+    /// The platform that is declared.
+    #[must_use]
+    pub fn platform(&self) -> Option<&str> {
+        match &self.access {
+            Access::Credentials { platform, .. } => Some(platform.name),
+            Access::Link { platform } => platform.as_deref(),
+        }
+    }
+
+    /// Whether a merchant connects the store.
+    #[must_use]
+    pub fn by_link(&self) -> bool {
+        matches!(self.access, Access::Link { .. })
+    }
+
+    fn parameters(&self) -> &[(&'static str, String)] {
+        match &self.access {
+            Access::Credentials { parameters, .. } => parameters,
+            Access::Link { .. } => &[],
         }
     }
 
@@ -61,8 +101,8 @@ impl RutterWant {
     #[must_use]
     pub fn fields(&self) -> Vec<AppliedField> {
         let field = |path: String, value: &str| AppliedField { path, value: value.into() };
-        let platform = field("spec.platform".into(), self.platform.name);
-        let parameters = self.parameters.iter().map(|(n, v)| field(format!("spec.rutter.parameters.{n}"), v));
+        let platform = field("spec.platform".into(), self.platform().unwrap_or_default());
+        let parameters = self.parameters().iter().map(|(n, v)| field(format!("spec.rutter.parameters.{n}"), v));
         let scope = self.scope.as_ref().map(|s| field("spec.rutter.scope".into(), s));
         [platform].into_iter().chain(parameters).chain(scope).collect()
     }
@@ -87,6 +127,16 @@ pub fn policy(declared: &Declaration) -> Policy {
 /// `InvalidSpec` where it is no duration.
 pub fn interval(text: &str) -> Result<Duration, Problem> {
     schedule::parse(text).map_err(|why| invalid(format!("spec.interval: {why}")))
+}
+
+/// What a Connection wants of Arcus.
+///
+/// # Errors
+/// `UnsupportedPlatform` for what this version does not serve, `InvalidSpec` for what no version could.
+pub fn arcus(spec: &ConnectionSpec) -> Result<ConnectorWant, Problem> {
+    interval(&spec.interval)?;
+    served_account(&spec.account_ref)?;
+    ConnectorWant::new(spec)
 }
 
 /// A declaration of a kind that its provider has no use for; the schema refuses it where it is asked.
@@ -131,14 +181,36 @@ pub fn rutter(spec: &ConnectionSpec) -> Result<RutterWant, Problem> {
         .ok_or_else(|| invalid("spec.rutter is missing: provider Rutter needs it"))?;
     served_account(&spec.account_ref)?;
     if settings.authorization == Authorization::Link {
-        return Err(unserved("rutter.authorization: Link", "use Credentials"));
+        return link(spec, settings);
     }
     let name = spec.platform.as_deref().ok_or_else(|| invalid("spec.platform is missing"))?;
     let platform = rules::rutter_platform(name)
         .ok_or_else(|| unserved(&format!("platform {name}"), &format!("served with credentials are: {}", served())))?;
     recognisable(spec, platform)?;
     let parameters = parameters(platform, settings)?;
-    Ok(RutterWant { platform, parameters, scope: settings.scope.clone(), loads: loads(spec.sync.as_ref())? })
+    let (access, scope) = (Access::Credentials { platform, parameters }, settings.scope.clone());
+    Ok(RutterWant { access, scope, loads: loads(spec.sync.as_ref())? })
+}
+
+/// What is wanted where a merchant connects the store. Rutter takes nothing with such a create, not even a scope.
+fn link(spec: &ConnectionSpec, settings: &RutterConnection) -> Result<RutterWant, Problem> {
+    let by_id = spec.management_policy == ManagementPolicy::ObserveOnly || spec.adoption_policy != AdoptionPolicy::Fail;
+    if by_id && spec.external_ref.is_none() {
+        return Err(invalid(
+            "spec.externalRef.id is missing: nothing tells what a merchant connects from another connection, so that one \
+             that exists is taken by its id alone",
+        ));
+    }
+    if settings.scope.is_some() {
+        return Err(invalid("spec.rutter.scope has no use with authorization: Link: remove it"));
+    }
+    if spec.connection_secret_ref.is_none() {
+        return Err(invalid(
+            "spec.connectionSecretRef is missing: the link that the merchant has to open is written there and nowhere else",
+        ));
+    }
+    let access = Access::Link { platform: spec.platform.clone() };
+    Ok(RutterWant { access, scope: None, loads: loads(spec.sync.as_ref())? })
 }
 
 /// The first day of each load that the declaration asks for.
@@ -279,7 +351,7 @@ mod tests {
     #[rstest]
     #[case::unknown_platform(json!({"platform": "TELEGRAPH"}), Reason::UnsupportedPlatform, "TELEGRAPH")]
     #[case::link_only(json!({"platform": "ETSY"}), Reason::UnsupportedPlatform, "BIG_COMMERCE")]
-    #[case::link(json!({"rutter": {"authorization": "Link"}}), Reason::UnsupportedPlatform, "use Credentials")]
+    #[case::link(json!({"rutter": {"authorization": "Link"}}), Reason::InvalidSpec, "connectionSecretRef")]
     #[case::unknown_in_its_place(json!({"platform": "SHOPIFY"}), Reason::InvalidSpec, "acme.myshopify.com")]
     #[case::no_such_day(json!({"sync": {"orders": {"startDate": "2025-02-30"}}}), Reason::InvalidSpec, "spec.sync.orders.startDate")]
     #[case::shared_account(json!({"accountRef": {"kind": "ClusterProviderAccount"}}), Reason::UnsupportedPlatform, "ProviderAccount")]
@@ -341,7 +413,7 @@ mod tests {
     fn the_path_of_a_store_is_sent_as_it_was_written() {
         let want = rutter(&declared("WOO_COMMERCE", &[("store_url", "https://Example.com/Shop/")], &json!({})));
         let want = want.expect("a want");
-        assert_eq!(want.parameters, [("store_url", "example.com/Shop".to_owned())]);
+        assert_eq!(want.parameters(), [("store_url", "example.com/Shop".to_owned())]);
         assert_eq!(want.key().expect("a key").as_str(), "WOO_COMMERCE/example.com/shop");
     }
 

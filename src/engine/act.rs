@@ -5,7 +5,7 @@ use super::{
     context::Engine,
     create,
     error::PassError,
-    intent,
+    intent, link,
     meta::{self, Change},
     object::Target,
     outcome::{self, Next},
@@ -18,7 +18,7 @@ use crate::{
     api::v1alpha1::{ManagedStatus, StoredIntent},
     domain::{
         advice,
-        conditions::{State, Type},
+        conditions::{Health, State, Type},
         decide::{Release, Resolution, Step, Waiting},
         ids::{AccountIdentity, ExternalId, NaturalKey},
         intent::Creation,
@@ -104,7 +104,7 @@ impl<E: External> Scene<'_, E> {
     }
 
     pub(super) fn summary(&self) -> Option<Summary> {
-        self.record.as_ref()?.have.as_ref().map(E::summary)
+        self.record.as_ref()?.have.as_ref().map(|have| E::summary(self.want.as_ref(), have))
     }
 
     pub(super) fn pending(&self) -> Option<&StoredIntent> {
@@ -121,10 +121,10 @@ impl<E: External> Scene<'_, E> {
             Waiting::Grace => State::Creating(OUTCOME_OPEN.to_owned()),
             // A record that a list does not show yet is no news.
             Waiting::Absence => return Ok(Next::After(rest + Duration::from_millis(100))),
-            Waiting::Person | Waiting::Link => State::Awaiting(Problem::new(
-                Reason::AuthorizationRequired,
-                "A person must authorize the connection with the link in the connection Secret",
-            )),
+            Waiting::Person | Waiting::Link => {
+                let now = self.external.now().unwrap_or_else(|| self.engine.clock.now());
+                return link::wait(self.engine, target, what, now).await;
+            }
         };
         report::report(self.engine, target, &state).await?;
         Ok(Next::After(rest + Duration::from_millis(100)))
@@ -238,6 +238,9 @@ impl<E: External> Scene<'_, E> {
             State::Present(health) | State::Unsecured(health, _) if health.is_settled() => {
                 outcome::next_check(self.engine, target, &self.identity.login)
             }
+            State::Present(Health::AwaitsAuthorization(_) | Health::NeedsAuthorization) => {
+                Next::After(link::rhythm(self.engine, target))
+            }
             State::Present(_)
             | State::Unsecured(..)
             | State::Creating(_)
@@ -247,6 +250,7 @@ impl<E: External> Scene<'_, E> {
             | State::Failing { .. }
             | State::Suspended
             | State::Deleting(_)
+            | State::AwaitsPerson(_)
             | State::AccountWorks => Next::After(self.engine.connect.poll),
         })
     }

@@ -1,7 +1,7 @@
 //! Creation: everything that may say no first, then the intent, then one call, then its outcome.
 //!
-//! The outcome has four classes: applied, accepted (a person's turn; no provider of this version answers it), not
-//! applied, unknown. Only the first and the third settle the attempt here.
+//! The outcome has four classes: applied, accepted (a person's turn), not applied, unknown. Only the first and the third
+//! settle the attempt here.
 
 use super::{
     act::{OUTCOME_OPEN, Scene, names},
@@ -25,11 +25,12 @@ use crate::{
         text::bounded,
         verdict::{Blame, Effect, Kind, Verdict, verdict},
     },
-    provider::{ApiError, Created, External, Freshness},
+    provider::{ApiError, Created, External, Freshness, Made},
 };
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// Two objects that would create the same record come back one after the other.
 const SOON: Duration = Duration::from_millis(250);
@@ -50,7 +51,7 @@ pub(super) async fn create<E: External>(scene: Scene<'_, E>, target: &mut Target
         return Ok(Next::Change);
     };
     let now = scene.external.now().unwrap_or_else(|| engine.clock.now());
-    if let Some(problem) = E::objection(want, dates::today(now), true) {
+    if let Some(problem) = scene.external.objection(want, dates::today(now), true) {
         return outcome::blocked(engine, target, problem).await;
     }
     // Two objects with one key at the same moment: the second one waits until the cache shows what the first one did.
@@ -61,7 +62,9 @@ pub(super) async fn create<E: External>(scene: Scene<'_, E>, target: &mut Target
         return Ok(next);
     }
     let claims = Claims::gather::<E>(engine, target, &scene.identity);
-    if matches!(turn, Some(None)) || claims.unsettled() || claims.key_claimed() || resolve::is_leaving(engine, target) {
+    // Whoever has started before claims the key, whoever else would.
+    let claimed = scene.pending().is_none() && claims.key_claimed();
+    if matches!(turn, Some(None)) || claims.unsettled() || claimed || resolve::is_leaving(engine, target) {
         return Ok(Next::After(SOON));
     }
     // In its turn: the look before it has used the budget, and would again.
@@ -71,10 +74,13 @@ pub(super) async fn create<E: External>(scene: Scene<'_, E>, target: &mut Target
     };
     let at = scene.external.now().unwrap_or_else(|| engine.clock.now());
     let intent = intent::draft(target, scene.key.as_ref(), scene.identity.recorded(), at);
+    // Before anything is stored: whoever sees the attempt takes its link for lost a grace later.
+    let until = Instant::now() + engine.timing().permit + engine.timing().call;
     let permit = intent::open(engine, target, &intent, ticket).await?;
     tracing::info!(object = %target, attempt = intent.attempt, nonce = intent.nonce, "creating");
     let result = match scene.external.create(permit, want, credentials).await {
-        Ok(created) => applied(&scene, target, &intent, created).await,
+        Ok(Made::Created(created)) => applied(&scene, target, &intent, *created).await,
+        Ok(Made::Accepted(accepted)) => scene.hand_out(target, &intent, accepted, until).await,
         Err(error) if error.local => unsent(engine, target, &intent).await,
         Err(error) if error.effect == Effect::None => refused(&scene, target, &intent, &error).await,
         Err(error) => unknown(engine, target, &intent, &error).await,
@@ -141,7 +147,12 @@ async fn applied<E: External>(
     }
     engine.memory.succeeded(&target.uid);
     let made_with = scene.want.as_ref().map(E::fields).unwrap_or_default();
-    scene.record_own(target, intent, &created.id, &created.summary, made_with).await
+    let next = scene.record_own(target, intent, &created.id, &created.summary, made_with).await?;
+    if created.restored {
+        let text = "The provider gave the record the credentials back that it had before it was deleted";
+        engine.tell(&target.reference, true, Reason::CredentialsRestored, "Create", text).await;
+    }
+    Ok(next)
 }
 
 /// The permit expired while the attempt was stored: the API server is slow. That is nobody's refusal.

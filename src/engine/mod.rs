@@ -11,6 +11,7 @@ mod error;
 mod guard;
 mod hold;
 mod intent;
+mod link;
 mod memory;
 mod meta;
 mod object;

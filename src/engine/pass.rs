@@ -7,10 +7,11 @@ use super::{
     claims::Claims,
     context::Engine,
     error::PassError,
+    link,
     object::Target,
     outcome::{self, Next},
     resolve::{self, Account},
-    supplies::Supplies,
+    supplies::{At, Supplies},
 };
 use crate::{
     api::v1alpha1::{AppliedCredentials, RefreshPhase, ReplacementPolicy},
@@ -106,6 +107,7 @@ fn facts_without_account<'a>(target: &Target, parts: &'a Parts, problem: Option<
         key_claimed: false,
         in_grace: false,
         link: LinkState::None,
+        any_link: false,
         unreachable: problem,
         problem,
         refused: None,
@@ -136,8 +138,10 @@ impl<E: External> Pass<'_, E> {
         let want = E::want(&target.spec);
         let key = want.as_ref().ok().and_then(E::key);
         let claims = Claims::gather::<E>(self.engine, &target, &identity);
+        let link = link::state(self.engine, &target, &parts.creation, self.now()).await?;
+        let at = At { leaving: self.leaving, link };
         let supplies =
-            Supplies::gather(self.engine, self.external, &target, &parts.creation, want.as_ref(), self.leaving).await?;
+            Supplies::gather(self.engine, self.external, &target, &parts.creation, want.as_ref(), at).await?;
         let refused = self.refused(&target, supplies.version.as_ref());
         let (late, sightings);
         let mut records = vec![];
@@ -146,7 +150,7 @@ impl<E: External> Pass<'_, E> {
             refused: refused.as_ref(),
             key: key.as_ref(),
             adoption_allowed: self.adoption_allowed,
-            ..self.facts(&target, &parts, &claims, &identity)
+            ..self.facts(&target, &parts, &claims, &identity, link)
         };
         let mut step = decide(&facts);
         let _slot = match self.slot(&step) {
@@ -164,8 +168,9 @@ impl<E: External> Pass<'_, E> {
             }
             let fresh = supplies.fresh(&target, &parts.creation);
             facts.drift = Self::drift(&target, &parts.creation, want.as_ref().ok(), &records, fresh);
-            facts.needs_person = needs_person::<E>(&records);
-            facts.refresh_due = self.refresh_due(&target, &records);
+            let health = health::<E>(want.as_ref().ok(), &records);
+            facts.needs_person = health.as_ref().is_some_and(Health::needs_person);
+            facts.refresh_due = self.refresh_due(&target, health.as_ref());
             late = self.obstacle(&target, &facts, want.as_ref()).await?;
             facts.problem = late.as_ref().or(facts.problem);
             facts.seen = Some(&sightings);
@@ -201,7 +206,7 @@ impl<E: External> Pass<'_, E> {
             (Drift::Replacement(_), _) if recreates => {
                 Ok(Supplies::read(self.engine, self.external, target, want).await?.problem)
             }
-            (Drift::Fields(_), Ok(want)) => Ok(E::objection(want, dates::today(self.now()), false)),
+            (Drift::Fields(_), Ok(want)) => Ok(self.external.objection(want, dates::today(self.now()), false)),
             (Drift::None | Drift::Fields(_) | Drift::Replacement(_), _) => Ok(None),
         }
     }
@@ -217,13 +222,15 @@ impl<E: External> Pass<'_, E> {
         parts: &'a Parts,
         claims: &Claims<'_>,
         identity: &AccountIdentity,
+        link: LinkState,
     ) -> Facts<'a> {
         Facts {
             other_account: target.account(&parts.creation).is_some_and(|recorded| !identity.is(&recorded)),
             held: parts.recorded.as_ref().is_some_and(|id| claims.held(id)),
             key_claimed: parts.creation == Creation::NotStarted && claims.key_claimed(),
             in_grace: !self.engine.patience(&target.uid, &parts.creation).is_zero(),
-            link: self.link(target),
+            link,
+            any_link: link::any(target, self.now()),
             ..facts_without_account(target, parts, None)
         }
     }
@@ -292,19 +299,14 @@ impl<E: External> Pass<'_, E> {
         target.status.authorization.as_ref().filter(|a| a.attempt == attempt).map(|a| a.expires_at.0)
     }
 
-    fn link(&self, target: &Target) -> LinkState {
-        let until = target.status.authorization.as_ref().map(|a| a.expires_at.0);
-        if until.is_some_and(|until| self.now() < until) { LinkState::Live } else { LinkState::None }
-    }
-
     /// The provider's clock, or ours before it has told one.
     fn now(&self) -> Timestamp {
         self.external.now().unwrap_or_else(|| self.engine.clock.now())
     }
 
     /// A refresh waits until the record works. One that was left open is said so of at once.
-    fn refresh_due(&self, target: &Target, records: &[Record<E::Have>]) -> bool {
-        let works = matches!(health::<E>(records), Some(Health::Works { .. }));
+    fn refresh_due(&self, target: &Target, health: Option<&Health>) -> bool {
+        let works = matches!(health, Some(Health::Works { .. }));
         let left_open = !refresh::in_phase(&target.status, RefreshPhase::Requested).is_empty();
         let due = || !refresh::due(target.refresh.as_deref(), &target.status, self.engine.clock.now()).is_empty();
         left_open || works && due()
@@ -347,13 +349,8 @@ fn could_not_be<E: External>(want: Option<&E::Want>, look: &Look, record: &Recor
     matches!(E::diff(want, have, &[], None), Difference::Replace(_))
 }
 
-/// A record that waits for a person takes no change.
-fn needs_person<E: External>(records: &[Record<E::Have>]) -> bool {
-    matches!(health::<E>(records), Some(Health::NeedsAuthorization | Health::Disabled(_)))
-}
-
-fn health<E: External>(records: &[Record<E::Have>]) -> Option<Health> {
-    records.first().and_then(|r| r.have.as_ref()).and_then(|have| E::summary(have).health)
+fn health<E: External>(want: Option<&E::Want>, records: &[Record<E::Have>]) -> Option<Health> {
+    records.first().and_then(|r| r.have.as_ref()).and_then(|have| E::summary(want, have).health)
 }
 
 fn drifted(drift: &Drift) -> Vec<String> {

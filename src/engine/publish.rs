@@ -78,6 +78,18 @@ pub(super) async fn publish(
     }
 }
 
+/// Whether the object's own connection Secret says this.
+///
+/// # Errors
+/// The API server's refusal.
+pub(super) async fn holds(engine: &Engine, target: &Target, key: &str, value: &str) -> Result<bool, PassError> {
+    let Some(name) = name(target) else { return Ok(false) };
+    Ok(match place(&api(engine, target), name, target).await? {
+        Place::Ours(secret) => secret.data.is_some_and(|data| data.get(key).is_some_and(|v| v.0 == value.as_bytes())),
+        Place::Free | Place::Foreign | Place::Hidden => false,
+    })
+}
+
 fn name(target: &Target) -> Option<&str> {
     target.spec.connection_secret_ref().map(|r| r.name.as_str())
 }

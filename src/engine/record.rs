@@ -153,6 +153,9 @@ pub(super) fn describe(status: &mut ManagedStatus, summary: &Summary) {
     keep(&summary.platform, &mut status.platform);
     keep(&summary.store_name, &mut status.store_name);
     keep(&summary.store_domain, &mut status.store_domain);
+    status.sync_status.clone_from(&summary.sync_status);
+    status.sync_error.clone_from(&summary.sync_error);
+    (status.has_credentials, status.has_webhook_secret) = (summary.has_credentials, summary.has_webhook_secret);
     // Whole seconds, as they are stored.
     let last = summary.last_sync.and_then(|t| Timestamp::from_second(t.as_second()).ok());
     status.last_sync_time = last.map(Time).or(status.last_sync_time.take());

@@ -52,7 +52,7 @@ impl<E: External> Scene<'_, E> {
         }
         let Some(want) = self.want.as_ref() else { return Ok(Next::Change) };
         let today = dates::today(self.external.now().unwrap_or(now));
-        if let Some(problem) = E::objection(want, today, false) {
+        if let Some(problem) = self.external.objection(want, today, false) {
             let outcomes = due.into_iter().map(|due| Outcome { due, phase: RefreshPhase::Failed, job: None, at: now });
             return self
                 .settle_refresh(target, outcomes.collect(), vec![(true, problem.reason, problem.message)])

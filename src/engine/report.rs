@@ -282,6 +282,11 @@ where
 fn worth_writing(old: &ManagedStatus, next: &ManagedStatus) -> bool {
     let mut quiet = next.clone();
     quiet.last_sync_time.clone_from(&old.last_sync_time);
+    quiet.sync_status.clone_from(&old.sync_status);
+    // That there is an error, or none any more, is news; its words are not.
+    if quiet.sync_error.is_some() == old.sync_error.is_some() {
+        quiet.sync_error.clone_from(&old.sync_error);
+    }
     // The same account under its other name: told with the next change.
     if old.account.is_some() {
         quiet.account.clone_from(&old.account);

@@ -1,10 +1,11 @@
 //! What a create needs beside the Want: the store's credentials, read only where the next step may need them.
 
-use super::{context::Engine, error::PassError, object::Target, resolve};
+use super::{context::Engine, error::PassError, link, object::Target, resolve};
 use crate::{
     api::v1alpha1::{AdoptionPolicy, AppliedCredentials},
     domain::{
         dates,
+        decide::LinkState,
         intent::Creation,
         reason::{Problem, Reason},
         validate::Credentials,
@@ -23,6 +24,20 @@ pub(super) struct Supplies {
     pub(super) concern: Option<Problem>,
 }
 
+/// How things stand with the account and with the link of an open attempt.
+#[derive(Clone, Copy)]
+pub(super) struct At {
+    /// The account is being deleted.
+    pub(super) leaving: bool,
+    /// The link.
+    pub(super) link: LinkState,
+}
+
+/// Whether the next step may be to create.
+fn creates(creation: &Creation, link: LinkState) -> bool {
+    *creation == Creation::NotStarted || link == LinkState::Expired
+}
+
 impl Supplies {
     /// What an object that has not started will need, or one whose record takes new credentials. The declaration itself
     /// comes first.
@@ -35,8 +50,9 @@ impl Supplies {
         target: &Target,
         creation: &Creation,
         want: Result<&E::Want, &Problem>,
-        leaving: bool,
+        at: At,
     ) -> Result<Self, PassError> {
+        let At { leaving, link } = at;
         if let Err(problem) = want {
             return Ok(Self { problem: Some(problem.clone()), ..Self::default() });
         }
@@ -46,11 +62,14 @@ impl Supplies {
                 let read = Self::read(engine, external, target, want).await?;
                 Ok(Self { concern: read.problem, problem: None, ..read })
             }
-            Creation::NotStarted if !idle && target.spec.external_ref().is_none() => {
+            Creation::NotStarted | Creation::Pending(_)
+                if !idle && creates(creation, link) && target.spec.external_ref().is_none() =>
+            {
                 let now = external.now().unwrap_or_else(|| engine.clock.now());
                 // What may be taken over needs less than what is made.
                 let creating = target.spec.adoption_policy() == AdoptionPolicy::Fail;
-                let late = want.ok().and_then(|want| E::objection(want, dates::today(now), creating));
+                let late = want.ok().and_then(|want| external.objection(want, dates::today(now), creating));
+                let late = late.or_else(|| link::given_up(target, engine.clock.now()));
                 if let Some(problem) = late.or_else(|| leaving.then(|| is_leaving(target))) {
                     return Ok(Self { problem: Some(problem), ..Self::default() });
                 }
@@ -78,7 +97,11 @@ impl Supplies {
         target: &Target,
         want: Result<&E::Want, &Problem>,
     ) -> Result<Self, PassError> {
-        let (Ok(want), Some(name)) = (want, E::credentials_secret(&target.spec)) else { return Ok(Self::default()) };
+        let Ok(want) = want else { return Ok(Self::default()) };
+        let Some(name) = E::credentials_secret(&target.spec) else {
+            // Nothing is given to the provider: whatever it needs, a person enters there.
+            return Ok(Self { credentials: Some(Credentials::default()), ..Self::default() });
+        };
         let problem = |problem| Self { problem: Some(problem), ..Self::default() };
         Ok(match resolve::secret(engine, &target.namespace, name).await? {
             Err(missing) => problem(missing),

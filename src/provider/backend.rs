@@ -1,9 +1,11 @@
 //! The providers that a session can have. A new one is a compile error wherever the engine dispatches.
 
-use super::{rutter::Rutter, sku_io::SkuIo};
+use super::{arcus::Arcus, rutter::Rutter, sku_io::SkuIo};
 
 /// A provider behind a session.
 pub enum Backend {
+    /// Arcus ERP.
+    Arcus(Box<Arcus>),
     /// Rutter.
     Rutter(Box<Rutter>),
     /// SKU.io.
@@ -14,6 +16,10 @@ pub enum Backend {
 macro_rules! with_external {
     ($backend:expr, $external:ident => $call:expr) => {
         match $backend {
+            $crate::provider::Backend::Arcus(boxed) => {
+                let $external = boxed.as_ref();
+                $call
+            }
             $crate::provider::Backend::Rutter(boxed) => {
                 let $external = boxed.as_ref();
                 $call

@@ -2,6 +2,7 @@
 
 use super::{
     AllowList, Backend, External,
+    arcus::{self, Arcus},
     gate::Gate,
     http::{self, Wire},
     rutter::Rutter,
@@ -103,10 +104,25 @@ pub fn login(
     let [name, secret] =
         login_keys(spec.provider).map(|k| k.map(|k| key(spec.provider, data, secret_name, k)).transpose());
     let (name, secret) = (name?.unwrap_or_default(), secret?.unwrap_or_default());
+    let name = if spec.provider == Provider::Arcus { entity(secret_name, &secret)? } else { name };
     let fingerprint = digest(&[endpoint.as_str(), name.expose_secret()]);
     let sharing = digest(&[endpoint.as_str(), name.expose_secret(), secret.expose_secret(), &version]);
     Ok(Login { provider: spec.provider, endpoint, version, name, secret, fingerprint, sharing })
 }
+
+/// The public part of a key of Arcus. It names the entity, so that a test key and a live key of one are one account.
+fn entity(secret_name: &str, key: &SecretString) -> Result<SecretString, Problem> {
+    arcus::entity_code(key.expose_secret()).map(SecretString::from).ok_or_else(|| {
+        let text = format!(
+            "Secret {secret_name}: key api_key is no key of Arcus, which looks like {}ent_…: correct the Secret",
+            arcus::LIVE
+        );
+        Problem::new(Reason::SecretKeyMissing, text)
+    })
+}
+
+/// The version of Arcus' API that this version of Tradewind was made for.
+const ARCUS_VERSION: &str = "2026-05-01";
 
 /// What is wrong with an account, whatever its Secret holds.
 #[must_use]
@@ -116,12 +132,11 @@ pub fn account_refusal(spec: &ProviderAccountSpec, allow: &AllowList) -> Option<
 
 /// What this version does not serve.
 fn unserved(spec: &ProviderAccountSpec) -> Option<Problem> {
-    let what = match (spec.provider, &spec.deletion_guard) {
-        (Provider::Arcus, _) => "provider Arcus: use Rutter or SkuIo",
-        (_, Some(_)) => "spec.deletionGuard, and would delete without one: remove it to go on",
-        (Provider::Rutter | Provider::SkuIo, None) => return None,
-    };
-    Some(Problem::new(Reason::UnsupportedPlatform, format!("This version of Tradewind does not serve {what}")))
+    spec.deletion_guard.as_ref().map(|_| {
+        let text = "This version of Tradewind does not serve spec.deletionGuard, and would delete without one: remove it to \
+                    go on";
+        Problem::new(Reason::UnsupportedPlatform, text)
+    })
 }
 
 /// The version of the API to speak; SKU.io has none.
@@ -129,7 +144,11 @@ fn version(spec: &ProviderAccountSpec) -> Result<String, Problem> {
     let newest = rules::RUTTER_VERSIONS.first().copied().unwrap_or_default();
     let version = match spec.provider {
         Provider::Rutter => spec.rutter.as_ref().and_then(|r| r.version.clone()).unwrap_or_else(|| newest.to_owned()),
-        Provider::Arcus | Provider::SkuIo => return Ok(String::new()),
+        // Any day: a version lives for a year at least, and new ones come.
+        Provider::Arcus => {
+            return Ok(spec.arcus.as_ref().and_then(|a| a.version.clone()).unwrap_or_else(|| ARCUS_VERSION.to_owned()));
+        }
+        Provider::SkuIo => return Ok(String::new()),
     };
     if rules::RUTTER_VERSIONS.contains(&version.as_str()) {
         return Ok(version);
@@ -154,10 +173,7 @@ pub fn refusal(declared: &Declaration) -> Option<Problem> {
     match declared.provider() {
         Provider::Rutter => Rutter::want(declared).err(),
         Provider::SkuIo => SkuIo::want(declared).err(),
-        Provider::Arcus => {
-            let message = "This version of Tradewind does not serve provider Arcus: use Rutter";
-            Some(Problem::new(Reason::UnsupportedPlatform, message))
-        }
+        Provider::Arcus => Arcus::want(declared).err(),
     }
 }
 
@@ -213,10 +229,8 @@ pub fn connect(
     let (own, metrics) = (Arc::clone(&gate), metrics.clone());
     let backend = match login.provider {
         Provider::SkuIo => Backend::SkuIo(Box::new(SkuIo::new(login, wire, own, settings, metrics))),
-        // No login of Arcus comes this far.
-        Provider::Rutter | Provider::Arcus => {
-            Backend::Rutter(Box::new(Rutter::new(login, wire, own, settings, metrics)))
-        }
+        Provider::Arcus => Backend::Arcus(Box::new(Arcus::new(login, wire, own, settings, metrics))),
+        Provider::Rutter => Backend::Rutter(Box::new(Rutter::new(login, wire, own, settings, metrics))),
     };
     Ok(Session {
         backend,

@@ -55,6 +55,8 @@ pub(super) struct Call<'a> {
     pub(super) path: &'a [&'a str],
     pub(super) query: &'a [(&'a str, &'a str)],
     pub(super) body: Option<Value>,
+    /// The idempotency key of a write that creates nothing; a create's own comes with its permit.
+    pub(super) key: Option<&'a str>,
 }
 
 /// What a request does while the budget is used up.
@@ -69,6 +71,7 @@ pub(super) enum Pace {
 /// A whole answer, whatever its status.
 pub(super) struct Reply {
     pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
     pub(super) retry_after: Option<Duration>,
     pub(super) request_id: Option<String>,
@@ -133,7 +136,8 @@ impl Http {
         let operation = call.operation;
         let cap = if operation == Operation::List { LIST_CAP } else { BODY_CAP };
         let wire_error = |e| ApiError::wire(operation, e);
-        let request = self.request(call, create.map(|(key, _)| key)).ok_or(WireError::NotSent).map_err(wire_error)?;
+        let key = create.map(|(key, _)| key).or(call.key);
+        let request = self.request(call, key).ok_or(WireError::NotSent).map_err(wire_error)?;
         if create.is_some_and(|(_, expires)| Instant::now() >= expires) {
             return Err(wire_error(WireError::Expired));
         }
@@ -148,7 +152,8 @@ impl Http {
         }
         self.heard(&head.headers);
         let retry_after = head.headers.get(header::RETRY_AFTER).and_then(retry_after);
-        Ok(Reply { status: head.status, body, retry_after, request_id: plain(head.headers.get(&self.request_id)) })
+        let request_id = plain(head.headers.get(&self.request_id));
+        Ok(Reply { status: head.status, headers: head.headers, body, retry_after, request_id })
     }
 
     /// `None` for what can be no request: a base URL without a path, a key that is no header value.
@@ -180,6 +185,11 @@ impl Http {
             let now = (date.timestamp(), Instant::now());
             *self.date.lock().unwrap_or_else(PoisonError::into_inner) = Some(now);
         }
+    }
+
+    /// Lets nothing more out for this long.
+    pub(super) fn pause(&self, wait: Duration) {
+        self.gate.close(wait);
     }
 
     /// Closes the account's gate where an error asks for it.

@@ -3,6 +3,7 @@
 //! Owns HTTP and the three API contracts. It must never know Kubernetes clients, objects or events; what it needs of
 //! a declaration reaches it as a Want.
 
+pub mod arcus;
 #[macro_use]
 mod backend;
 mod connect;
@@ -60,7 +61,7 @@ pub struct Record<H> {
 }
 
 /// What the engine writes of a record into status, the same for every provider.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Summary {
     /// The record's health; `None` if it was not read.
     pub health: Option<Health>,
@@ -74,6 +75,14 @@ pub struct Summary {
     pub last_sync: Option<Timestamp>,
     /// What belongs into the connection Secret.
     pub secret: Option<ConnectionSecret>,
+    /// The provider's own word for how the last sync went.
+    pub sync_status: Option<String>,
+    /// The provider's own words for what went wrong in it.
+    pub sync_error: Option<String>,
+    /// Whether the provider holds credentials of the record.
+    pub has_credentials: Option<bool>,
+    /// Whether the provider holds a webhook secret of the record.
+    pub has_webhook_secret: Option<bool>,
 }
 
 /// What the operator hands out in the connection Secret, by its fixed keys.
@@ -104,6 +113,26 @@ pub struct Created {
     pub born: Option<Timestamp>,
     /// It stood in the list before the call: not made by it.
     pub known_before: bool,
+    /// It came with credentials that nobody has given it now: those of a record that was deleted before.
+    pub restored: bool,
+}
+
+/// What a create came to.
+#[derive(Clone, Debug)]
+pub enum Made {
+    /// A record.
+    Created(Box<Created>),
+    /// A link: the record comes to be once a person has followed it.
+    Accepted(Accepted),
+}
+
+/// A create that waits for a person.
+#[derive(Clone, Debug)]
+pub struct Accepted {
+    /// What the person has to open. It belongs into the connection Secret and nowhere else.
+    pub link: SecretString,
+    /// When it ends to work, by the provider's clock.
+    pub expires_at: Timestamp,
 }
 
 /// The right to send one create: minted by `engine::intent` after the intent is stored, and spent by the call.
@@ -197,7 +226,7 @@ pub trait External: Send + Sync + 'static {
     /// The non-secret fields that a record is made with.
     fn fields(want: &Self::Want) -> Vec<AppliedField>;
     /// What keeps a create, or else a change or a load, from being sent today.
-    fn objection(want: &Self::Want, today: Date, creating: bool) -> Option<Problem>;
+    fn objection(&self, want: &Self::Want, today: Date, creating: bool) -> Option<Problem>;
     /// The loads that belong to the creation: those that it starts by itself, and those that are to be asked for.
     fn first_loads(want: &Self::Want) -> Vec<(Entity, RefreshPhase)>;
     /// The Secret with the store's credentials, where the provider takes any.
@@ -215,8 +244,8 @@ pub trait External: Send + Sync + 'static {
         applied: &[AppliedField],
         fresh: Option<&Credentials>,
     ) -> Difference<Self::Change>;
-    /// What of a record goes into status.
-    fn summary(have: &Self::Have) -> Summary;
+    /// What of a record goes into status, as far as that follows from what is wanted.
+    fn summary(want: Option<&Self::Want>, have: &Self::Have) -> Summary;
 
     /// Who the login is, and that it is accepted.
     fn probe(&self, freshness: Freshness) -> impl Future<Output = Result<Option<String>, ApiError>> + Send;
@@ -232,7 +261,7 @@ pub trait External: Send + Sync + 'static {
         permit: CreatePermit,
         want: &Self::Want,
         credentials: &Credentials,
-    ) -> impl Future<Output = Result<Created, ApiError>> + Send;
+    ) -> impl Future<Output = Result<Made, ApiError>> + Send;
     /// Applies a change.
     fn update(&self, id: &ExternalId, change: &Self::Change) -> impl Future<Output = Result<(), ApiError>> + Send;
     /// Deletes the record; one that is gone already is a success.

@@ -27,7 +27,7 @@ use tradewind::serve::Readiness;
 use tradewind::settings::Settings;
 use tradewind::telemetry::{self, LogFormat, Metrics};
 use tradewind_simulator::rutter::Deed;
-use tradewind_simulator::{Clock, Operation, Setup, Simulator, rutter, sku_io};
+use tradewind_simulator::{Clock, Operation, Setup, Simulator, arcus, rutter, sku_io};
 use uuid::Uuid;
 
 use crate::cluster::{HANG, Sandbox};
@@ -39,6 +39,8 @@ pub(crate) const TIMING: Timing =
 
 /// What stands in the Secrets of tests, in place of real credentials; looked for everywhere else.
 pub(crate) const LOGIN_CANARY: &str = "test-canary-login-7f3a";
+/// The same login as a key of Arcus.
+pub(crate) const ARCUS_KEY: &str = "ark_test_ent_acme_test-canary-login-7f3a";
 /// The same login as a token of SKU.io.
 pub(crate) const SKU_TOKEN: &str = "1|test-canary-login-7f3a";
 /// The same for the store's own token.
@@ -98,6 +100,13 @@ impl World {
                 ..sku_io::Settings::default()
             },
             sku_accounts: vec![sku_io::Account { token: SKU_TOKEN.to_owned(), ..sku_io::Account::default() }],
+            arcus: arcus::Settings {
+                test_rate: None,
+                live_rate: None,
+                sync_period: Duration::from_millis(500),
+                ..arcus::Settings::default()
+            },
+            arcus_accounts: vec![arcus::Account { key: ARCUS_KEY.to_owned(), ..arcus::Account::default() }],
             ..Setup::default()
         };
         let seed = u64::from_le_bytes(Uuid::new_v4().as_bytes()[..8].try_into().expect("eight bytes"));

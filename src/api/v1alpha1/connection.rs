@@ -64,6 +64,8 @@ use std::collections::BTreeMap;
     .message("spec.rutter is required for provider Rutter and belongs to no other"))]
 #[x_kube(validation = Rule::new("!has(self.arcus) || self.provider == 'Arcus'")
     .message("spec.arcus belongs to provider Arcus: remove it, or set provider: Arcus"))]
+#[x_kube(validation = Rule::new("has(self.arcus) || self.provider != 'Arcus'")
+    .message("spec.arcus is required for provider Arcus"))]
 #[x_kube(validation = Rule::new("self.provider != 'Arcus' || !has(self.sync)")
     .message("Arcus has no spec.sync: it loads by itself"))]
 #[x_kube(validation = Rule::new("self.provider != 'Arcus' || !has(self.replacementPolicy)")
@@ -174,6 +176,8 @@ pub enum Authorization {
 /// A connector of Arcus ERP.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("has(self.shop) == has(oldSelf.shop) && (!has(self.shop) || self.shop == oldSelf.shop)")
+    .message("arcus.shop is immutable: make another Connection"))]
 pub struct ArcusConnection {
     /// Sandbox or live data.
     pub mode: ArcusMode,

@@ -80,7 +80,7 @@ pub struct IntegrationInstanceSpec {
     /// The instance's name, unique among all integration instances of the tenant.
     #[schemars(length(min = 1, max = 255))]
     #[x_kube(validation = Rule::new("self == oldSelf").message("name is immutable: make another IntegrationInstance"))]
-    #[x_kube(validation = Rule::new("self.matches('^[^\\\\s\\\\p{Cc}]([^\\\\p{Cc}]*[^\\\\s\\\\p{Cc}])?$')")
+    #[x_kube(validation = Rule::new("self.matches('^[^\\\\s\\\\p{Z}\\\\p{Cc}\\\\p{Cf}]([^\\\\p{Cc}]*[^\\\\s\\\\p{Z}\\\\p{Cc}\\\\p{Cf}])?$')")
         .message("name must not begin or end with white space, nor hold control characters"))]
     pub name: String,
     /// SKU.io's id of the integration's type; needed to create. A change needs a new instance.
@@ -90,7 +90,8 @@ pub struct IntegrationInstanceSpec {
     /// The store's access token.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub access_token_secret_ref: Option<SecretKeyRef>,
-    /// Settings, named as in SKU.io's `integration_settings`. What is absent is left as it is at SKU.io.
+    /// Settings, named as in SKU.io's `integration_settings`. What is absent is left as it is at SKU.io; `null` unsets, and
+    /// needs `kubectl apply --server-side`, since client-side apply drops every `null`.
     #[serde(default)]
     pub settings: InstanceSettings,
     /// Whether SKU.io syncs by itself; left as it is where absent.
@@ -168,7 +169,8 @@ fn nullable_percentage(_: &mut SchemaGenerator) -> Schema {
 }
 
 fn nullable_period(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({"type": "string", "enum": ["daily", "monthly", "none", null], "title": KEEPS_NULL})
+    // Not an enum: the API server takes null for a value of none, even where null is listed.
+    json_schema!({"type": "string", "maxLength": 7, "pattern": "^(daily|monthly|none)$", "title": KEEPS_NULL})
 }
 
 /// Settings of an instance: SKU.io's `integration_settings`, name by name. `null` unsets where SKU.io takes one.

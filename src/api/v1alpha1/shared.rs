@@ -191,6 +191,20 @@ pub struct ManagedStatus {
     /// When the provider last finished a sync; written only with another change, or hourly at most.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_sync_time: Option<Time>,
+    /// The provider's own word for how the last sync went (Arcus); written like `lastSyncTime`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256))]
+    pub sync_status: Option<String>,
+    /// The provider's own words for what went wrong in the last sync (Arcus); written like `lastSyncTime`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256))]
+    pub sync_error: Option<String>,
+    /// Whether the provider holds credentials of the record (Arcus).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub has_credentials: Option<bool>,
+    /// Whether the provider holds a webhook secret of the record (Arcus).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub has_webhook_secret: Option<bool>,
     /// The last handled value of the reconcile annotation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 256))]

@@ -2,10 +2,16 @@
 //!
 //! Source: Rutter's public reference, "Errors" and "Connections"; what it leaves open is marked.
 
-use super::wire::{ErrorReply, Status};
+use super::{
+    reads::Have,
+    wire::{ErrorReply, Status},
+};
 use crate::{
     domain::{
         conditions::{Health, History},
+        reason::{Problem, Reason},
+        stores,
+        validate::RutterWant,
         verdict::{Blame, Detail, Effect, Kind},
     },
     provider::{ApiError, Operation, http::Reply},
@@ -86,6 +92,32 @@ pub(super) fn health(status: &Status) -> Health {
     Health::Works { history: history(status) }
 }
 
+/// The health of a connection that a merchant connects, which is more than its status: whether anybody has followed the
+/// link yet, and whether the store is of the platform that was declared.
+pub(super) fn linked(want: &RutterWant, have: &Have, health: Health) -> Health {
+    if !want.by_link() {
+        return health;
+    }
+    let told = have.row.platform.as_deref().filter(|p| !p.is_empty());
+    if let Some((declared, told)) =
+        want.platform().zip(told).filter(|(declared, told)| stores::is_another(told, declared))
+    {
+        let text = format!(
+            "The merchant connected a store of {told}, and spec.platform says {declared}. Ask for the right store: delete \
+             this object and make another one, with the platform that is meant"
+        );
+        return Health::Wrong(Problem::new(Reason::UnsupportedPlatform, text));
+    }
+    if health != Health::FirstSync || have.has_store() {
+        return health;
+    }
+    // Before a merchant has connected a store there is none to tell of.
+    Health::AwaitsAuthorization(
+        "A merchant must connect the store: hand over the link in the connection Secret (`tradewind authorize` prints it)"
+            .to_owned(),
+    )
+}
+
 fn history(status: &Status) -> History {
     match status.historical_sync_status.as_ref().and_then(|h| h.historical_sync_completed) {
         Some(true) => History::Loaded,
@@ -124,13 +156,14 @@ const OWNER: &str = "Ask the store's owner to put that right; Rutter then resume
 mod tests {
     use super::*;
     use bytes::Bytes;
-    use http::StatusCode;
+    use http::{HeaderMap, StatusCode};
     use rstest::rstest;
     use serde_json::{Value, json};
 
     fn reply(status: u16, body: &Value) -> Reply {
         let status = StatusCode::from_u16(status).expect("a status");
-        Reply { status, body: Bytes::from(body.to_string()), retry_after: None, request_id: None }
+        let body = Bytes::from(body.to_string());
+        Reply { status, headers: HeaderMap::new(), body, retry_after: None, request_id: None }
     }
 
     #[test]

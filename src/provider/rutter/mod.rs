@@ -11,7 +11,7 @@ pub use reads::Have;
 
 use super::{
     ApiError, ConnectSettings, ConnectionSecret, CreatePermit, Created, DeletePermit, External, Freshness, Job, Login,
-    Operation, Record, Summary,
+    Made, Operation, Record, Summary,
     gate::Gate,
     http::{Call, Http, Pace, Wire},
 };
@@ -27,7 +27,7 @@ use crate::{
         refresh::Entity,
         stores::{self, Recognition},
         text::plain,
-        validate::{self, Credentials, RutterWant, SecretData},
+        validate::{self, Access, Credentials, RutterWant, SecretData},
         verdict::{Effect, Kind},
     },
     telemetry::Metrics,
@@ -84,7 +84,7 @@ impl Rutter {
             ..ApiError::answered(operation, 0, Kind::NotFound, Effect::None)
         })?;
         let (path, query) = (["connections", verb], [("access_token", token.expose_secret())]);
-        let call = Call { operation, method: Method::POST, path: &path, query: &query, body };
+        let call = Call { operation, method: Method::POST, path: &path, query: &query, body, key: None };
         let reply = self.reads.http.send(call, Pace::InTurn).await?;
         match map::read::<LoadReply>(operation, &reply).map_err(|e| self.reads.heed(e))? {
             LoadReply { success: true } => Ok(None),
@@ -117,8 +117,10 @@ fn secret(row: &Row) -> Option<ConnectionSecret> {
 }
 
 fn body(want: &RutterWant, credentials: &Credentials) -> Value {
-    let mut body = Map::from_iter([("platform".to_owned(), json!(want.platform.name))]);
-    body.extend(want.parameters.iter().map(|(name, value)| ((*name).to_owned(), json!(value))));
+    // What a merchant is to connect begins with nothing at all.
+    let Access::Credentials { platform, parameters } = &want.access else { return json!({}) };
+    let mut body = Map::from_iter([("platform".to_owned(), json!(platform.name))]);
+    body.extend(parameters.iter().map(|(name, value)| ((*name).to_owned(), json!(value))));
     body.extend(want.scope.as_ref().map(|s| ("scope".to_owned(), json!(s))));
     body.extend(credentials.iter().map(|(name, value)| (name.to_owned(), json!(value.expose_secret()))));
     Value::Object(body)
@@ -151,7 +153,7 @@ impl External for Rutter {
         want.fields()
     }
 
-    fn objection(want: &RutterWant, today: Date, _: bool) -> Option<Problem> {
+    fn objection(&self, want: &RutterWant, today: Date, _: bool) -> Option<Problem> {
         want.objection(today)
     }
 
@@ -170,7 +172,10 @@ impl External for Rutter {
     }
 
     fn credentials(&self, want: &RutterWant, secret: &str, data: &SecretData) -> Result<Credentials, Problem> {
-        validate::credentials(want.platform, &self.version, secret, data)
+        match &want.access {
+            Access::Credentials { platform, .. } => validate::credentials(platform, &self.version, secret, data),
+            Access::Link { .. } => Ok(Credentials::default()),
+        }
     }
 
     fn diff(
@@ -179,13 +184,21 @@ impl External for Rutter {
         applied: &[AppliedField],
         _: Option<&Credentials>,
     ) -> Difference<Infallible> {
+        if want.by_link() {
+            // The merchant decides what it is; whether that is what was declared is a matter of its health.
+            return Difference::None;
+        }
         // What the record was made with counts: the store's own domain may be another name of the same store.
         let declared = want.fields();
         let differs = |f: &&AppliedField| !applied.is_empty() && !applied.contains(f);
         let mut fields: Vec<String> = declared.iter().filter(differs).map(|f| f.path.clone()).collect();
         let dropped = applied.iter().filter(|a| !declared.iter().any(|d| d.path == a.path)).map(|a| a.path.clone());
         fields.extend(dropped);
-        let platform = have.row.platform.as_deref().is_some_and(|told| stores::is_another(told, want.platform.name));
+        let platform = have
+            .row
+            .platform
+            .as_deref()
+            .is_some_and(|told| stores::is_another(told, want.platform().unwrap_or_default()));
         fields.extend((platform && !fields.iter().any(|f| f == "spec.platform")).then(|| "spec.platform".to_owned()));
         let of_other = |key| have.recognise(&key) == Recognition::Other;
         let store = applied.is_empty() && !platform && want.key().is_some_and(of_other);
@@ -193,16 +206,20 @@ impl External for Rutter {
         if fields.is_empty() { Difference::None } else { Difference::Replace(fields) }
     }
 
-    fn summary(have: &Have) -> Summary {
+    fn summary(want: Option<&RutterWant>, have: &Have) -> Summary {
         let store = have.store.as_ref();
+        let health = have.health.as_ref().map(|(health, _)| health.clone());
+        let open = want.is_some_and(RutterWant::by_link) && !have.has_store();
         let short = |s: Option<&String>| s.map(|s| plain(s, 256)).filter(|s| !s.is_empty());
         Summary {
-            health: have.health.as_ref().map(|(health, _)| health.clone()),
-            platform: have.row.platform.as_ref().map(|p| plain(p, 64)),
+            health: health.map(|health| want.map_or(health.clone(), |want| map::linked(want, have, health))),
+            // What a merchant is to choose is not known before.
+            platform: have.row.platform.as_ref().filter(|_| !open).map(|p| plain(p, 64)),
             store_name: short(store.and_then(|d| d.store_name.as_ref())),
             store_domain: short(store.and_then(|d| d.store_domain.as_ref())),
             last_sync: have.health.as_ref().and_then(|(_, last_sync)| *last_sync),
             secret: secret(&have.row),
+            ..Summary::default()
         }
     }
 
@@ -239,11 +256,11 @@ impl External for Rutter {
         permit: CreatePermit,
         want: &RutterWant,
         credentials: &Credentials,
-    ) -> Result<Created, ApiError> {
+    ) -> Result<Made, ApiError> {
         let before = self.reads.listed().await;
         let operation = Operation::Create;
         let (path, body) = (["connections", "create"], Some(body(want, credentials)));
-        let call = Call { operation, method: Method::POST, path: &path, query: &[], body };
+        let call = Call { operation, method: Method::POST, path: &path, query: &[], body, key: None };
         let reply = self.reads.http.send_create(call, permit).await?;
         let made = map::read::<CreateReply>(operation, &reply).map_err(|e| self.reads.heed(e))?.connection;
         let id = ExternalId::new(&made.id);
@@ -255,7 +272,7 @@ impl External for Rutter {
             id: made.id,
             access_token: Some(made.access_token),
             link_url: made.link_url,
-            platform: Some(want.platform.name.to_owned()),
+            platform: want.platform().filter(|_| !want.by_link()).map(str::to_owned),
             created_at: None,
         };
         // The answer does not say when the connection was made, and a server that de-duplicates answers an old one.
@@ -274,7 +291,8 @@ impl External for Rutter {
         }
         // A connection made with credentials is not ready before its first sync.
         let have = Have { health: Some((Health::FirstSync, None)), ..Have::new(row, detail) };
-        Ok(Created { id, born: have.row.created_at, summary: Self::summary(&have), known_before })
+        let (born, summary) = (have.row.created_at, Self::summary(Some(want), &have));
+        Ok(Made::Created(Box::new(Created { id, born, summary, known_before, restored: false })))
     }
 
     async fn update(&self, _: &ExternalId, change: &Infallible) -> Result<(), ApiError> {
@@ -284,7 +302,8 @@ impl External for Rutter {
     async fn delete(&self, permit: DeletePermit) -> Result<(), ApiError> {
         let id = permit.id().as_str();
         let operation = Operation::Delete;
-        let call = Call { operation, method: Method::DELETE, path: &["connections", id], query: &[], body: None };
+        let call =
+            Call { operation, method: Method::DELETE, path: &["connections", id], query: &[], body: None, key: None };
         let reply = self.reads.http.send(call, Pace::InTurn).await?;
         match map::read::<DeleteReply>(operation, &reply).map_err(|e| self.reads.heed(e)) {
             Ok(DeleteReply { success: false }) => {

@@ -73,20 +73,30 @@ fn held(keys: impl IntoIterator<Item = &'static str>) -> SecretData {
 fn rutter(session: &Session) -> &Rutter {
     match &session.backend {
         Backend::Rutter(rutter) => rutter,
-        Backend::SkuIo(_) => panic!("a session of another provider"),
+        Backend::Arcus(_) | Backend::SkuIo(_) => panic!("a session of another provider"),
     }
 }
 
 async fn create(session: &Session, want: &RutterWant, credentials: &Credentials) -> Result<Created, ApiError> {
     let ticket = session.gate.ticket().expect("a place in the budget");
     let permit = CreatePermit::mint("test", Instant::now() + Duration::from_mins(1), ticket);
-    rutter(session).create(permit, want, credentials).await
+    rutter(session).create(permit, want, credentials).await.map(|made| match made {
+        Made::Created(created) => *created,
+        Made::Accepted(_) => panic!("Rutter tells the id with the link"),
+    })
 }
 
 /// What the simulator says to a body that we would never send.
 async fn raw(session: &Session, body: Value) -> u16 {
     let path = ["connections", "create"];
-    let call = Call { operation: Operation::Create, method: Method::POST, path: &path, query: &[], body: Some(body) };
+    let call = Call {
+        operation: Operation::Create,
+        method: Method::POST,
+        path: &path,
+        query: &[],
+        body: Some(body),
+        key: None,
+    };
     let reply = rutter(session).reads.http.send(call, Pace::Now).await.expect("an answer");
     reply.status.as_u16()
 }
@@ -181,11 +191,15 @@ async fn an_edit_of_any_parameter_or_of_the_scope_asks_for_a_new_record() {
             Difference::Update(never, _) => match never {},
         };
         assert_eq!(replaced(&want), [""; 0], "{}", platform.name);
-        for (n, (name, value)) in want.parameters.iter().enumerate() {
-            let mut edited = want.clone();
-            edited.parameters[n].1 = format!("{value}x");
+        let Access::Credentials { parameters, .. } = &want.access else { panic!("a want with credentials") };
+        for (n, (name, value)) in parameters.iter().enumerate() {
+            let mut changed = parameters.clone();
+            changed[n].1 = format!("{value}x");
+            let with = |parameters| RutterWant { access: Access::Credentials { platform, parameters }, ..want.clone() };
+            let edited = with(changed.clone());
             assert_eq!(replaced(&edited), [format!("spec.rutter.parameters.{name}")], "{}", platform.name);
-            edited.parameters.remove(n);
+            changed.remove(n);
+            let edited = with(changed);
             assert_eq!(replaced(&edited), [format!("spec.rutter.parameters.{name}")], "{}", platform.name);
         }
         for scope in [None, Some("other".to_owned())] {

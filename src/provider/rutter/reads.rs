@@ -64,6 +64,14 @@ impl Have {
         Self { row, store, health: None }
     }
 
+    /// Whether anything is told of a store.
+    pub(super) fn has_store(&self) -> bool {
+        let named = |text: Option<&String>| text.is_some_and(|t| !t.is_empty());
+        let told =
+            |s: &Detail| [&s.store_domain, &s.store_unique_id, &s.store_name].into_iter().any(|t| named(t.as_ref()));
+        self.store.as_ref().is_some_and(told)
+    }
+
     fn told(&self) -> (Option<&str>, Option<&str>) {
         let store = self.store.as_ref();
         (store.and_then(|s| s.store_domain.as_deref()), store.and_then(|s| s.store_unique_id.as_deref()))
@@ -122,6 +130,7 @@ pub(super) struct Read {
     at: Instant,
     health: Health,
     last_sync: Option<Timestamp>,
+    platform: Option<String>,
 }
 
 impl Reads {
@@ -142,7 +151,7 @@ impl Reads {
     /// A connection of ours exists from now on, whatever lists show yet. It begins with its first sync.
     pub(super) fn made(&self, row: Row) {
         let (id, at) = (row.id.clone(), Instant::now());
-        let read = Read { hint: Some(FIRST_SYNC), at, health: Health::FirstSync, last_sync: None };
+        let read = Read { hint: Some(FIRST_SYNC), at, health: Health::FirstSync, last_sync: None, platform: None };
         let mut known = self.known();
         known.made.insert(id.clone(), (row, at));
         known.health.insert(id, read);
@@ -187,7 +196,7 @@ impl Reads {
         query: &[(&str, &str)],
         pace: Pace,
     ) -> Result<T, ApiError> {
-        let call = Call { operation, method: Method::GET, path, query, body: None };
+        let call = Call { operation, method: Method::GET, path, query, body: None, key: None };
         let reply = self.http.send(call, pace).await?;
         map::read(operation, &reply).map_err(|e| self.heed(e))
     }
@@ -292,13 +301,15 @@ impl Reads {
         if row.is_none() && snapshot.began < asked && matches!(freshness, Freshness::Within(_)) {
             row = find(self.rows(&*self.list(Freshness::After(asked)).await?));
         }
-        let Some(row) = row else { return Ok(vec![]) };
+        let Some(mut row) = row else { return Ok(vec![]) };
         let read = self.health(&row, freshness).await?;
         if read.at >= asked {
             // The store's name may come with the first sync: what is incomplete is read again with the status.
             self.details.lock().await.retain(|known, detail| *known != row.id || detail.store_name.is_some());
         }
         let detail = self.details(std::slice::from_ref(&row)).await?.into_iter().next().flatten();
+        // A merchant may have chosen it since the list was read.
+        row.platform = read.platform.or(row.platform);
         let have = Have { health: Some((read.health, read.last_sync)), ..Have::new(row, detail) };
         Ok(vec![Record { id: id.clone(), born: have.born(), have: Some(have) }])
     }
@@ -349,7 +360,9 @@ impl Reads {
         let told = map::health(&reply.status);
         let hidden = hint == Some(UNHEALTHY) && matches!(told, Health::Works { .. });
         let health = if hidden { Health::Unhealthy } else { told };
-        let read = Read { hint, at: Instant::now(), health, last_sync: reply.status.last_sync_completed_at };
+        let last_sync = reply.status.last_sync_completed_at;
+        let platform = reply.connection.platform.filter(|p| !p.is_empty());
+        let read = Read { hint, at: Instant::now(), health, last_sync, platform };
         let mut known = self.known();
         known.health.insert(row.id.clone(), read.clone());
         if let Some(organisation) = reply.connection.org_id.map(|id| plain(&id, 256)).filter(|id| !id.is_empty()) {

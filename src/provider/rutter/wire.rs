@@ -66,6 +66,8 @@ pub(super) struct Small {
     pub(super) id: String,
     #[serde(default, rename = "orgId")]
     pub(super) org_id: Option<String>,
+    #[serde(default)]
+    pub(super) platform: Option<String>,
 }
 
 /// One connection's health.

@@ -91,13 +91,14 @@ pub(super) fn job(status: &str) -> Job {
 mod tests {
     use super::*;
     use bytes::Bytes;
-    use http::StatusCode;
+    use http::{HeaderMap, StatusCode};
     use rstest::rstest;
     use serde_json::json;
 
     fn reply(status: u16, body: &Value) -> Reply {
         let status = StatusCode::from_u16(status).expect("a status");
-        Reply { status, body: Bytes::from(body.to_string()), retry_after: None, request_id: None }
+        let body = Bytes::from(body.to_string());
+        Reply { status, headers: HeaderMap::new(), body, retry_after: None, request_id: None }
     }
 
     fn error(operation: Operation, status: u16, body: &Value) -> ApiError {

@@ -10,8 +10,8 @@ mod wire;
 pub use reads::Have;
 
 use super::{
-    ApiError, ConnectSettings, CreatePermit, Created, DeletePermit, External, Freshness, Job, Login, Operation, Record,
-    Summary,
+    ApiError, ConnectSettings, CreatePermit, Created, DeletePermit, External, Freshness, Job, Login, Made, Operation,
+    Record, Summary,
     gate::Gate,
     http::{Call, Http, Pace, Wire},
 };
@@ -70,7 +70,14 @@ impl SkuIo {
     async fn refresh_one(&self, id: &ExternalId, entity: Entity) -> Result<Option<String>, ApiError> {
         let ([api, instances], what) = (INSTANCES, entity.to_string());
         let path = [api, instances, id.as_str(), &what, "refresh"];
-        let call = Call { operation: Operation::Refresh, method: Method::POST, path: &path, query: &[], body: None };
+        let call = Call {
+            operation: Operation::Refresh,
+            method: Method::POST,
+            path: &path,
+            query: &[],
+            body: None,
+            key: None,
+        };
         Ok(wire::job(&self.write(call).await?))
     }
 }
@@ -139,7 +146,7 @@ impl External for SkuIo {
         want.applied()
     }
 
-    fn objection(want: &InstanceWant, today: Date, creating: bool) -> Option<Problem> {
+    fn objection(&self, want: &InstanceWant, today: Date, creating: bool) -> Option<Problem> {
         want.objection(today, creating)
     }
 
@@ -164,8 +171,9 @@ impl External for SkuIo {
         applied: &[AppliedField],
         fresh: Option<&Credentials>,
     ) -> Difference<Change> {
-        let told = have.row.told("integration_id", false).and_then(Value::as_i64);
-        if want.integration_id.zip(told).is_some_and(|(want, told)| want != told) {
+        let told = have.row.told("integration_id", false).and_then(wire::id_text);
+        let kind = told.or_else(|| applied.iter().find(|f| f.path == TYPE_PATH).map(|f| f.value.clone()));
+        if want.integration_id.zip(kind).is_some_and(|(want, kind)| want.to_string() != kind) {
             return Difference::Replace(vec![TYPE_PATH.to_owned()]);
         }
         let differs = |f: &&instances::Field| f.differs(have.row.told(&f.name, f.is_setting), applied);
@@ -179,16 +187,9 @@ impl External for SkuIo {
         Difference::Update(Change { fields: instances::body(fields), token }, paths)
     }
 
-    fn summary(have: &Have) -> Summary {
+    fn summary(_: Option<&InstanceWant>, have: &Have) -> Summary {
         let name = have.row.name.as_ref().map(|name| plain(name, 256)).filter(|name| !name.is_empty());
-        Summary {
-            health: Some(Health::Works { history: History::Untold }),
-            platform: None,
-            store_name: name,
-            store_domain: None,
-            last_sync: None,
-            secret: None,
-        }
+        Summary { health: Some(Health::Works { history: History::Untold }), store_name: name, ..Summary::default() }
     }
 
     async fn probe(&self, freshness: Freshness) -> Result<Option<String>, ApiError> {
@@ -217,12 +218,12 @@ impl External for SkuIo {
         permit: CreatePermit,
         want: &InstanceWant,
         credentials: &Credentials,
-    ) -> Result<Created, ApiError> {
+    ) -> Result<Made, ApiError> {
         let operation = Operation::Create;
         let mut body = instances::body(want.fields());
         body.extend(want.integration_id.map(|id| ("integration_id".to_owned(), json!(id))));
         let body = Some(with_token(body, token(credentials).as_ref()));
-        let call = Call { operation, method: Method::POST, path: &INSTANCES, query: &[], body };
+        let call = Call { operation, method: Method::POST, path: &INSTANCES, query: &[], body, key: None };
         let reply = self.reads.http.send_create(call, permit).await?;
         let answer = map::read(operation, &reply).map_err(|e| self.reads.heed(e))?;
         let row = wire::payload(&answer).and_then(Row::read);
@@ -233,13 +234,15 @@ impl External for SkuIo {
         // and so now, where it does not say when.
         let born = row.created_at.or_else(|| self.now());
         let id = ExternalId::new(row.id.to_string());
-        Ok(Created { id, born, summary: Self::summary(&Have { row }), known_before })
+        let summary = Self::summary(Some(want), &Have { row });
+        Ok(Made::Created(Box::new(Created { id, born, summary, known_before, restored: false })))
     }
 
     async fn update(&self, id: &ExternalId, change: &Change) -> Result<(), ApiError> {
         let ([api, instances], body) = (INSTANCES, Some(change.body()));
         let path = [api, instances, id.as_str()];
-        let call = Call { operation: Operation::Update, method: Method::PATCH, path: &path, query: &[], body };
+        let call =
+            Call { operation: Operation::Update, method: Method::PATCH, path: &path, query: &[], body, key: None };
         let done = self.write(call).await;
         // Also where it failed: whether it was applied is not in any list that began before.
         self.reads.wrote(number(id));
@@ -249,7 +252,14 @@ impl External for SkuIo {
     async fn delete(&self, permit: DeletePermit) -> Result<(), ApiError> {
         let ([api, instances], id) = (INSTANCES, permit.id());
         let path = [api, instances, id.as_str()];
-        let call = Call { operation: Operation::Delete, method: Method::DELETE, path: &path, query: &[], body: None };
+        let call = Call {
+            operation: Operation::Delete,
+            method: Method::DELETE,
+            path: &path,
+            query: &[],
+            body: None,
+            key: None,
+        };
         match self.write(call).await {
             Err(error) if !matches!(error.kind, Kind::NotFound | Kind::Gone) => return Err(error),
             Ok(_) | Err(_) => self.reads.deleted(number(id)),
@@ -277,8 +287,8 @@ impl External for SkuIo {
                 let status = wire::payload(&body).and_then(|job| job.get("status")).and_then(Value::as_str);
                 Ok(status.map_or(Job::Running, map::job))
             }
-            // Old jobs are cleared away.
-            Err(error) if matches!(error.kind, Kind::NotFound | Kind::Gone) => Ok(Job::Lost),
+            // Old jobs are cleared away, and the login need not have a right to see any: the refresh was taken all the same.
+            Err(error) if matches!(error.kind, Kind::NotFound | Kind::Gone | Kind::Forbidden) => Ok(Job::Lost),
             Err(error) => Err(error),
         }
     }

@@ -54,8 +54,8 @@ pub(super) struct Reads {
 #[derive(Default)]
 struct Known {
     tenant: Option<String>,
-    /// When we last wrote an instance.
-    written: HashMap<i64, Instant>,
+    /// When we last wrote an instance, or read it by itself.
+    newer: HashMap<i64, Instant>,
     /// Instances whose deletion was acknowledged: clean-up takes its time, and may show them meanwhile.
     deleted: HashMap<i64, Instant>,
 }
@@ -79,9 +79,14 @@ impl Reads {
 
     /// We have written this instance just now.
     pub(super) fn wrote(&self, id: i64) {
+        self.knows(id, Instant::now());
+    }
+
+    /// A list that began before this moment knows less of an instance.
+    fn knows(&self, id: i64, since: Instant) {
         let mut known = self.known();
-        known.written.retain(|_, at| at.elapsed() < MEMORY);
-        known.written.insert(id, Instant::now());
+        known.newer.retain(|_, at| at.elapsed() < MEMORY);
+        known.newer.insert(id, since);
     }
 
     /// Its deletion was acknowledged just now.
@@ -112,7 +117,7 @@ impl Reads {
         query: &[(&str, &str)],
         pace: Pace,
     ) -> Result<Value, ApiError> {
-        let call = Call { operation, method: Method::GET, path, query, body: None };
+        let call = Call { operation, method: Method::GET, path, query, body: None, key: None };
         let reply = self.http.send(call, pace).await?;
         map::read(operation, &reply).map_err(|e| self.heed(e))
     }
@@ -166,15 +171,16 @@ impl Reads {
         Ok(rows.into_iter().map(record).collect())
     }
 
-    /// The instance with this id. The shared list will do where it shows the settings and is newer than our last write.
+    /// The instance with this id. The shared list will do where it shows the settings and is newer than what we last wrote,
+    /// or read, of it: what was seen to be so must not be undone by an older list.
     pub(super) async fn by_id(&self, id: &ExternalId, freshness: Freshness) -> Result<Vec<Record<Have>>, ApiError> {
         let Some(number) = id.as_str().parse::<i64>().ok().filter(|n| !self.is_deleted(*n)) else { return Ok(vec![]) };
         let record = |row: Row| vec![Record { id: id.clone(), born: row.created_at, have: Some(Have { row }) }];
         if let Freshness::Within(_) = freshness {
             let snapshot = self.list(freshness).await?;
-            let written = self.known().written.get(&number).copied();
+            let newer = self.known().newer.get(&number).copied();
             let listed = snapshot.rows.get(&number).filter(|row| row.settings.is_some());
-            if let Some(row) = listed.filter(|_| written.is_none_or(|at| at < snapshot.began)) {
+            if let Some(row) = listed.filter(|_| newer.is_none_or(|at| at < snapshot.began)) {
                 return Ok(record(row.clone()));
             }
         }
@@ -182,15 +188,17 @@ impl Reads {
     }
 
     async fn one(&self, id: &ExternalId, number: i64) -> Result<Option<Row>, ApiError> {
-        let [api, instances] = INSTANCES;
-        match self.get(Operation::Read, &[api, instances, id.as_str()], &[], Pace::InTurn).await {
+        let ([api, instances], began) = (INSTANCES, Instant::now());
+        let row = match self.get(Operation::Read, &[api, instances, id.as_str()], &[], Pace::InTurn).await {
             Ok(body) => {
                 let row = wire::payload(&body).and_then(Row::read).filter(|row| row.id == number);
                 row.map(Some).ok_or_else(|| ApiError::unreadable(Operation::Read, None))
             }
             Err(error) if matches!(error.kind, Kind::NotFound | Kind::Gone) => Ok(None),
             Err(error) => Err(error),
-        }
+        }?;
+        self.knows(number, began);
+        Ok(row)
     }
 
     /// Every instance of the tenant, whatever its name.

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod another_server;
+mod arcus;
 mod bad_input;
 mod budget;
 mod expect;
@@ -9,6 +10,7 @@ mod faults;
 mod health;
 mod instances;
 mod life;
+mod link;
 mod malformed;
 mod platforms;
 mod refresh;

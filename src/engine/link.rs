@@ -1,0 +1,153 @@
+//! What a person has to do in the browser: the link that is handed out, how long it is waited for, and when there is a
+//! new one.
+//!
+//! A link stands in the connection Secret and nowhere else. Its expiry is written first, so that nobody hands out another
+//! one while this one may be on its way into the Secret.
+
+use super::{
+    act::Scene,
+    context::Engine,
+    error::PassError,
+    object::Target,
+    outcome::{self, Next},
+    publish, report,
+};
+use crate::{
+    api::v1alpha1::{AuthorizationStatus, StoredIntent},
+    domain::{
+        conditions::{State, Type},
+        decide::{LinkState, Waiting},
+        intent::Creation,
+        reason::{Problem, Reason},
+    },
+    provider::{Accepted, ConnectionSecret, External},
+};
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// What an object says while a person has the link.
+const HANDED_OUT: &str = "A merchant must authorize the connection: hand over the link in the connection Secret \
+                          (`tradewind authorize` prints it)";
+/// So long a person is looked out for often.
+const SOON: Duration = Duration::from_mins(10);
+/// How often after that.
+const RARELY: Duration = Duration::from_mins(5);
+/// So long new links are made by themselves for those that nobody used.
+const PATIENCE: SignedDuration = SignedDuration::from_hours(24);
+/// The key in the connection Secret that says which attempt its link is of.
+const ATTEMPT: &str = "link_attempt";
+
+/// What is known of the link of the open attempt.
+///
+/// # Errors
+/// The API server's refusal.
+pub(super) async fn state(
+    engine: &Engine,
+    target: &Target,
+    creation: &Creation,
+    now: Timestamp,
+) -> Result<LinkState, PassError> {
+    let (Creation::Pending(intent), Some(link)) = (creation, target.status.authorization.as_ref()) else {
+        return Ok(LinkState::None);
+    };
+    if link.attempt != intent.attempt {
+        return Ok(LinkState::None);
+    }
+    if now >= link.expires_at.0 {
+        return Ok(LinkState::Expired);
+    }
+    // A link that is being deleted with its object is waited for, whoever has it.
+    if target.deleting {
+        return Ok(LinkState::Live);
+    }
+    let held = publish::holds(engine, target, ATTEMPT, &link.attempt.to_string()).await?;
+    Ok(if held { LinkState::Live } else { LinkState::Lost })
+}
+
+/// Whether any link of this object may still be used.
+pub(super) fn any(target: &Target, now: Timestamp) -> bool {
+    target.status.authorization.as_ref().is_some_and(|link| now < link.expires_at.0)
+}
+
+/// Why no new link is made, where there was none that anybody used for a day: they would go on for ever.
+pub(super) fn given_up(target: &Target, now: Timestamp) -> Option<Problem> {
+    let since = asked_since(&target.status.conditions)?;
+    if target.is_requested() || now.duration_since(since) < PATIENCE {
+        return None;
+    }
+    let text = "The last link has expired, and nobody has used one for a day. Run `tradewind reconcile` when the merchant is \
+                ready: it makes a new one";
+    Some(Problem::new(Reason::AuthorizationRequired, text))
+}
+
+/// How often a person is looked out for: often at first, then seldom.
+pub(super) fn rhythm(engine: &Engine, target: &Target) -> Duration {
+    let since = asked_since(&target.status.conditions);
+    let lasting = since.map(|t| Duration::try_from(engine.clock.now().duration_since(t)).unwrap_or_default());
+    let poll = engine.connect.poll;
+    if lasting.is_none_or(|lasting| lasting < SOON) { poll } else { RARELY.max(poll) }
+}
+
+/// Since when a person is asked to authorize.
+fn asked_since(conditions: &[Condition]) -> Option<Timestamp> {
+    let asked = conditions.iter().find(|c| c.type_ == Type::Authorized.to_string() && c.status == "False");
+    asked.map(|c| c.last_transition_time.0)
+}
+
+/// Waits for a person, or until none can use the link any more.
+pub(super) async fn wait(
+    engine: &Engine,
+    target: &mut Target,
+    what: Waiting,
+    now: Timestamp,
+) -> Result<Next, PassError> {
+    let state = if what == Waiting::Link {
+        let text =
+            "A link that was handed out may still be used. Waiting until it has expired, to delete what comes of it";
+        State::Deleting(Problem::new(Reason::Deleting, text))
+    } else {
+        State::AwaitsPerson(HANDED_OUT.to_owned())
+    };
+    report::report(engine, target, &state).await?;
+    let expires = target.status.authorization.as_ref().map(|link| link.expires_at.0);
+    let rest =
+        expires.map(|at| Duration::try_from(at.duration_since(now)).unwrap_or_default() + Duration::from_secs(1));
+    let rhythm = rhythm(engine, target);
+    Ok(Next::After(if what == Waiting::Link { rest.unwrap_or(rhythm) } else { rest.unwrap_or(rhythm).min(rhythm) }))
+}
+
+impl<E: External> Scene<'_, E> {
+    /// Hands a link out: its expiry first, the link second, and that only as long as nobody takes it for lost.
+    pub(super) async fn hand_out(
+        &self,
+        target: &mut Target,
+        intent: &StoredIntent,
+        accepted: Accepted,
+        until: Instant,
+    ) -> Result<Next, PassError> {
+        let engine = self.engine;
+        let expires_at = accepted.expires_at;
+        let link = AuthorizationStatus {
+            expires_at: Time(Timestamp::from_second(expires_at.as_second()).unwrap_or(expires_at)),
+            attempt: intent.attempt,
+        };
+        let state = State::AwaitsPerson(HANDED_OUT.to_owned());
+        report::commit(engine, target, intent, Some(&state), |status| status.authorization = Some(link.clone()))
+            .await?;
+        if Instant::now() >= until {
+            tracing::warn!(object = %target, attempt = intent.attempt, "the link came too late to be handed out");
+            return Ok(Next::After(engine.timing().grace()));
+        }
+        let attempt = intent.attempt.to_string().into();
+        let secret = ConnectionSecret(vec![("link_url", accepted.link), (ATTEMPT, attempt)]);
+        if let Some(problem) = publish::publish(engine, target, Some(&secret)).await? {
+            return outcome::blocked(engine, target, problem).await;
+        }
+        tracing::info!(object = %target, attempt = intent.attempt, "handed out a link");
+        let text = "Wrote a link for the merchant into the connection Secret";
+        engine.tell(&target.reference, false, Reason::AuthorizationRequired, "Authorize", text).await;
+        Ok(Next::After(engine.connect.poll))
+    }
+}

@@ -1,0 +1,399 @@
+//! Arcus ERP: connectors, by its public reference.
+//!
+//! An entity has one connector of each type, so that the type is the id. A deletion is soft and keeps the credentials for
+//! seven days, in which a create brings them back; credentials never pass through here. A store that a merchant has to
+//! authorize is created by an invitation: a link, and nothing else until the merchant has followed it.
+
+mod map;
+mod wire;
+
+use super::{
+    Accepted, ApiError, ConnectSettings, CreatePermit, Created, DeletePermit, External, Freshness, Job, Login, Made,
+    Operation, Record, Summary,
+    gate::Gate,
+    http::{Call, Http, Pace, Reply, Wire},
+    inventory::Inventory,
+};
+use crate::{
+    api::v1alpha1::{AppliedField, Declaration, RefreshPhase},
+    domain::{
+        conditions::{Health, History},
+        connectors::{ConnectorWant, Field},
+        decide::Look,
+        diff::Difference,
+        ids::{ExternalId, NaturalKey},
+        intent::{Timing, window},
+        reason::Problem,
+        refresh::Entity,
+        text::plain,
+        validate::{self, Credentials, SecretData},
+        verdict::Kind,
+    },
+    telemetry::Metrics,
+};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use jiff::{SignedDuration, Timestamp, civil::Date};
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::{Map, Value};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+use wire::{Invitation, Row};
+
+/// Where connectors live.
+const INTEGRATIONS: &str = "integrations";
+/// Rows of one page: the most that Arcus gives.
+const LIMIT: &str = "100";
+/// Pages that are read at most; there are sixteen types.
+const MAX_PAGES: usize = 16;
+/// A limit without `Retry-After` is waited out this long.
+const WAIT: Duration = Duration::from_secs(10);
+/// A link that does not say how long it works is taken to work this long.
+const UNTOLD: SignedDuration = SignedDuration::from_hours(1);
+/// No link is waited for longer, whatever it says: a deletion waits for it too.
+const LONGEST: SignedDuration = SignedDuration::from_hours(7 * 24);
+
+/// Arcus behind one login.
+pub struct Arcus {
+    http: Http,
+    all: Inventory<Vec<Row>>,
+    entity: Mutex<Option<String>>,
+    timing: Timing,
+    /// The key is one for real data.
+    live: bool,
+}
+
+/// A connector as Arcus shows it.
+#[derive(Clone, Debug)]
+pub struct Have {
+    row: Row,
+}
+
+/// What a PATCH carries.
+pub struct Change(Map<String, Value>);
+
+impl Arcus {
+    pub(super) fn new(
+        login: &Login,
+        wire: Wire,
+        gate: Arc<Gate>,
+        settings: &ConnectSettings,
+        metrics: Metrics,
+    ) -> Self {
+        let timing = settings.timing;
+        let request_id = HeaderName::from_static("x-request-id");
+        let http = Http::new(wire, login.endpoint.clone(), headers(login), request_id, timing.call, gate, metrics);
+        let live = login.secret.expose_secret().starts_with(LIVE);
+        Self { http, all: Inventory::default(), entity: Mutex::default(), timing, live }
+    }
+
+    fn heard(&self, operation: Operation, reply: &Reply) -> Result<Value, ApiError> {
+        if let Some(wait) = self.now().and_then(|now| map::used_up(reply, now)) {
+            self.http.pause(wait);
+        }
+        map::read(operation, reply).map_err(|e| self.http.heed(e, WAIT))
+    }
+
+    async fn get(
+        &self,
+        operation: Operation,
+        path: &[&str],
+        query: &[(&str, &str)],
+        pace: Pace,
+    ) -> Result<Value, ApiError> {
+        let call = Call { operation, method: Method::GET, path, query, body: None, key: None };
+        let reply = self.http.send(call, pace).await?;
+        self.heard(operation, &reply)
+    }
+
+    /// A write that makes nothing. Each has a key of its own: the same change may have to be made twice in a day, and a
+    /// key that is used again is answered without doing anything.
+    async fn write(
+        &self,
+        operation: Operation,
+        method: Method,
+        id: &ExternalId,
+        body: Option<Value>,
+    ) -> Result<Value, ApiError> {
+        let (path, key) = ([INTEGRATIONS, id.as_str()], uuid::Uuid::new_v4().to_string());
+        let call = Call { operation, method, path: &path, query: &[], body, key: Some(&key) };
+        let reply = self.http.send(call, Pace::InTurn).await?;
+        self.heard(operation, &reply)
+    }
+
+    fn learn(&self, row: &Row) {
+        if let Some(entity) = &row.entity_id {
+            *self.entity.lock().unwrap_or_else(PoisonError::into_inner) = Some(entity.clone());
+        }
+    }
+
+    async fn one(&self, id: &str) -> Result<Option<Row>, ApiError> {
+        match self.get(Operation::Read, &[INTEGRATIONS, id], &[], Pace::Now).await {
+            Ok(body) => {
+                let row = wire::row(&body).filter(|row| row.connector_type == id);
+                let row = row.ok_or_else(|| ApiError::unreadable(Operation::Read, None))?;
+                self.learn(&row);
+                Ok(Some(row))
+            }
+            Err(error) if matches!(error.kind, Kind::NotFound | Kind::Gone) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn list(&self) -> Result<Vec<Row>, ApiError> {
+        let (operation, mut rows, mut after) = (Operation::List, Vec::new(), None::<String>);
+        for page in 0..MAX_PAGES {
+            let mut query = vec![("limit", LIMIT)];
+            query.extend(after.as_deref().map(|id| ("starting_after", id)));
+            let pace = if page == 0 { Pace::Now } else { Pace::InTurn };
+            let body = self.get(operation, &[INTEGRATIONS], &query, pace).await?;
+            let (more, next) = wire::page(&body).ok_or_else(|| ApiError::unreadable(operation, None))?;
+            rows.extend(more);
+            after = next;
+            if after.is_none() {
+                break;
+            }
+        }
+        if let Some(row) = rows.first() {
+            self.learn(row);
+        }
+        Ok(rows)
+    }
+
+    /// A link and how long it works.
+    fn accepted(&self, invitation: Invitation) -> Accepted {
+        let now = self.now().unwrap_or(Timestamp::UNIX_EPOCH);
+        let after = |span: SignedDuration| now.saturating_add(span).unwrap_or(now);
+        let expires_at = invitation.expires_at.unwrap_or_else(|| after(UNTOLD)).min(after(LONGEST));
+        Accepted { link: SecretString::from(invitation.url), expires_at }
+    }
+}
+
+/// Keys for real data begin so.
+pub(super) const LIVE: &str = "ark_live_";
+/// Keys for test data begin so.
+pub(super) const TEST: &str = "ark_test_";
+
+/// The part of a key that names its entity: `ent_<code>` of `ark_live_ent_<code>_<random>`. `None` for what is no key.
+pub(super) fn entity_code(key: &str) -> Option<&str> {
+    let rest = key.strip_prefix(LIVE).or_else(|| key.strip_prefix(TEST))?;
+    let (code, random) = rest.rsplit_once('_')?;
+    (code.starts_with("ent_") && code.len() > "ent_".len() && !random.is_empty()).then_some(code)
+}
+
+fn headers(login: &Login) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    if let Ok(mut bearer) = HeaderValue::from_str(&format!("Bearer {}", login.secret.expose_secret())) {
+        bearer.set_sensitive(true);
+        headers.insert(header::AUTHORIZATION, bearer);
+    }
+    if let Ok(version) = HeaderValue::from_str(&login.version) {
+        headers.insert("arcus-version", version);
+    }
+    headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
+    headers
+}
+
+/// A declared configuration is laid over the one that is there: whether a PATCH replaces it or merges is not said.
+fn sent(field: &Field, told: Option<&Value>) -> Value {
+    match (&field.value, told) {
+        (Value::Object(want), Some(Value::Object(told))) => {
+            Value::Object(told.iter().chain(want).map(|(k, v)| (k.clone(), v.clone())).collect())
+        }
+        (want, _) => want.clone(),
+    }
+}
+
+fn record(row: Row) -> Record<Have> {
+    Record { id: ExternalId::new(&row.connector_type), born: row.born(), have: Some(Have { row }) }
+}
+
+impl External for Arcus {
+    type Want = ConnectorWant;
+    type Have = Have;
+    type Change = Change;
+
+    const NAME: &'static str = "Arcus";
+    const LOGIN: &'static str = "the login. Correct the api_key in the Secret that credentialsSecretRef names";
+    const STORE: &'static str = "the connector's credentials. Enter them in Arcus";
+    const TAKES_CREDENTIALS: bool = false;
+    const REFRESHES: bool = false;
+
+    fn want(declared: &Declaration) -> Result<ConnectorWant, Problem> {
+        match declared {
+            Declaration::Connection(spec) => validate::arcus(spec),
+            Declaration::IntegrationInstance(_) => Err(validate::wrong_kind("Connection", Self::NAME)),
+        }
+    }
+
+    fn key(want: &ConnectorWant) -> Option<NaturalKey> {
+        Some(want.key())
+    }
+
+    fn fields(want: &ConnectorWant) -> Vec<AppliedField> {
+        want.applied()
+    }
+
+    fn objection(&self, want: &ConnectorWant, _: Date, creating: bool) -> Option<Problem> {
+        want.objection(self.live, creating)
+    }
+
+    fn first_loads(_: &ConnectorWant) -> Vec<(Entity, RefreshPhase)> {
+        vec![]
+    }
+
+    fn credentials_secret(_: &Declaration) -> Option<&str> {
+        None
+    }
+
+    fn credentials(&self, _: &ConnectorWant, _: &str, _: &SecretData) -> Result<Credentials, Problem> {
+        Ok(Credentials::default())
+    }
+
+    fn diff(
+        want: &ConnectorWant,
+        have: &Have,
+        applied: &[AppliedField],
+        _: Option<&Credentials>,
+    ) -> Difference<Change> {
+        let told = |field: &Field| have.row.told.get(field.name).filter(|value| !value.is_null());
+        let fields: Vec<&Field> = want.fields().iter().filter(|f| f.differs(told(f), applied)).collect();
+        if fields.is_empty() {
+            return Difference::None;
+        }
+        let body = fields.iter().map(|f| (f.name.to_owned(), sent(f, told(f)))).collect();
+        Difference::Update(Change(body), fields.iter().map(|f| f.path.clone()).collect())
+    }
+
+    fn summary(want: Option<&ConnectorWant>, have: &Have) -> Summary {
+        let row = &have.row;
+        let short = |text: &Option<String>| text.as_ref().map(|t| plain(t, 256)).filter(|t| !t.is_empty());
+        let oauth = want.is_some_and(|want| want.connector.oauth);
+        let health = match row.credentials {
+            Some(false) if oauth => Health::AwaitsAuthorization(
+                "Arcus holds no authorization of the store any more. Authorize it in Arcus' own pages".to_owned(),
+            ),
+            Some(false) => Health::AwaitsAuthorization(
+                "Arcus holds no credentials for the connector. Enter the credentials in Arcus; they cannot be sent from here"
+                    .to_owned(),
+            ),
+            Some(true) | None => Health::Works { history: History::Untold },
+        };
+        Summary {
+            health: Some(health),
+            platform: Some(plain(&row.connector_type, 64)),
+            store_name: row.told.get("display_name").and_then(Value::as_str).map(|name| plain(name, 256)),
+            last_sync: row.last_sync_at,
+            sync_status: short(&row.sync_status),
+            sync_error: short(&row.sync_error),
+            has_credentials: row.credentials,
+            has_webhook_secret: row.webhook_secret,
+            ..Summary::default()
+        }
+    }
+
+    async fn probe(&self, freshness: Freshness) -> Result<Option<String>, ApiError> {
+        match self.all.get(freshness, || self.list()).await {
+            Ok(_) => Ok(self.organisation()),
+            // The list is named in Arcus' text, but not among its pages. Who may not log in is told so before.
+            Err(error) if matches!(error.kind, Kind::NotFound | Kind::Gone) => Ok(self.organisation()),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn observe(&self, look: &Look, freshness: Freshness) -> Result<Vec<Record<Have>>, ApiError> {
+        match look {
+            Look::Id(id) => Ok(self.one(id.as_str()).await?.map(record).into_iter().collect()),
+            // A row that is switched off is what a deletion leaves behind: nobody's.
+            Look::Key(key) => {
+                let row = self.one(key.as_str()).await?.filter(|row| row.active != Some(false));
+                Ok(row.map(record).into_iter().collect())
+            }
+            Look::Window(intent) => {
+                let (from, until) = window(intent, Timestamp::MIN, None, self.timing);
+                let rows = self.all.get(freshness, || self.list()).await?;
+                let inside =
+                    |row: &&Row| row.born().is_some_and(|t| from <= t && t <= until) && row.active != Some(false);
+                Ok(rows.rows.iter().filter(inside).cloned().map(record).collect())
+            }
+        }
+    }
+
+    async fn create(&self, permit: CreatePermit, want: &ConnectorWant, _: &Credentials) -> Result<Made, ApiError> {
+        let operation = Operation::Create;
+        let (path, body) = ([INTEGRATIONS, want.connector.name], Some(Value::Object(want.create_body())));
+        let call = Call { operation, method: Method::POST, path: &path, query: &[], body, key: None };
+        let reply = self.http.send_create(call, permit).await?;
+        let answer = self.heard(operation, &reply)?;
+        if let Some(invitation) = Invitation::read(&answer) {
+            // What is no link can be handed to nobody.
+            let usable = invitation.url.starts_with("https://") || invitation.url.starts_with("http://");
+            let accepted = usable.then(|| Made::Accepted(self.accepted(invitation)));
+            return accepted.ok_or_else(|| map::unreadable(operation, &reply));
+        }
+        let row = wire::row(&answer).filter(|row| row.connector_type == want.connector.name);
+        let row = row.ok_or_else(|| map::unreadable(operation, &reply))?;
+        self.learn(&row);
+        let restored = row.credentials == Some(true);
+        let have = Have { row };
+        Ok(Made::Created(Box::new(Created {
+            id: ExternalId::new(want.connector.name),
+            born: have.row.born().or_else(|| self.now()),
+            summary: Self::summary(Some(want), &have),
+            // There is one of each type: what stood there before was switched off, or the look has found it.
+            known_before: false,
+            restored,
+        })))
+    }
+
+    async fn update(&self, id: &ExternalId, change: &Change) -> Result<(), ApiError> {
+        let body = Some(Value::Object(change.0.clone()));
+        self.write(Operation::Update, Method::PATCH, id, body).await.map(|_| ())
+    }
+
+    async fn delete(&self, permit: DeletePermit) -> Result<(), ApiError> {
+        match self.write(Operation::Delete, Method::DELETE, permit.id(), None).await {
+            Err(error) if !matches!(error.kind, Kind::NotFound | Kind::Gone) => Err(error),
+            Ok(_) | Err(_) => Ok(()),
+        }
+    }
+
+    async fn refresh(
+        &self,
+        _: &ExternalId,
+        _: &ConnectorWant,
+        _: &[Entity],
+    ) -> Vec<(Entity, Result<Option<String>, ApiError>)> {
+        // Arcus has no endpoint for it; the engine does not ask.
+        vec![]
+    }
+
+    async fn job(&self, _: &str) -> Result<Job, ApiError> {
+        Ok(Job::Lost)
+    }
+
+    fn organisation(&self) -> Option<String> {
+        self.entity.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn now(&self) -> Option<Timestamp> {
+        self.http.now()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case::live("ark_live_ent_abc_test", Some("ent_abc"))]
+    #[case::test("ark_test_ent_a_b_test", Some("ent_a_b"))]
+    #[case::no_code("ark_test_ent__x", None)]
+    #[case::no_random("ark_test_ent_abc_", None)]
+    #[case::another("sk_live_abc_def", None)]
+    fn a_key_names_its_entity(#[case] key: &str, #[case] code: Option<&str>) {
+        assert_eq!(entity_code(key), code);
+    }
+}

@@ -1,0 +1,117 @@
+//! A store that a merchant has to authorize: links, their expiry, and what is deleted meanwhile.
+
+use std::time::Duration;
+
+use kube::ResourceExt;
+use tradewind::api::v1alpha1::Connection;
+use tradewind_simulator::Operation;
+use tradewind_simulator::arcus::{Act, Connector};
+
+use super::{connector, writes};
+use crate::cluster::HANG;
+use crate::conditions::{Kstatus, Observed};
+use crate::world::{World, status_of, told};
+
+const SHOP: &str = "    shop: acme.myshopify.com\n";
+const SECRET: &str = "  connectionSecretRef: {name: acme-link}\n";
+
+async fn link(world: &World) -> Option<String> {
+    world.secret_value("acme-link", "link_url").await
+}
+
+#[tokio::test]
+async fn a_link_is_handed_out_with_four_writes_and_is_nowhere_but_in_its_secret() {
+    let world = World::with_arcus("arcus-link").await;
+    world.sandbox.apply(&connector("first", "ups", "", "")).await;
+    world.until("first", "Ready", "False", "AuthorizationRequired").await;
+    let since = world.sandbox.mark();
+    world.sandbox.apply(&connector("acme", "shopify", SHOP, SECRET)).await;
+    let waiting = world.until("acme", "Authorized", "False", "AuthorizationRequired").await;
+    assert!(waiting.says("Ready", "False", "AuthorizationRequired"), "{}", told(&waiting));
+    assert_eq!(waiting.kstatus(), Kstatus::InProgress);
+    let waiting = world.reconciled("acme").await;
+    let seen = writes(&world.sandbox.audit_writes(since), "acme");
+    // Metadata, attempt, expiry, Secret; and the answer to the question.
+    assert_eq!(seen.len(), 5, "{seen:#?}");
+    let url = link(&world).await.expect("a link");
+    let object = serde_json::to_string(&waiting).expect("JSON");
+    assert!(!object.contains("state=") && !object.contains(&url), "{object}");
+
+    let since = world.sandbox.mark();
+    world.simulator.act_arcus(&Act::Approve.on(Connector::Shopify)).expect("a deed");
+    let ready = world.until("acme", "Ready", "True", "Succeeded").await;
+    assert!(ready.says("Authorized", "True", "Succeeded"), "{}", told(&ready));
+    assert_eq!(status_of(&ready).external_id.as_deref(), Some("shopify"));
+    assert_eq!(status_of(&ready).authorization, None);
+    let seen = writes(&world.sandbox.audit_writes(since), "acme");
+    assert_eq!(seen.len(), 1, "{seen:#?}");
+    world.sandbox.delete::<Connection>("acme").await;
+    world.sandbox.wait_gone::<Connection>("acme", HANG).await;
+    assert!(world.at_arcus(Connector::Shopify).deleted);
+}
+
+#[tokio::test]
+async fn a_link_that_nobody_used_is_followed_by_a_new_one_at_the_same_cost() {
+    let world = World::with_arcus("arcus-expiry").await;
+    world.simulator.configure_arcus(|s| s.link_lifetime = Duration::from_secs(9));
+    world.sandbox.apply(&connector("acme", "shopify", SHOP, SECRET)).await;
+    world.until("acme", "Authorized", "False", "AuthorizationRequired").await;
+    world.provider_until("a link", |s| s.arcus_links().len() == 1).await;
+    world.reconciled("acme").await;
+    let (since, first) = (world.sandbox.mark(), link(&world).await);
+    world.simulator.configure_arcus(|s| s.link_lifetime = Duration::from_mins(10));
+    world.provider_until("another link", |s| s.arcus_links().len() == 2).await;
+    let again = |c: &Connection| status_of(c).authorization.is_some_and(|a| a.attempt == 2);
+    world.sandbox.wait_for::<Connection>("acme", HANG, again).await;
+    world.reconciled("acme").await;
+    let seen = writes(&world.sandbox.audit_writes(since), "acme");
+    assert_eq!(seen.len(), 5, "{seen:#?}");
+    assert_ne!(link(&world).await, first);
+    assert_eq!(world.asked(Operation::Create), 2);
+    world.simulator.act_arcus(&Act::Approve.on(Connector::Shopify)).expect("a deed");
+    world.until("acme", "Ready", "True", "Succeeded").await;
+    assert_eq!(world.at_arcus(Connector::Shopify).tally.creates, 1);
+}
+
+#[tokio::test]
+async fn a_deletion_waits_for_a_live_link_and_deletes_what_came_of_it() {
+    let world = World::with_arcus("arcus-leave").await;
+    world.simulator.configure_arcus(|s| s.link_lifetime = Duration::from_secs(12));
+    world.sandbox.apply(&connector("acme", "shopify", SHOP, SECRET)).await;
+    world.until("acme", "Authorized", "False", "AuthorizationRequired").await;
+    world.reconciled("acme").await;
+    world.sandbox.delete::<Connection>("acme").await;
+    let leaving = |c: &Connection| c.condition("Ready").is_some_and(|r| r.reason == "Deleting");
+    let held = world.sandbox.wait_for::<Connection>("acme", HANG, leaving).await;
+    assert!(held.metadata.deletion_timestamp.is_some() && !held.finalizers().is_empty());
+    world.simulator.act_arcus(&Act::Approve.on(Connector::Shopify)).expect("a deed");
+    world.sandbox.wait_gone::<Connection>("acme", HANG).await;
+    assert!(world.at_arcus(Connector::Shopify).deleted, "what the merchant authorized is gone with its object");
+}
+
+#[tokio::test]
+async fn a_deletion_whose_link_nobody_used_leaves_nothing() {
+    let world = World::with_arcus("arcus-unused").await;
+    world.simulator.configure_arcus(|s| s.link_lifetime = Duration::from_secs(9));
+    world.sandbox.apply(&connector("acme", "shopify", SHOP, SECRET)).await;
+    world.until("acme", "Authorized", "False", "AuthorizationRequired").await;
+    world.reconciled("acme").await;
+    world.sandbox.delete::<Connection>("acme").await;
+    world.sandbox.wait_gone::<Connection>("acme", HANG).await;
+    assert!(world.simulator.connector(Connector::Shopify).is_none());
+    assert_eq!(world.asked(Operation::Delete), 0);
+}
+
+#[tokio::test]
+async fn a_secret_with_the_link_that_is_deleted_brings_a_new_link() {
+    let world = World::with_arcus("arcus-lost").await;
+    world.sandbox.apply(&connector("acme", "shopify", SHOP, SECRET)).await;
+    world.until("acme", "Authorized", "False", "AuthorizationRequired").await;
+    world.reconciled("acme").await;
+    world.sandbox.delete::<k8s_openapi::api::core::v1::Secret>("acme-link").await;
+    world.provider_until("another link", |s| s.arcus_links().len() == 2).await;
+    let again = |c: &Connection| status_of(c).authorization.is_some_and(|a| a.attempt == 2);
+    world.sandbox.wait_for::<Connection>("acme", HANG, again).await;
+    world.reconciled("acme").await;
+    assert!(link(&world).await.is_some());
+}
