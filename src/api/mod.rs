@@ -27,6 +27,8 @@ pub mod keys {
     pub const INSTANCE_FINALIZER: &str = "tradewind.dev/integration-instance";
     /// Finalizer of a `ProviderAccount`, and of its login Secret, while an object that has started names it.
     pub const ACCOUNT_FINALIZER: &str = "tradewind.dev/account-in-use";
+    /// Lets the deletion of the object with this UID pass the account's `deletionGuard`.
+    pub const ALLOW_DELETION: &str = "tradewind.dev/allow-deletion";
     /// Label of a Secret that the operator wrote: the name of the object it belongs to.
     pub const CONNECTION_LABEL: &str = "tradewind.dev/connection";
 }

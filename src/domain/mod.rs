@@ -10,6 +10,7 @@ pub mod connectors;
 pub mod credentials;
 pub mod dates;
 pub mod decide;
+pub mod deletions;
 pub mod diff;
 pub mod facts;
 pub mod ids;

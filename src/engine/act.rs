@@ -3,19 +3,19 @@
 use super::{
     claims::Claims,
     context::Engine,
-    create,
+    create, deletions,
     error::PassError,
     intent, link,
     meta::{self, Change},
     object::Target,
     outcome::{self, Next},
     publish,
-    record::{describe, present},
+    record::{describe, handled, present},
     report,
     supplies::Supplies,
 };
 use crate::{
-    api::v1alpha1::{ManagedStatus, StoredIntent},
+    api::v1alpha1::{ManagedStatus, RefreshPhase, StoredIntent},
     domain::{
         advice,
         conditions::{Health, State, Type},
@@ -48,6 +48,16 @@ pub(super) struct Scene<'a, E: External> {
     /// The fields in which the record differs.
     pub(super) fields: Vec<String>,
     pub(super) claims: Claims<'a>,
+}
+
+/// What came of a deletion.
+pub(super) enum Removal {
+    /// The record is gone.
+    Done,
+    /// The account's guard holds it; when to ask again.
+    Held(Problem, Duration),
+    /// The provider did not delete it.
+    Failed(ApiError),
 }
 
 /// The steps that need no provider, for an object whose account cannot be used.
@@ -154,11 +164,13 @@ impl<E: External> Scene<'_, E> {
             Resolution::CreateAnew => None,
         };
         let state = State::Creating("A person resolved the creation. Carrying on".to_owned());
+        let (handled, now) = (adopted.map(|_| handled(target)).unwrap_or_default(), self.engine.clock.now());
         report::commit(self.engine, target, &intent, Some(&state), |status| {
             report::settle(status, &intent).key.clone_from(&intent.key);
             status.external_id = adopted.map(ToString::to_string);
             status.account = adopted.map(|_| self.identity.recorded());
             status.applied_fields.clear();
+            refresh::note_all(status, handled.iter().map(|due| (due, RefreshPhase::Handled)), now);
         })
         .await?;
         Ok(Next::After(Duration::from_millis(100)))
@@ -181,14 +193,33 @@ impl<E: External> Scene<'_, E> {
         Ok(Next::After(Duration::from_millis(100)))
     }
 
-    /// Deletes a record: the only place that may.
-    pub(super) async fn remove(&self, id: &ExternalId, why: DeleteReason) -> Result<(), ApiError> {
-        self.external.delete(DeletePermit::mint(id.clone(), why)).await
+    /// Deletes a record, past the guard: the only place that may.
+    pub(super) async fn remove(
+        &self,
+        target: &Target,
+        id: &ExternalId,
+        why: DeleteReason,
+    ) -> Result<Removal, PassError> {
+        if let Some((problem, rest)) = deletions::held(self.engine, target).await? {
+            return Ok(Removal::Held(problem, rest));
+        }
+        Ok(match self.external.delete(DeletePermit::mint(id.clone(), why)).await {
+            Ok(()) => {
+                self.engine.memory.uncounted(&target.uid);
+                Removal::Done
+            }
+            Err(error) => Removal::Failed(error),
+        })
     }
 
     async fn delete(&self, target: &mut Target, id: &ExternalId) -> Result<Next, PassError> {
-        if let Err(error) = self.remove(id, DeleteReason::Finalize).await {
-            return outcome::failed::<E>(self.engine, target, &error).await;
+        match self.remove(target, id, DeleteReason::Finalize).await? {
+            Removal::Done => {}
+            Removal::Failed(error) => return outcome::failed::<E>(self.engine, target, &error).await,
+            Removal::Held(problem, rest) => {
+                report::report(self.engine, target, &State::Deleting(problem)).await?;
+                return Ok(Next::After(rest));
+            }
         }
         tracing::info!(object = %target, id = %id, "deleted");
         self.engine.tell(&target.reference, false, Reason::Deleting, "Delete", &format!("Deleted {id}")).await;

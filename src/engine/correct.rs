@@ -1,7 +1,7 @@
 //! A record that differs is corrected: changed in place, or replaced by a new one.
 
 use super::{
-    act::{Scene, halt},
+    act::{Removal, Scene, halt},
     error::PassError,
     object::Target,
     outcome::{self, Next},
@@ -49,8 +49,13 @@ impl<E: External> Scene<'_, E> {
             status.drifted_fields.clone_from(&self.fields);
         })
         .await?;
-        if let Err(error) = self.remove(id, DeleteReason::Replace).await {
-            return outcome::failed::<E>(self.engine, target, &error).await;
+        match self.remove(target, id, DeleteReason::Replace).await? {
+            Removal::Done => {}
+            Removal::Failed(error) => return outcome::failed::<E>(self.engine, target, &error).await,
+            Removal::Held(problem, rest) => {
+                report::report(self.engine, target, &State::Failing { problem, keep_ready: true }).await?;
+                return Ok(Next::After(rest));
+            }
         }
         tracing::info!(object = %target, id = %id, fields = self.fields.join(","), "deleted to be replaced");
         let text = format!("Deleted {id} to replace it: {} changed", self.fields.join(", "));

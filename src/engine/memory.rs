@@ -19,6 +19,8 @@ struct Entry {
     absent_since: Option<Instant>,
     /// Failures in a row.
     failures: u32,
+    /// The account's guard has counted its deletion.
+    counted: bool,
     /// Version of our last write: an older one from a cache is what we ourselves have overwritten.
     written: Option<u64>,
 }
@@ -61,6 +63,21 @@ impl Memory {
     /// A pass without a failure.
     pub(super) fn succeeded(&self, uid: &str) {
         self.with(uid, |entry| entry.failures = 0);
+    }
+
+    /// The guard of its account has counted its deletion.
+    pub(super) fn counted(&self, uid: &str) {
+        self.with(uid, |entry| entry.counted = true);
+    }
+
+    /// Whether the guard of its account has counted its deletion.
+    pub(super) fn is_counted(&self, uid: &str) -> bool {
+        self.with(uid, |entry| entry.counted)
+    }
+
+    /// A counted deletion has come to its end; the next one of the object is another.
+    pub(super) fn uncounted(&self, uid: &str) {
+        self.with(uid, |entry| entry.counted = false);
     }
 
     /// This version is ours.

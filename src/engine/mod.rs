@@ -7,6 +7,7 @@ mod clock;
 mod context;
 mod correct;
 mod create;
+mod deletions;
 mod error;
 mod guard;
 mod hold;

@@ -126,6 +126,8 @@ pub(super) struct Target {
     pub(super) requested: Option<String>,
     /// The value that asks for a refresh.
     pub(super) refresh: Option<String>,
+    /// The UID whose deletion a person lets pass the guard.
+    pub(super) allowed: Option<String>,
     /// The declaration.
     pub(super) spec: Declaration,
     /// The status as last read or written.
@@ -157,6 +159,7 @@ impl<K: Managed> From<&K> for Target {
             resolve: annotation(keys::RESOLVE),
             requested: requested(object),
             refresh: annotation(keys::REFRESH),
+            allowed: annotation(keys::ALLOW_DELETION),
             spec: object.declaration(),
             status: object.managed_status().cloned().unwrap_or_default(),
         }

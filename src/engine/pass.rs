@@ -258,7 +258,7 @@ impl<E: External> Pass<'_, E> {
         };
         let records: Vec<_> = records.into_iter().filter(matters).collect();
         let sighting = |r: &Record<E::Have>| Sighting {
-            authored: self.authored(target, creation, r.born),
+            authored: self.authored(target, creation, r),
             held: claims.held(&r.id),
             // A record that tells no date may be the one that the open attempt made; and a time is no identity: what a
             // window shows may be anybody's.
@@ -274,17 +274,19 @@ impl<E: External> Pass<'_, E> {
     fn matters(&self, target: &Target, creation: &Creation, look: &Look, record: &Record<E::Have>) -> bool {
         match (look, creation) {
             (Look::Key(_), Creation::Pending(_) | Creation::Unverifiable(_)) if record.have.is_none() => {
-                record.born.is_none() || self.authored(target, creation, record.born)
+                record.born.is_none() || self.authored(target, creation, record)
             }
             (Look::Key(_), Creation::NotStarted | Creation::Done(_)) => record.have.is_some(),
             (Look::Key(_) | Look::Id(_) | Look::Window(_), _) => true,
         }
     }
 
-    fn authored(&self, target: &Target, creation: &Creation, born: Option<Timestamp>) -> bool {
-        let (Creation::Pending(intent), Some(born)) = (creation, born) else { return false };
-        let declared = self.declared(target);
-        authored(intent, declared, born, Self::link_until(target, intent.attempt), self.engine.timing())
+    /// Whether the open attempt made the record, or brought it back.
+    fn authored(&self, target: &Target, creation: &Creation, record: &Record<E::Have>) -> bool {
+        let Creation::Pending(intent) = creation else { return false };
+        let (declared, until) = (self.declared(target), Self::link_until(target, intent.attempt));
+        let in_window = |stamp| authored(intent, declared, stamp, until, self.engine.timing());
+        [record.born, record.touched].into_iter().flatten().any(in_window)
     }
 
     /// When the object came to be, by the provider's clock.

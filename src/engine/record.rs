@@ -161,9 +161,13 @@ pub(super) fn describe(status: &mut ManagedStatus, summary: &Summary) {
     status.last_sync_time = last.map(Time).or(status.last_sync_time.take());
 }
 
-/// The refreshes that are asked for at this moment.
-fn handled(target: &Target) -> Vec<Due> {
-    let asked = |entity| Some(Due { entity, token: refresh::token(target.refresh.as_deref(), entity)? });
+/// The refreshes that are asked for at this moment and have not been before: the record is there already.
+pub(super) fn handled(target: &Target) -> Vec<Due> {
+    let asked = |entity| {
+        let known = refresh::state(&target.status, entity).map(|known| &known.token);
+        let token = refresh::token(target.refresh.as_deref(), entity).filter(|token| Some(token) != known)?;
+        Some(Due { entity, token })
+    };
     Entity::iter().filter_map(asked).collect()
 }
 

@@ -96,9 +96,6 @@ pub fn login(
     secret_name: &str,
     data: &SecretData,
 ) -> Result<Login, Problem> {
-    if let Some(problem) = unserved(spec) {
-        return Err(problem);
-    }
     let version = version(spec)?;
     let endpoint = allow.endpoint(spec)?;
     let [name, secret] =
@@ -127,16 +124,7 @@ const ARCUS_VERSION: &str = "2026-05-01";
 /// What is wrong with an account, whatever its Secret holds.
 #[must_use]
 pub fn account_refusal(spec: &ProviderAccountSpec, allow: &AllowList) -> Option<Problem> {
-    unserved(spec).or_else(|| version(spec).err()).or_else(|| allow.endpoint(spec).err())
-}
-
-/// What this version does not serve.
-fn unserved(spec: &ProviderAccountSpec) -> Option<Problem> {
-    spec.deletion_guard.as_ref().map(|_| {
-        let text = "This version of Tradewind does not serve spec.deletionGuard, and would delete without one: remove it to \
-                    go on";
-        Problem::new(Reason::UnsupportedPlatform, text)
-    })
+    version(spec).err().or_else(|| allow.endpoint(spec).err())
 }
 
 /// The version of the API to speak; SKU.io has none.

@@ -54,8 +54,10 @@ pub enum Freshness {
 pub struct Record<H> {
     /// Its id.
     pub id: ExternalId,
-    /// When it was made, by the provider's clock; for soft-deleted rows, when it was last switched on.
+    /// When it was made, by the provider's clock.
     pub born: Option<Timestamp>,
+    /// When it was last changed, where that may be when it was switched on again: a soft deletion keeps the row.
+    pub touched: Option<Timestamp>,
     /// What was read of it; `None` where its identity could not be read.
     pub have: Option<H>,
 }

@@ -206,7 +206,8 @@ fn sent(field: &Field, told: Option<&Value>) -> Value {
 }
 
 fn record(row: Row) -> Record<Have> {
-    Record { id: ExternalId::new(&row.connector_type), born: row.born(), have: Some(Have { row }) }
+    let (born, touched) = (row.created_at, row.updated_at);
+    Record { id: ExternalId::new(&row.connector_type), born, touched, have: Some(Have { row }) }
 }
 
 impl External for Arcus {

@@ -244,7 +244,7 @@ impl External for Rutter {
                 let inside = |r: &Row| r.created_at.is_some_and(|t| from <= t && t <= until);
                 let record = |r: Row| {
                     let (id, born) = (ExternalId::new(&r.id), r.created_at);
-                    Record { id, born, have: Some(Have::new(r, None)) }
+                    Record { id, born, touched: None, have: Some(Have::new(r, None)) }
                 };
                 Ok(rows.into_iter().filter(inside).map(record).collect())
             }

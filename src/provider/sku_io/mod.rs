@@ -206,7 +206,7 @@ impl External for SkuIo {
                 rows.retain(|row| row.created_at.is_some_and(|t| from <= t && t <= until));
                 let record = |row: Row| {
                     let (id, born) = (ExternalId::new(row.id.to_string()), row.created_at);
-                    Record { id, born, have: Some(Have { row }) }
+                    Record { id, born, touched: None, have: Some(Have { row }) }
                 };
                 Ok(rows.into_iter().map(record).collect())
             }

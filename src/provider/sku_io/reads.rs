@@ -166,7 +166,7 @@ impl Reads {
         let record = |row: Row| {
             let (id, born) = (ExternalId::new(row.id.to_string()), row.created_at);
             let have = row.name.is_some().then_some(Have { row });
-            Record { id, born, have }
+            Record { id, born, touched: None, have }
         };
         Ok(rows.into_iter().map(record).collect())
     }
@@ -175,7 +175,8 @@ impl Reads {
     /// or read, of it: what was seen to be so must not be undone by an older list.
     pub(super) async fn by_id(&self, id: &ExternalId, freshness: Freshness) -> Result<Vec<Record<Have>>, ApiError> {
         let Some(number) = id.as_str().parse::<i64>().ok().filter(|n| !self.is_deleted(*n)) else { return Ok(vec![]) };
-        let record = |row: Row| vec![Record { id: id.clone(), born: row.created_at, have: Some(Have { row }) }];
+        let record =
+            |row: Row| vec![Record { id: id.clone(), born: row.created_at, touched: None, have: Some(Have { row }) }];
         if let Freshness::Within(_) = freshness {
             let snapshot = self.list(freshness).await?;
             let newer = self.known().newer.get(&number).copied();

@@ -260,20 +260,14 @@ async fn a_provider_that_is_down_at_first_is_waited_for() {
     world.assert_made(1, &[&id_of(&healed)]);
 }
 
-#[rstest]
-#[case::arcus(json!({"provider": "Arcus", "endpoint": null}), &["provider Arcus", "use Rutter"])]
 #[tokio::test]
-async fn an_account_of_a_provider_that_is_not_served_is_said_and_can_be_deleted(
-    #[case] spec: Value,
-    #[case] says: &[&str],
-) {
-    let mut world = World::quiet("unserved-account").await;
-    let keys = [("api_key", "test-canary-key"), ("token", "test-canary-key"), ("client_id", USUAL.0)];
-    world.sandbox.apply(&secret("rutter-api", &keys)).await;
-    world.sandbox.apply(&changed(&world.account(), &spec)).await;
+async fn a_key_that_has_not_the_form_of_one_is_said_and_never_sent() {
+    let mut world = World::quiet("no-key").await;
+    world.sandbox.apply(&secret("rutter-api", &[("api_key", "test-canary-key")])).await;
+    world.sandbox.apply(&changed(&world.account(), &json!({"provider": "Arcus"}))).await;
     world.start().await;
-    let account = world.account_until("Ready", "False", "UnsupportedPlatform").await;
-    assert_stalled(&account, "UnsupportedPlatform", says);
+    let account = world.account_until("Ready", "False", "SecretKeyMissing").await;
+    assert_stalled(&account, "SecretKeyMissing", &["api_key", "ark_live_ent_", "correct the Secret"]);
     world.rests::<ProviderAccount>("rutter").await;
     world.sandbox.delete::<ProviderAccount>("rutter").await;
     world.sandbox.wait_gone::<ProviderAccount>("rutter", HANG).await;
@@ -281,10 +275,6 @@ async fn an_account_of_a_provider_that_is_not_served_is_said_and_can_be_deleted(
 }
 
 #[rstest]
-#[case::guard(
-    json!({"deletionGuard": {"maxDeletions": 10, "window": "1h"}}),
-    "UnsupportedPlatform", &["spec.deletionGuard", "would delete without one", "remove it"]
-)]
 #[case::version(json!({"rutter": {"version": "2020-01-01"}}), "InvalidSpec", &["spec.rutter.version", "2024-08-31"])]
 #[tokio::test]
 async fn an_account_that_asks_for_what_is_not_served_makes_nothing_until_that_is_removed(

@@ -7,6 +7,7 @@ mod bad_input;
 mod budget;
 mod expect;
 mod faults;
+mod guard;
 mod health;
 mod instances;
 mod life;

@@ -1,0 +1,67 @@
+//! The guard over an account: how many deletions pass in a window of time, so that a mistake in a repository does not
+//! take everything with it.
+
+use super::schedule;
+use crate::api::v1alpha1::{DeletionGuard, Deletions};
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use std::time::Duration;
+
+/// What the guard says to one more deletion.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ruling {
+    /// It passes; this is what the account's status must say before it does.
+    Pass(Deletions),
+    /// It has to wait this long.
+    Held(Duration),
+}
+
+/// The guard's ruling. A window whose length cannot be read never ends: nothing passes beyond the number.
+#[must_use]
+pub fn rule(guard: &DeletionGuard, so_far: Option<&Deletions>, now: Timestamp) -> Ruling {
+    let window = schedule::parse(&guard.window).ok().and_then(|w| SignedDuration::try_from(w).ok());
+    let end = |start: Timestamp| window.and_then(|window| start.checked_add(window).ok()).unwrap_or(Timestamp::MAX);
+    // A window that begins ahead of now is none: a clock was set back.
+    let open = so_far.filter(|d| d.window_start.0 <= now && now < end(d.window_start.0));
+    let (start, count) = open.map_or((now, 0), |d| (d.window_start.0, d.count));
+    if count >= i64::from(guard.max_deletions) {
+        let rest = Duration::try_from(end(start).duration_since(now)).unwrap_or_default();
+        return Ruling::Held(rest.clamp(Duration::from_secs(1), Duration::from_mins(10)));
+    }
+    let start = Timestamp::from_second(start.as_second()).unwrap_or(start);
+    Ruling::Pass(Deletions { window_start: Time(start), count: count.saturating_add(1) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).expect("a time")
+    }
+
+    fn guard(max_deletions: i32) -> DeletionGuard {
+        DeletionGuard { max_deletions, window: "1h".into() }
+    }
+
+    fn window(start: i64, count: i64) -> Deletions {
+        Deletions { window_start: Time(at(start)), count }
+    }
+
+    #[rstest]
+    #[case::first(None, Ruling::Pass(window(7200, 1)))]
+    #[case::second(Some(window(7000, 1)), Ruling::Pass(window(7000, 2)))]
+    #[case::full(Some(window(7000, 2)), Ruling::Held(Duration::from_mins(10)))]
+    #[case::nearly_over(Some(window(3610, 2)), Ruling::Held(Duration::from_secs(10)))]
+    #[case::over(Some(window(3600, 2)), Ruling::Pass(window(7200, 1)))]
+    #[case::from_the_future(Some(window(9000, 2)), Ruling::Pass(window(7200, 1)))]
+    fn so_many_pass_in_a_window(#[case] so_far: Option<Deletions>, #[case] expected: Ruling) {
+        assert_eq!(rule(&guard(2), so_far.as_ref(), at(7200)), expected);
+    }
+
+    #[test]
+    fn none_pass_where_none_may() {
+        assert!(matches!(rule(&guard(0), None, at(0)), Ruling::Held(_)));
+    }
+}

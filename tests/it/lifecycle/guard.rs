@@ -1,0 +1,82 @@
+//! The guard over an account's deletions.
+
+use kube::ResourceExt;
+use tradewind::api::keys;
+use tradewind::api::v1alpha1::{Connection, ProviderAccount};
+
+use crate::cluster::HANG;
+use crate::conditions::Observed;
+use crate::world::{World, connection, id_of, message, store, told};
+
+impl World {
+    /// Two connections in an account that lets one deletion pass in this window; what they recorded.
+    async fn guarded(name: &str, window: &str) -> (Self, [String; 2]) {
+        let mut world = Self::quiet(name).await;
+        let guard = format!("deletionGuard: {{maxDeletions: 1, window: {window}}}");
+        world.sandbox.apply(&world.account_with(&guard)).await;
+        world.sandbox.apply(&Self::store_login()).await;
+        world.start().await;
+        let mut ids = Vec::new();
+        for object in ["one", "two"] {
+            world.sandbox.apply(&connection(object, &store(&format!("{name}-{object}")), "")).await;
+            ids.push(id_of(&world.settled(object).await));
+        }
+        let ids = ids.try_into().expect("two of them");
+        (world, ids)
+    }
+
+    async fn held(&self, name: &str) -> Connection {
+        let held = |c: &Connection| c.condition("Ready").is_some_and(|r| r.reason == "DeletionHeld");
+        self.sandbox.wait_for::<Connection>(name, HANG, held).await
+    }
+}
+
+#[tokio::test]
+async fn a_deletion_beyond_the_number_is_held_until_a_person_lets_it_pass() {
+    let (world, [first, second]) = World::guarded("guard", "1h").await;
+    world.sandbox.delete::<Connection>("one").await;
+    world.sandbox.wait_gone::<Connection>("one", HANG).await;
+    world.ends_with(&[&second], 2, 1);
+    world.sandbox.delete::<Connection>("two").await;
+    let held = world.held("two").await;
+    let uid = held.uid().expect("a UID");
+    assert!(held.condition("Stalled").is_some_and(|c| c.status == "True"), "{}", told(&held));
+    assert!(message(&held, "Ready").contains(&format!("allow-deletion: {uid}")), "{}", told(&held));
+
+    world.annotate("two", keys::ALLOW_DELETION, Some("another-uid")).await;
+    world.reconciled("two").await;
+    world.ends_with(&[&second], 2, 1);
+    world.annotate("two", keys::ALLOW_DELETION, Some(&uid)).await;
+    world.sandbox.wait_gone::<Connection>("two", HANG).await;
+    world.ends_with(&[], 2, 2);
+    let account = world.sandbox.get::<ProviderAccount>("rutter").await.expect("an account");
+    assert_eq!(
+        account.status.and_then(|s| s.deletions).map(|d| d.count),
+        Some(1),
+        "what a person lets pass is not counted"
+    );
+    assert_ne!(first, second);
+}
+
+#[tokio::test]
+async fn a_held_deletion_goes_on_in_a_later_window() {
+    let (world, [_, second]) = World::guarded("guard-window", "15s").await;
+    world.sandbox.delete::<Connection>("one").await;
+    world.sandbox.wait_gone::<Connection>("one", HANG).await;
+    world.sandbox.delete::<Connection>("two").await;
+    world.held("two").await;
+    world.ends_with(&[&second], 2, 1);
+    world.sandbox.wait_gone::<Connection>("two", HANG).await;
+    world.ends_with(&[], 2, 2);
+}
+
+#[tokio::test]
+async fn a_deletion_that_fails_is_counted_once() {
+    use tradewind_simulator::{Effect, Fault, Operation};
+    let (world, _) = World::guarded("guard-retry", "1h").await;
+    world.simulator.push_fault(Fault::on(Operation::Delete, Effect::StatusAfterApply { status: 500 }));
+    world.sandbox.delete::<Connection>("one").await;
+    world.sandbox.wait_gone::<Connection>("one", HANG).await;
+    let account = world.sandbox.get::<ProviderAccount>("rutter").await.expect("an account");
+    assert_eq!(account.status.and_then(|s| s.deletions).map(|d| d.count), Some(1));
+}
