@@ -1,9 +1,6 @@
 //! Whether a person is asked to authorize an object, and by what: read from the object alone, never from its Secret.
 
-use super::{
-    question::Question,
-    reconcile::{Echoes, is_open},
-};
+use super::{cluster::Namespaced, question::Question, reconcile::is_asked_for};
 use crate::{
     api::v1alpha1::{AuthorizationStatus, Managed, ManagementPolicy},
     domain::{conditions::Type, intent::Creation},
@@ -14,7 +11,7 @@ use jiff::Timestamp;
 const ON_REQUEST: &str = "`tradewind reconcile`";
 
 /// What a person is asked to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Ask<'a> {
     /// Nothing.
     Nothing,
@@ -22,27 +19,31 @@ pub(super) enum Ask<'a> {
     Leaving,
     /// Something else first, whatever becomes of the authorization.
     SomethingElse,
-    /// To open the link in the connection Secret; with its expiry, where it has one.
-    Open(Option<&'a AuthorizationStatus>),
+    /// To open a link.
+    Open {
+        /// The Secret that it stands in.
+        secret: String,
+        /// Its attempt and its expiry, where it has them.
+        link: Option<&'a AuthorizationStatus>,
+    },
     /// The link has expired, and another one is on its way.
     Expired(&'a AuthorizationStatus),
     /// Links have expired for so long that no more are made before somebody asks for one; in the operator's words.
     Request(&'a str),
     /// To do something that no link leads to; in the operator's words.
     Elsewhere(&'a str),
-    /// To open a link, for which there is no place, for this reason.
+    /// To open a link, which the operator has no place to write to, for this reason.
     Nowhere(&'static str),
 }
 
 /// What is asked of people at this time.
-pub(super) fn ask<K: Managed + Echoes>(object: &K, now: Timestamp) -> Ask<'_> {
+pub(super) fn ask<K: Managed + Namespaced>(object: &K, now: Timestamp) -> Ask<'_> {
     if object.meta().deletion_timestamp.is_some() {
         return Ask::Leaving;
     }
     let Some(status) = object.managed_status() else { return Ask::Nothing };
-    let is = |kind: Type, value: &str| {
-        status.conditions.iter().find(|c| c.type_ == kind.to_string() && c.status == value)
-    };
+    let is =
+        |kind: Type, value: &str| status.conditions.iter().find(|c| c.type_ == kind.to_string() && c.status == value);
     let stalled = is(Type::Stalled, "True");
     let Some(asked) = is(Type::Authorized, "False") else {
         return if stalled.is_some() { Ask::SomethingElse } else { Ask::Nothing };
@@ -53,35 +54,47 @@ pub(super) fn ask<K: Managed + Echoes>(object: &K, now: Timestamp) -> Ask<'_> {
         Creation::NotStarted | Creation::Done(_) | Creation::Unverifiable(_) => false,
     });
     match link {
-        Some(link) if now < link.expires_at.0 => Ask::Open(Some(link)),
+        Some(link) if now < link.expires_at.0 => open(object, Some(link)),
         _ if stalled.is_some_and(|c| c.reason != asked.reason) => Ask::SomethingElse,
-        _ if asked.message.contains(ON_REQUEST) && !is_open(object) => Ask::Request(&asked.message),
+        _ if asked.message.contains(ON_REQUEST) && !is_asked_for(object) => Ask::Request(&asked.message),
         Some(link) => Ask::Expired(link),
         None if matches!(creation, Creation::Done(_)) && status.has_credentials == Some(false) => {
             Ask::Elsewhere(&asked.message)
         }
-        None => nowhere(object).map_or(Ask::Open(None), Ask::Nowhere),
+        None => open(object, None),
     }
 }
 
-/// Why the operator writes no link.
-fn nowhere<K: Managed>(object: &K) -> Option<&'static str> {
+fn open<'a, K: Managed>(object: &'a K, link: Option<&'a AuthorizationStatus>) -> Ask<'a> {
     let declared = object.declaration();
     if declared.management_policy() == ManagementPolicy::ObserveOnly {
-        Some("is only observed (managementPolicy: ObserveOnly): the operator writes no link. Take it from the provider")
-    } else if declared.connection_secret_ref().is_none() {
-        Some("names no connection Secret, so that a link has no place: set spec.connectionSecretRef")
-    } else {
-        None
+        return Ask::Nowhere(
+            "is only observed (managementPolicy: ObserveOnly): the operator writes no link. Take it from the provider",
+        );
     }
+    let nowhere = "names no connection Secret, so that a link has no place: set spec.connectionSecretRef";
+    let secret = declared.connection_secret_ref().map(|secret| secret.name.clone());
+    secret.map_or(Ask::Nowhere(nowhere), |secret| Ask::Open { secret, link })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{api::v1alpha1::Connection, cli::overlay::overlaid};
+    use crate::api::v1alpha1::Connection;
     use rstest::rstest;
     use serde_json::{Value, json};
+
+    /// A merge patch: what is null in it is removed.
+    fn overlaid(object: &Value, change: &Value) -> Value {
+        let Value::Object(change) = change else { return change.clone() };
+        let mut object = object.as_object().cloned().unwrap_or_default();
+        for (key, change) in change {
+            let laid = overlaid(object.get(key).unwrap_or(&Value::Null), change);
+            object.remove(key);
+            object.extend((!laid.is_null()).then(|| (key.clone(), laid)));
+        }
+        Value::Object(object)
+    }
 
     const HANDED_OUT: &str = "Hand over the link";
 
@@ -94,7 +107,7 @@ mod tests {
         json!({"status": {"conditions": [condition("Authorized", "False", "AuthorizationRequired", message)]}})
     }
 
-    /// A connector that a merchant is asked to authorize, with this laid over it.
+    /// A connector that a merchant is asked to authorize, with a change laid over it, or several one by one.
     fn object(change: &Value) -> Connection {
         let intent = json!({"uid": "u", "attempt": 2, "nonce": "n", "at": "2026-01-01T00:00:00Z", "account": "e"});
         let base = json!({
@@ -104,7 +117,9 @@ mod tests {
                 "arcus": {"mode": "Live"}, "connectionSecretRef": {"name": "s"}},
             "status": {"authorization": {"expiresAt": "2026-01-01T00:10:00Z", "attempt": 2}},
         });
-        let object = overlaid(&overlaid(&base, &asked(HANDED_OUT)), change);
+        let changes = change.as_array().map_or(std::slice::from_ref(change), Vec::as_slice);
+        let object =
+            changes.iter().fold(overlaid(&base, &asked(HANDED_OUT)), |object, change| overlaid(&object, change));
         serde_json::from_value(object).expect("a Connection")
     }
 
@@ -112,7 +127,7 @@ mod tests {
         let object = object(change);
         let now = Timestamp::from_second(1_767_225_600 + minute * 60).expect("a time");
         match ask(&object, now) {
-            Ask::Open(link) => format!("open {}", link.is_some()),
+            Ask::Open { link, .. } => format!("open {}", link.is_some()),
             Ask::Expired(link) => format!("expired {}", link.attempt),
             Ask::Nowhere(why) => why.split(' ').take(2).collect::<Vec<_>>().join(" "),
             other => format!("{other:?}"),
@@ -136,7 +151,7 @@ mod tests {
             "metadata": {"annotations": {"tradewind.dev/create-intent": null}},
             "status": {"authorization": null, "externalId": "shopify", "creation": {"settledAttempt": 2}},
         });
-        overlaid(&there, change)
+        json!([there, change])
     }
 
     #[rstest]
@@ -147,7 +162,7 @@ mod tests {
     #[case::expired_with_a_problem(stalled("InvalidSpec"), 10, "SomethingElse")]
     #[case::given_up(given_up(), 10, "Request(\"None was used. Run `tradewind reconcile`\")")]
     #[case::asked_for_again(
-        overlaid(&given_up(), &json!({"metadata": {"annotations": {"tradewind.dev/reconcile-requested-at": "now"}}})),
+        json!([given_up(), {"metadata": {"annotations": {"tradewind.dev/reconcile-requested-at": "now"}}}]),
         10,
         "expired 2"
     )]

@@ -5,6 +5,8 @@
 
 mod abandon;
 mod age;
+mod authorization;
+mod authorize;
 mod cluster;
 mod crds;
 mod names;
@@ -48,6 +50,7 @@ enum Verb {
     Status(status::Status),
     Reconcile(reconcile::Reconcile),
     Refresh(refresh::Refresh),
+    Authorize(authorize::Authorize),
     Suspend(suspend::Suspend),
     Resume(suspend::Resume),
     Resolve(resolve::Resolve),
@@ -130,6 +133,7 @@ fn carry_out(verb: Verb, program: &'static str) -> anyhow::Result<Exit> {
             Verb::Status(verb) => verb.run(program).await,
             Verb::Reconcile(verb) => verb.run(program).await,
             Verb::Refresh(verb) => verb.run(program).await,
+            Verb::Authorize(verb) => verb.run(program).await,
             Verb::Suspend(verb) => verb.run().await,
             Verb::Resume(verb) => verb.run().await,
             Verb::Resolve(verb) => verb.run(program).await,

@@ -49,7 +49,7 @@ struct Request {
 }
 
 /// A kind that echoes the request in its status.
-trait Echoes: Namespaced {
+pub(super) trait Echoes: Namespaced {
     fn echo(&self) -> Option<&String>;
     fn view(&self, program: &str) -> View;
 }
@@ -118,7 +118,15 @@ impl Reconcile {
 
 /// Of several requests the operator answers the last one, which need not be ours.
 fn is_handled<K: Echoes>(object: &K) -> bool {
+    object.echo().is_some() && object.echo() == last(object)
+}
+
+/// Whether somebody has asked the operator to look, and it has not yet.
+pub(super) fn is_asked_for<K: Echoes>(object: &K) -> bool {
+    last(object).is_some() && !is_handled(object)
+}
+
+fn last<K: Echoes>(object: &K) -> Option<&String> {
     let asked = |key| object.annotations().get(key);
-    let last = [keys::RECONCILE, keys::RECONCILE_FLUX].into_iter().filter_map(asked).max();
-    object.echo().is_some() && object.echo() == last
+    [keys::RECONCILE, keys::RECONCILE_FLUX].into_iter().filter_map(asked).max()
 }

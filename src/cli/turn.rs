@@ -146,6 +146,14 @@ mod tests {
     #[case::first_sync(State::Present(Health::FirstSync), Turn::Provider)]
     #[case::unhealthy(State::Present(Health::Unhealthy), Turn::Provider)]
     #[case::reauthorization(State::Present(Health::NeedsAuthorization), Turn::Person)]
+    #[case::link_handed_out(State::AwaitsPerson("why".into()), Turn::Person)]
+    #[case::credentials_missing(State::Present(Health::AwaitsAuthorization("why".into())), Turn::Person)]
+    #[case::another_store(State::Present(Health::Wrong(problem(Reason::UnsupportedPlatform))), Turn::Person)]
+    #[case::disabled(State::Present(Health::Disabled("why".into())), Turn::Person)]
+    #[case::reauthorization_and_no_secret(
+        State::Unsecured(Health::NeedsAuthorization, problem(Reason::SecretNotFound)),
+        Turn::Person
+    )]
     #[case::creating(State::Creating("why".into()), Turn::Operator)]
     #[case::correcting(State::Correcting(vec!["spec.x".into()]), Turn::Operator)]
     #[case::halted(State::Halted(problem(Reason::CreateOutcomeUnknown)), Turn::Person)]
@@ -171,6 +179,15 @@ mod tests {
         assert_eq!(turn(look(&before)), Turn::Operator);
         let blocked = conditions(&State::Deleting(problem(Reason::DeletionBlocked)));
         assert_eq!(turn(look(&blocked)), Turn::Person);
+    }
+
+    #[test]
+    fn a_deletion_that_waits_until_a_link_has_expired_is_the_operators_turn() {
+        let asked = conditions(&State::AwaitsPerson("why".into()));
+        let leaving = picture(&State::Deleting(problem(Reason::Deleting)));
+        let conditions = lay_over(&asked, leaving, 1, Timestamp::UNIX_EPOCH);
+        let look = Look { deleting: true, suspended: false, current: true, conditions: &conditions };
+        assert_eq!(turn(look), Turn::Operator, "nobody is to open it any more");
     }
 
     #[test]

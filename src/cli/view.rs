@@ -1,6 +1,8 @@
 //! What is told of one object, of any kind: the same for people and, as JSON, for programs.
 
 use super::{
+    age::now,
+    authorization::{Ask, ask},
     cluster::Namespaced,
     names::Kind,
     question::Question,
@@ -8,8 +10,8 @@ use super::{
 };
 use crate::{
     api::v1alpha1::{
-        AccountKind, CreationStatus, DeletionPolicy, LastAction, Managed, ManagedStatus, Provider, ProviderAccount,
-        RefreshStatus,
+        AccountKind, AuthorizationStatus, CreationStatus, DeletionPolicy, LastAction, Managed, ManagedStatus, Provider,
+        ProviderAccount, RefreshStatus,
     },
     domain::{conditions::Type, intent::Creation},
 };
@@ -68,6 +70,19 @@ pub(super) struct RecordView {
     pub(super) last_action: Option<LastAction>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) last_sync_time: Option<Time>,
+    /// How the last sync went, in the provider's own words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) sync_status: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) sync_error: Option<String>,
+    /// The link that a person is to open; the link itself stands in the connection Secret only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) authorization: Option<AuthorizationStatus>,
+    /// What the provider holds, where it says so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) has_credentials: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) has_webhook_secret: Option<bool>,
     /// The last refresh of each entity, as the status has it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) refresh: Option<RefreshStatus>,
@@ -96,7 +111,7 @@ impl View {
         let (status, declaration) = (object.managed_status().cloned().unwrap_or_default(), object.declaration());
         let (suspended, observed) = (declaration.is_suspended(), status.observed_generation);
         let view = Self::new(K::TYPED, object.meta(), &status.conditions, observed, suspended);
-        let commands = commands(&view, &K::TYPED.argument(&view.name), &Question::from(object), program);
+        let commands = commands(&view, object, program);
         let record = RecordView::new(object, status);
         Self { provider: Some(declaration.provider()), commands, record: Some(record), ..view }
     }
@@ -178,6 +193,11 @@ impl RecordView {
             deletion_policy: declaration.deletion_policy(),
             last_action: status.last_action,
             last_sync_time: status.last_sync_time,
+            sync_status: status.sync_status,
+            sync_error: status.sync_error,
+            authorization: status.authorization,
+            has_credentials: status.has_credentials,
+            has_webhook_secret: status.has_webhook_secret,
             refresh: status.refresh,
         }
     }
@@ -192,9 +212,10 @@ fn state(creation: &Creation) -> &'static str {
     }
 }
 
-/// The commands that answer what the object waits for. `object`: as this program takes it.
-fn commands(view: &View, object: &str, question: &Question, program: &str) -> Vec<String> {
-    let command = |verb: &str, rest: &str| format!("{program} {verb} {object} -n {}{rest}", view.namespace);
+/// The commands that answer what the object waits for.
+fn commands<K: Managed + Namespaced>(view: &View, object: &K, program: &str) -> Vec<String> {
+    let (question, name) = (Question::from(object), K::TYPED.argument(&view.name));
+    let command = |verb: &str, rest: &str| format!("{program} {verb} {name} -n {}{rest}", view.namespace);
     let mut commands = Vec::new();
     if question.is_open() {
         commands.extend(question.candidates().iter().map(|id| command("resolve", &format!(" --adopt {id}"))));
@@ -202,6 +223,19 @@ fn commands(view: &View, object: &str, question: &Question, program: &str) -> Ve
     }
     if view.deleting && view.waits_for == Turn::Person {
         commands.push(command("abandon", ""));
+    }
+    match ask(object, now()) {
+        Ask::Open { .. } => commands.push(command("authorize", "")),
+        // Nothing is asked of the provider before it is resumed.
+        Ask::Expired(_) if !view.suspended => commands.push(command("authorize", " --wait")),
+        Ask::Request(_) if !view.suspended => commands.push(command("reconcile", "")),
+        Ask::Expired(_)
+        | Ask::Request(_)
+        | Ask::Nothing
+        | Ask::Leaving
+        | Ask::SomethingElse
+        | Ask::Elsewhere(_)
+        | Ask::Nowhere(_) => {}
     }
     if view.suspended && !view.deleting {
         commands.push(command("resume", ""));

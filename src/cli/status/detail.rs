@@ -2,9 +2,9 @@
 
 use super::overview::tone;
 use crate::{
-    api::v1alpha1::{DeletionPolicy, LastAction, RefreshState, RefreshStatus},
+    api::v1alpha1::{AuthorizationStatus, DeletionPolicy, LastAction, RefreshState, RefreshStatus},
     cli::{
-        age::{now, since},
+        age::{now, since, until},
         output::{Paint, Tone},
         turn::Turn,
         view::{CreationView, RecordView, View},
@@ -59,12 +59,18 @@ fn record(record: &RecordView) -> Vec<Field> {
     facts.extend(record.store.clone().map(|store| ("Store", store)));
     facts.push(("External id", record.external_id.clone().unwrap_or_else(|| "none".to_owned())));
     facts.push(("Creation", creation(&record.creation)));
+    facts.extend(record.authorization.as_ref().map(|link| ("Authorization", authorization(link, now()))));
     facts.extend(record.creation.key.clone().map(|key| ("Key", key)));
     let list = |name: &'static str, items: &[String]| (!items.is_empty()).then(|| (name, items.join(", ")));
     facts.extend(list("Candidates", &record.creation.candidates));
     facts.extend(list("Differs in", &record.drifted_fields));
     facts.extend(record.last_action.as_ref().map(|action| ("Last action", last(action))));
     facts.extend(record.last_sync_time.as_ref().map(|t| ("Last sync", format!("{} ago", since(t, now())))));
+    facts.extend(record.sync_status.clone().map(|told| ("Sync status", told)));
+    facts.extend(record.sync_error.clone().map(|told| ("Sync error", told)));
+    let held = |has: bool| if has { "stored at the provider" } else { "none stored at the provider" }.to_owned();
+    facts.extend(record.has_credentials.map(|has| ("Credentials", held(has))));
+    facts.extend(record.has_webhook_secret.map(|has| ("Webhook secret", held(has))));
     facts.extend(record.refresh.iter().flat_map(|status| refresh(status, now())));
     let deletion = match record.deletion_policy {
         DeletionPolicy::Delete => "deletes the record",
@@ -84,6 +90,15 @@ fn creation(creation: &CreationView) -> String {
     match (creation.attempt, &creation.at) {
         (Some(attempt), Some(at)) => format!("{outcome}; attempt {attempt}, {} ago ({})", since(at, now()), at.0),
         _ => outcome.to_owned(),
+    }
+}
+
+fn authorization(link: &AuthorizationStatus, now: Timestamp) -> String {
+    let (attempt, at) = (link.attempt, &link.expires_at);
+    if now < at.0 {
+        format!("attempt {attempt}; its link expires in {} ({})", until(at.0, now), at.0)
+    } else {
+        format!("attempt {attempt}; its link expired {} ago ({})", since(at, now), at.0)
     }
 }
 
@@ -141,5 +156,14 @@ mod tests {
         let orders = ("Refresh", "orders Due 3m ago (token initial)".to_owned());
         assert_eq!(told(&json!({"orders": state("Due")})), [orders]);
         assert_eq!(told(&json!({})), []);
+    }
+
+    #[test]
+    fn a_link_is_told_with_its_expiry_before_and_after() {
+        let link: AuthorizationStatus =
+            serde_json::from_value(json!({"expiresAt": "2026-01-01T00:10:00Z", "attempt": 2})).expect("a link");
+        let told = |now: &str| authorization(&link, now.parse().expect("a time"));
+        assert_eq!(told("2026-01-01T00:03:00Z"), "attempt 2; its link expires in 7 minutes (2026-01-01T00:10:00Z)");
+        assert_eq!(told("2026-01-01T00:10:00Z"), "attempt 2; its link expired 0s ago (2026-01-01T00:10:00Z)");
     }
 }

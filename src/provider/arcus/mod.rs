@@ -284,7 +284,6 @@ impl External for Arcus {
         Summary {
             health: Some(health),
             platform: Some(plain(&row.connector_type, 64)),
-            store_name: row.told.get("display_name").and_then(Value::as_str).map(|name| plain(name, 256)),
             last_sync: row.last_sync_at,
             sync_status: short(&row.sync_status),
             sync_error: short(&row.sync_error),
@@ -398,3 +397,7 @@ mod tests {
         assert_eq!(entity_code(key), code);
     }
 }
+
+#[cfg(test)]
+#[path = "contract_tests.rs"]
+mod contract_tests;

@@ -39,7 +39,8 @@ pub(super) fn read(operation: Operation, reply: &Reply) -> Result<Value, ApiErro
     if (200..300).contains(&status) {
         // A deletion has no body; a refresh need not have one.
         let empty = reply.body.iter().all(u8::is_ascii_whitespace);
-        return body.or_else(|| empty.then_some(Value::Null)).ok_or_else(|| unreadable(operation, reply));
+        let body = body.or_else(|| empty.then_some(Value::Null)).filter(|body| !says_failure(operation, body));
+        return body.ok_or_else(|| unreadable(operation, reply));
     }
     let (kind, effect) = meaning(status);
     let errors = body.as_ref().and_then(|b| b.get("errors")).and_then(Value::as_object);
@@ -63,6 +64,11 @@ pub(super) fn read(operation: Operation, reply: &Reply) -> Result<Value, ApiErro
         request_id: reply.request_id.clone(),
         ..ApiError::answered(operation, status, kind, effect)
     })
+}
+
+/// The older envelope may tell of a failure in what is a success by its status code. The status of a job is its own.
+fn says_failure(operation: Operation, body: &Value) -> bool {
+    operation != Operation::Job && body.get("status").and_then(Value::as_str) == Some("failure")
 }
 
 /// A success that says nothing readable.
@@ -140,6 +146,20 @@ mod tests {
     #[case("cancelled", Job::Failed)]
     fn words_of_jobs(#[case] word: &str, #[case] expected: Job) {
         assert_eq!(job(word), expected);
+    }
+
+    #[rstest]
+    #[case::create(Operation::Create, Effect::Unknown)]
+    #[case::update(Operation::Update, Effect::Unknown)]
+    #[case::delete(Operation::Delete, Effect::Unknown)]
+    #[case::refresh(Operation::Refresh, Effect::Unknown)]
+    #[case::list(Operation::List, Effect::None)]
+    fn a_success_that_says_failure_is_none(#[case] operation: Operation, #[case] effect: Effect) {
+        let body = json!({"status": "failure", "message": "test", "data": [], "errors": [], "warnings": []});
+        let told = error(operation, 200, &body);
+        assert_eq!((told.kind, told.effect), (Kind::Protocol, effect));
+        let job = json!({"id": 1, "status": "failure"});
+        assert_eq!(read(Operation::Job, &reply(200, &job)), Ok(job));
     }
 
     #[test]

@@ -1,0 +1,392 @@
+//! `tradewind authorize`: prints the link that a person has to open, out of the object's own connection Secret.
+//!
+//! The link goes to standard output and nowhere else. Never is one read from a Secret that is not the object's own, nor
+//! one printed of which the object does not speak.
+
+use super::{
+    Exit,
+    age::{now, since, until},
+    authorization::{Ask, ask},
+    cluster::{Scope, ScopeArgs},
+    names::{Kind, ManagedKind, ObjectName},
+    output::OutputArgs,
+    refusal::{BadInput, Blocked, is_missing, plain},
+};
+use crate::{
+    api::{
+        keys,
+        v1alpha1::{AuthorizationStatus, Connection, ManagedStatus},
+    },
+    domain::{conditions::Type, schedule, text},
+};
+use k8s_openapi::{api::core::v1::Secret, apimachinery::pkg::apis::meta::v1::Time};
+use kube::{Api, ResourceExt};
+use secrecy::{ExposeSecret, SecretString};
+use serde::Serialize;
+use std::time::Duration;
+use tokio::time::{Instant, interval};
+use url::Url;
+
+/// The key that the link stands under, and the one that says which attempt it is of.
+const LINK: &str = "link_url";
+const ATTEMPT: &str = "link_attempt";
+
+/// How often a link is looked for. Looking takes the right to get the Secret; a watch would take more.
+const RHYTHM: Duration = Duration::from_secs(1);
+
+/// Print the link that a person has to open to authorize a connection
+///
+/// The link stands in the Secret that spec.connectionSecretRef names, and is read with your own rights. It goes to
+/// standard output alone, and all words about it to standard error, so that it can be piped: tradewind authorize acme |
+/// xargs open. Ends with 0 where there is a link to open, and with 4 where there is none.
+#[derive(clap::Args, Debug)]
+pub(super) struct Authorize {
+    /// A Connection
+    #[arg(value_parser = connection)]
+    name: String,
+    /// Wait until there is a link
+    #[arg(long)]
+    wait: bool,
+    /// Wait no longer than this
+    #[arg(long, default_value = "2m", value_parser = schedule::parse, value_name = "DURATION", requires = "wait")]
+    timeout: Duration,
+    #[command(flatten)]
+    scope: ScopeArgs,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+fn connection(text: &str) -> Result<String, BadInput> {
+    let ObjectName { kind, name } = text.parse()?;
+    match kind {
+        Kind::Managed(ManagedKind::Connection) => Ok(name),
+        Kind::Managed(ManagedKind::IntegrationInstance) | Kind::ProviderAccount => {
+            Err(BadInput::new("this is for connections: nobody authorizes anything else by a link"))
+        }
+    }
+}
+
+/// A link that can be opened.
+struct Link {
+    url: SecretString,
+    expires_at: Option<Time>,
+}
+
+/// The one answer that has the link in it; it is printed and never logged.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Answer<'a> {
+    kind: &'static str,
+    namespace: &'a str,
+    name: &'a str,
+    url: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires_at: Option<&'a Time>,
+}
+
+/// Why there is no link to open.
+#[derive(Debug, PartialEq, Eq)]
+struct Refusal {
+    what: String,
+    /// The operator may yet write one by itself.
+    passes: bool,
+}
+
+impl Refusal {
+    fn lasting(what: impl Into<String>) -> Self {
+        Self { what: what.into(), passes: false }
+    }
+
+    fn passing(what: impl Into<String>) -> Self {
+        Self { what: what.into(), passes: true }
+    }
+}
+
+impl Authorize {
+    pub(super) async fn run(self, program: &str) -> anyhow::Result<Exit> {
+        let scope = self.scope.open().await?;
+        let (began, mut rhythm, mut told) = (Instant::now(), interval(RHYTHM), false);
+        loop {
+            rhythm.tick().await;
+            let object: Connection = scope.get(&self.name).await?;
+            let refusal = match look(&scope, &object, program).await? {
+                Ok(link) => return self.print(&object, scope.namespace(), &link),
+                Err(refusal) => refusal,
+            };
+            let suspended = refusal.passes && object.spec.suspend;
+            if !refusal.passes || suspended || !self.wait || began.elapsed() >= self.timeout {
+                let next = match (refusal.passes, self.wait) {
+                    _ if suspended => format!(
+                        ". It is suspended: resume it first: {program} resume {} -n {}",
+                        self.name,
+                        scope.namespace()
+                    ),
+                    (true, true) => format!(". It was waited for {}s", self.timeout.as_secs()),
+                    (true, false) => ". Wait for it with --wait".to_owned(),
+                    (false, _) => String::new(),
+                };
+                return Err(Blocked::new(format!("connection {} {}{next}", self.name, refusal.what)).into());
+            }
+            if !told {
+                self.output.note(&format!("connection/{}: waiting for a link", self.name));
+                told = true;
+            }
+        }
+    }
+
+    fn print(&self, object: &Connection, namespace: &str, link: &Link) -> anyhow::Result<Exit> {
+        let (name, url) = (self.name.as_str(), link.url.expose_secret());
+        self.output.note(&words(object, link));
+        let answer = Answer { kind: "Connection", namespace, name, url, expires_at: link.expires_at.as_ref() };
+        self.output.print(&answer, || format!("{url}\n"))?;
+        Ok(Exit::Done)
+    }
+}
+
+/// What to do with a link.
+fn words(object: &Connection, link: &Link) -> String {
+    let now = now();
+    let expires = link.expires_at.as_ref();
+    let expires = expires.map(|at| format!(" It expires in {} ({}).", until(at.0, now), at.0)).unwrap_or_default();
+    format!(
+        "connection/{}: whoever runs {} has to open this link in a browser, log in, and agree.{expires}\nWhoever has the \
+         link can use it: hand it over in private. The operator sees by itself what becomes of it.",
+        object.name_any(),
+        store(object)
+    )
+}
+
+/// Whose store it is, as far as it is known.
+fn store(object: &Connection) -> String {
+    let (spec, status) = (&object.spec, object.status.as_ref());
+    let of = |part: fn(&ManagedStatus) -> &Option<String>| status.and_then(|s| part(s).as_ref());
+    let declared = spec.arcus.as_ref().and_then(|a| a.shop.as_ref());
+    let host = spec.rutter.as_ref().and_then(|r| r.parameters.get("store_url")).map(|v| &v.0);
+    let place = of(|s| &s.store_domain).or(declared).or(host);
+    let platform = of(|s| &s.platform).or(spec.platform.as_ref());
+    let store = match (of(|s| &s.store_name), place) {
+        (Some(name), Some(place)) => format!("the store {name} ({place})"),
+        (Some(name), None) | (None, Some(name)) => format!("the store {name}"),
+        (None, None) => "the store".to_owned(),
+    };
+    let on = platform.map(|platform| format!(" on {platform}")).unwrap_or_default();
+    // What people wrote there must not speak to a terminal.
+    text::plain(&format!("{store}{on}"), 512)
+}
+
+/// The link, or why there is none to open.
+async fn look(scope: &Scope, object: &Connection, program: &str) -> anyhow::Result<Result<Link, Refusal>> {
+    let (secret, link) = match promised(object, scope.namespace(), program) {
+        Ok(promised) => promised,
+        Err(refusal) => return Ok(Err(refusal)),
+    };
+    let api: Api<Secret> = Api::namespaced(scope.client().clone(), scope.namespace());
+    Ok(match api.get(&secret).await {
+        Ok(secret) => read(object, &secret, link),
+        Err(error) if is_missing(&error) => {
+            Err(Refusal::passing(format!("has no link yet: the operator has not written Secret {secret}")))
+        }
+        Err(kube::Error::Api(status)) if status.code == 403 => Err(Refusal::lasting(format!(
+            "has its link in Secret {secret}, and you lack the right to get it ({}). Ask whoever runs the cluster for that \
+             right, or have somebody run this who has it",
+            status.message
+        ))),
+        Err(error) => return Err(plain(error)),
+    })
+}
+
+/// The Secret that a link is to stand in, and what the object says of the link.
+fn promised<'a>(
+    object: &'a Connection,
+    namespace: &str,
+    program: &str,
+) -> Result<(String, Option<&'a AuthorizationStatus>), Refusal> {
+    let now = now();
+    match ask(object, now) {
+        Ask::Open { secret, link } => Ok((secret, link)),
+        Ask::Nothing => Err(unasked(object)),
+        Ask::Leaving => Err(Refusal::lasting("is being deleted: nobody is to authorize it any more")),
+        Ask::SomethingElse => {
+            let what = format!("is not to be authorized before something else is put right. It says {}", says(object));
+            Err(Refusal::lasting(what))
+        }
+        Ask::Expired(link) => {
+            let ago = since(&link.expires_at, now);
+            Err(Refusal::passing(format!(
+                "has no link that works: the last one expired {ago} ago, and a new one is on its way"
+            )))
+        }
+        Ask::Request(why) => {
+            let command = format!("{program} reconcile {} -n {namespace}", object.name_any());
+            Err(Refusal::lasting(format!("has no link that works: {why}. Run it so: {command}")))
+        }
+        Ask::Elsewhere(why) => Err(Refusal::lasting(format!("is not authorized by a link: {why}"))),
+        Ask::Nowhere(why) => Err(Refusal::lasting(why)),
+    }
+}
+
+/// Why nobody is asked to authorize.
+fn unasked(object: &Connection) -> Refusal {
+    let conditions = object.status.as_ref().map(|s| s.conditions.as_slice()).unwrap_or_default();
+    let is = |kind: Type| conditions.iter().any(|c| c.type_ == kind.to_string() && c.status == "True");
+    if is(Type::Authorized) {
+        Refusal::lasting(format!("needs no authorization: somebody has authorized it. It says {}", says(object)))
+    } else if is(Type::Ready) {
+        Refusal::lasting(format!("needs no authorization. It says {}", says(object)))
+    } else {
+        Refusal::passing(format!("asks for no authorization yet. It says {}", says(object)))
+    }
+}
+
+/// What the object says of itself, without a full stop.
+fn says(object: &Connection) -> String {
+    let conditions = object.status.as_ref().map(|s| s.conditions.as_slice()).unwrap_or_default();
+    let ready = conditions.iter().find(|c| c.type_ == Type::Ready.to_string());
+    ready.map_or_else(|| "nothing".to_owned(), |c| format!("{}: {}", c.reason, c.message))
+}
+
+/// The link in a Secret, if the Secret is the object's own and the link is the one that the object speaks of.
+fn read(object: &Connection, secret: &Secret, link: Option<&AuthorizationStatus>) -> Result<Link, Refusal> {
+    let name = secret.name_any();
+    own(object, secret)?;
+    let text = |key: &str| {
+        let value = secret.data.as_ref().and_then(|data| data.get(key));
+        value.map(|value| String::from_utf8_lossy(&value.0).into_owned())
+    };
+    // A link comes into the Secret after its expiry has come into the status.
+    if text(ATTEMPT) != link.map(|link| link.attempt.to_string()) {
+        return Err(Refusal::passing(format!("has no link yet: what Secret {name} holds is of another attempt")));
+    }
+    let Some(url) = text(LINK) else {
+        return Err(Refusal::passing(format!("has no link yet: Secret {name} has no key {LINK}")));
+    };
+    if !is_link(&url) {
+        return Err(Refusal::lasting(format!("has no link: what Secret {name} holds under {LINK} is no web address")));
+    }
+    Ok(Link { url: SecretString::from(url), expires_at: link.map(|link| link.expires_at.clone()) })
+}
+
+/// Whether a Secret is the object's own: somebody else may have made one under the name.
+fn own(object: &Connection, secret: &Secret) -> Result<(), Refusal> {
+    let name = secret.name_any();
+    let controller = secret.owner_references().iter().find(|owner| owner.controller == Some(true));
+    let label = secret.labels().get(keys::CONNECTION_LABEL);
+    let owner = match (controller, label) {
+        (Some(owner), _) if object.uid().as_ref() == Some(&owner.uid) => return Ok(()),
+        (Some(owner), _) => format!("belongs to {} {}", owner.kind, owner.name),
+        // As after a restore; the operator takes it over, and writes it anew.
+        (None, Some(label)) if *label == object.name_any() => {
+            let what = format!("has no link yet: Secret {name} is not taken over by the operator yet");
+            return Err(Refusal::passing(what));
+        }
+        (None, Some(label)) => format!("belongs to connection {label}"),
+        (None, None) => "was written by somebody else".to_owned(),
+    };
+    Err(Refusal::lasting(format!(
+        "has no link: Secret {name} {owner}, and is not read. Name another one in connectionSecretRef, or delete it"
+    )))
+}
+
+/// Whether a text is an address that a browser opens, and nothing else.
+fn is_link(text: &str) -> bool {
+    let plain = text.chars().all(|c| c.is_ascii_graphic());
+    plain && Url::parse(text).is_ok_and(|url| matches!(url.scheme(), "https" | "http") && url.has_host())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+    use serde_json::{Value, json};
+
+    const URL: &str = "https://link.example.com/test-link?state=test-canary-77aa&x=1";
+
+    fn object(status: &Value) -> Connection {
+        serde_json::from_value(json!({
+            "apiVersion": "tradewind.dev/v1alpha1", "kind": "Connection", "metadata": {"name": "acme", "uid": "u"},
+            "spec": {"provider": "Rutter", "accountRef": {"name": "a"}, "connectionSecretRef": {"name": "s"}},
+            "status": status,
+        }))
+        .expect("a Connection")
+    }
+
+    fn secret(metadata: &Value, data: &[(&str, &str)]) -> Secret {
+        let mut secret: Secret = serde_json::from_value(json!({"metadata": metadata})).expect("a Secret");
+        secret.metadata.name = Some("s".to_owned());
+        let bytes = |text: &str| k8s_openapi::ByteString(text.as_bytes().to_vec());
+        secret.data = Some(data.iter().map(|(key, value)| ((*key).to_owned(), bytes(value))).collect());
+        secret
+    }
+
+    fn owner(uid: &str, controller: bool) -> Value {
+        json!([{"apiVersion": "v1", "kind": "Connection", "name": "other", "uid": uid, "controller": controller}])
+    }
+
+    /// What is read, or the refusal; nothing that is refused repeats what the Secret holds.
+    fn told(secret: &Secret, link: Option<&AuthorizationStatus>) -> String {
+        match read(&object(&json!({})), secret, link) {
+            Ok(link) => link.url.expose_secret().to_owned(),
+            Err(refusal) => {
+                assert!(!refusal.what.contains("canary"), "{refusal:?}");
+                format!("{} {}", if refusal.passes { "passes:" } else { "lasts:" }, refusal.what)
+            }
+        }
+    }
+
+    #[rstest]
+    #[case::own(json!({"ownerReferences": owner("u", true)}), URL)]
+    #[case::of_another_label(
+        json!({"ownerReferences": owner("u", true), "labels": {"tradewind.dev/connection": "other"}}),
+        URL
+    )]
+    #[case::nobodys(json!({}), "lasts: has no link: Secret s was written by somebody else")]
+    #[case::anothers(json!({"ownerReferences": owner("v", true)}), "lasts: has no link: Secret s belongs to Connection other")]
+    #[case::anothers_labelled_as_ours(
+        json!({"ownerReferences": owner("v", true), "labels": {"tradewind.dev/connection": "acme"}}),
+        "lasts: has no link: Secret s belongs to Connection other"
+    )]
+    #[case::anothers_by_label(
+        json!({"labels": {"tradewind.dev/connection": "other"}}),
+        "lasts: has no link: Secret s belongs to connection other"
+    )]
+    #[case::owned_and_not_controlled(json!({"ownerReferences": owner("u", false)}), "lasts: has no link: Secret s was")]
+    #[case::restored(json!({"labels": {"tradewind.dev/connection": "acme"}}), "passes: has no link yet: Secret s is not taken")]
+    fn a_link_is_read_from_the_objects_own_secret_alone(#[case] metadata: Value, #[case] says: &str) {
+        let told = told(&secret(&metadata, &[(LINK, URL)]), None);
+        assert!(told.starts_with(says), "{told}");
+    }
+
+    #[rstest]
+    #[case::none(&[], None, "passes: has no link yet: Secret s has no key link_url")]
+    #[case::this_attempt(&[(LINK, URL), (ATTEMPT, "2")], Some(2), URL)]
+    #[case::last_attempt(&[(LINK, URL), (ATTEMPT, "1")], Some(2), "passes: has no link yet: what Secret s holds is of another")]
+    #[case::unnumbered(&[(LINK, URL)], Some(2), "passes: has no link yet: what Secret s holds is of another")]
+    #[case::unannounced(&[(LINK, URL), (ATTEMPT, "1")], None, "passes: has no link yet: what Secret s holds is of another")]
+    #[case::empty(&[(LINK, "")], None, "lasts: has no link: what Secret s holds under link_url is no web address")]
+    #[case::script(&[(LINK, "javascript:test-canary-77aa")], None, "lasts: has no link: what")]
+    #[case::file(&[(LINK, "file:///test-canary-77aa")], None, "lasts: has no link: what")]
+    #[case::option(&[(LINK, "--test-canary-77aa")], None, "lasts: has no link: what")]
+    #[case::two(&[(LINK, "https://a.example.com\nhttps://test-canary-77aa.example.com")], None, "lasts: has no link: what")]
+    #[case::escape(&[(LINK, "https://a.example.com/\u{1b}[2Jtest-canary-77aa")], None, "lasts: has no link: what")]
+    fn a_link_is_one_that_the_object_speaks_of(
+        #[case] data: &[(&str, &str)],
+        #[case] attempt: Option<i64>,
+        #[case] says: &str,
+    ) {
+        let link =
+            attempt.map(|attempt| AuthorizationStatus { expires_at: Time(jiff::Timestamp::UNIX_EPOCH), attempt });
+        let told = told(&secret(&json!({"ownerReferences": owner("u", true)}), data), link.as_ref());
+        assert!(told.starts_with(says), "{told}");
+    }
+
+    #[rstest]
+    #[case::nothing_known(json!({}), "the store")]
+    #[case::platform(json!({"platform": "SHOPIFY"}), "the store on SHOPIFY")]
+    #[case::all(
+        json!({"platform": "SHOPIFY", "storeName": "Acme\u{1b}[31m", "storeDomain": "acme.example.com"}),
+        "the store Acme[31m (acme.example.com) on SHOPIFY"
+    )]
+    fn the_store_is_named_as_far_as_it_is_known(#[case] status: Value, #[case] says: &str) {
+        assert_eq!(store(&object(&status)), says);
+    }
+}
