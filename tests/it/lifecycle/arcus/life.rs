@@ -64,6 +64,7 @@ async fn a_life_costs_three_writes_to_create_and_one_each_to_change_and_to_delet
     };
     world.sandbox.wait_for::<Connection>("acme", HANG, told).await;
     assert_eq!(world.asked(Operation::Refresh), 0);
+    world.reconciled("acme").await;
 
     let since = world.sandbox.mark();
     world.sandbox.delete::<Connection>("acme").await;
