@@ -26,9 +26,18 @@ pub struct AuditLog {
     path: PathBuf,
 }
 
-/// A place between two lines of the log; what was logged from there on is [`AuditLog::since`] it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Mark(u64);
+/// A moment, and the place in the log then: what was asked for from then on is [`AuditLog::since`] it.
+///
+/// A request whose effect is seen already may have its line still to come; it was asked for before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mark {
+    place: u64,
+    moment: Timestamp,
+}
+
+impl Mark {
+    const BEGINNING: Self = Self { place: 0, moment: Timestamp::MIN };
+}
 
 /// One request, after it was answered. What a request has no use for is empty: a list has no name, `/healthz` has no resource.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -92,7 +101,8 @@ impl AuditLog {
     /// # Errors
     /// The file cannot be read.
     pub fn mark(&self) -> Result<Mark> {
-        Ok(Mark(self.whole_lines(Mark::default())?.len() as u64))
+        let place = self.whole_lines(Mark::BEGINNING)?.len() as u64;
+        Ok(Mark { place, moment: Timestamp::now() })
     }
 
     /// Every request so far, oldest first.
@@ -100,7 +110,7 @@ impl AuditLog {
     /// # Errors
     /// The file cannot be read, or a line of it is not an event.
     pub fn events(&self) -> Result<impl Iterator<Item = Event> + use<>> {
-        self.since(Mark::default())
+        self.since(Mark::BEGINNING)
     }
 
     /// The requests since a mark, oldest first.
@@ -109,7 +119,7 @@ impl AuditLog {
     /// The file cannot be read, or a line of it is not an event.
     pub fn since(&self, mark: Mark) -> Result<impl Iterator<Item = Event> + use<>> {
         let text = self.whole_lines(mark)?;
-        let mut at = mark.0;
+        let mut at = mark.place;
         let mut events = Vec::new();
         for line in text.split_inclusive(|byte| *byte == b'\n') {
             let event: Line = serde_json::from_slice(line).map_err(|source| Error::AuditLine {
@@ -117,7 +127,9 @@ impl AuditLog {
                 at,
                 source,
             })?;
-            events.push(Event::from(event));
+            if event.request_received_timestamp >= mark.moment {
+                events.push(Event::from(event));
+            }
             at += line.len() as u64;
         }
         Ok(events.into_iter())
@@ -131,7 +143,7 @@ impl AuditLog {
             Err(error) => return Err(error).doing("opening", &self.path),
         };
         let mut text = Vec::new();
-        let read = file.seek(SeekFrom::Start(mark.0)).and_then(|_| file.read_to_end(&mut text));
+        let read = file.seek(SeekFrom::Start(mark.place)).and_then(|_| file.read_to_end(&mut text));
         read.doing("reading", &self.path)?;
         let end = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |last| last + 1);
         text.truncate(end);
@@ -153,6 +165,7 @@ struct Line {
     #[serde(default)]
     object_ref: ObjectRef,
     response_status: Option<Answer>,
+    request_received_timestamp: Timestamp,
     stage_timestamp: Timestamp,
 }
 
@@ -208,8 +221,8 @@ mod tests {
 
     use super::*;
 
-    const PATCH: &str = r#"{"kind":"Event","apiVersion":"audit.k8s.io/v1","level":"Metadata","auditID":"1","stage":"ResponseComplete","requestURI":"/apis/tradewind.dev/v1alpha1/namespaces/shop/connections/acme/status?fieldManager=tradewind","verb":"patch","user":{"username":"admin","groups":["system:masters"]},"impersonatedUser":{"username":"system:serviceaccount:shop:tradewind"},"sourceIPs":["127.0.0.1"],"userAgent":"tradewind/0.1.0","objectRef":{"resource":"connections","namespace":"shop","name":"acme","apiGroup":"tradewind.dev","apiVersion":"v1alpha1","subresource":"status"},"responseStatus":{"metadata":{},"code":409},"requestReceivedTimestamp":"2026-01-02T03:04:05.000001Z","stageTimestamp":"2026-01-02T03:04:06.000002Z"}"#;
-    const READY: &str = r#"{"stage":"ResponseComplete","requestURI":"/readyz","verb":"get","user":{"username":"system:anonymous"},"stageTimestamp":"2026-01-02T03:04:07Z"}"#;
+    const PATCH: &str = r#"{"kind":"Event","apiVersion":"audit.k8s.io/v1","level":"Metadata","auditID":"1","stage":"ResponseComplete","requestURI":"/apis/tradewind.dev/v1alpha1/namespaces/shop/connections/acme/status?fieldManager=tradewind","verb":"patch","user":{"username":"admin","groups":["system:masters"]},"impersonatedUser":{"username":"system:serviceaccount:shop:tradewind"},"sourceIPs":["127.0.0.1"],"userAgent":"tradewind/0.1.0","objectRef":{"resource":"connections","namespace":"shop","name":"acme","apiGroup":"tradewind.dev","apiVersion":"v1alpha1","subresource":"status"},"responseStatus":{"metadata":{},"code":409},"requestReceivedTimestamp":"2999-01-02T03:04:05.000001Z","stageTimestamp":"2026-01-02T03:04:06.000002Z"}"#;
+    const READY: &str = r#"{"stage":"ResponseComplete","requestURI":"/readyz","verb":"get","user":{"username":"system:anonymous"},"requestReceivedTimestamp":"2999-01-02T03:04:06Z","stageTimestamp":"2026-01-02T03:04:07Z"}"#;
 
     fn log(text: &str) -> Result<(tempfile::TempDir, AuditLog)> {
         let dir = tempfile::tempdir()?;
