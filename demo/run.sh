@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# `make demo`: a Kubernetes control plane, a simulated Rutter and the operator on this machine, and what becomes of examples/ there.
+# `make demo`: a Kubernetes control plane, simulated providers and the operator on this machine, and what becomes of examples/ there.
 #
 #   demo/run.sh up      run it; with KEEP=1 everything is left running
 #   demo/run.sh down    end what KEEP=1 left running
@@ -13,8 +13,8 @@ readonly TARGET=${CARGO_TARGET_DIR:-target}
 readonly BIN=$TARGET/debug DIR=$TARGET/demo
 readonly PROCESSES=$DIR/processes CLUSTER=$DIR/cluster
 readonly NAMESPACE=demo
-# The simulator's own login, which opens nothing else; examples/bigcommerce/secrets.yaml has the same.
-readonly LOGIN=test-client-id:test-client-secret
+# The simulator's own logins, which open nothing else; the Secrets in examples/ have the same.
+readonly LOGIN=test-client-id:test-client-secret TOKEN='1|test-sku-io-token'
 
 export KUBECONFIG=$PWD/$CLUSTER/kubeconfig KUBECACHEDIR=$PWD/$CLUSTER/kubectl-cache
 [[ $TARGET != /* ]] || export KUBECONFIG=$CLUSTER/kubeconfig KUBECACHEDIR=$CLUSTER/kubectl-cache
@@ -80,43 +80,75 @@ k() { "$CLUSTER/bin/kubectl" --namespace "$NAMESPACE" "$@"; }
 # What a person would type; shown, then done.
 shown() {
   say "\$ $*"
-  "$@" | indented
+  "$@" 2>&1 | indented
 }
 kubectl() { k "$@"; }
 tradewind() { "$BIN/tradewind" "$@"; }
 
-ready='{.status.conditions[?(@.type=="Ready")].reason}'
-reason() { k get connection "$1" --output "jsonpath=$ready"; }
-message() { k get connection "$1" --output 'jsonpath={.status.conditions[?(@.type=="Ready")].message}'; }
-external_id() { k get connection "$1" --output 'jsonpath={.status.externalId}'; }
-reasons() { k get connections --output "jsonpath={range .items[*]}{.metadata.name} {.status.conditions[?(@.type==\"Ready\")].reason}, {end}"; }
+ready='{.status.conditions[?(@.type=="Ready")]'
+# Objects are named as kubectl does: connection/acme, ii/acme.
+reason() { k get "$1" --output "jsonpath=$ready.reason}"; }
+message() { k get "$1" --output "jsonpath=$ready.message}"; }
+external_id() { k get "$1" --output 'jsonpath={.status.externalId}'; }
+last_action() { k get "$1" --output 'jsonpath={.status.lastAction.cause} {.status.lastAction.fields[*]}'; }
+# A line for each object: its name (an instance as ii/NAME), the status of Ready, and why.
+states() {
+  k get connections,integrationinstances \
+    --output "jsonpath={range .items[*]}{.kind}/{.metadata.name} $ready.status} $ready.reason}{\"\\n\"}{end}" \
+    | sed -e 's|^Connection/||' -e 's|^IntegrationInstance/|ii/|'
+}
+# The same in a line: how many are Ready, and what the others say.
+progress() {
+  states | awk '
+    { all++ }
+    $2 == "True" { ready++; next }
+    { if (!($3 in names)) order[++kinds] = $3; names[$3] = names[$3] (names[$3] ? ", " : "") $1 }
+    END { printf "%d of %d are Ready", ready, all; for (i = 1; i <= kinds; i++) printf "; %s: %s", order[i], names[order[i]] }'
+}
 
 provider() { curl --silent --show-error --fail --max-time 10 "$@"; }
 # Whether Rutter itself still lists a connection.
 lists() {
   provider --user "$LOGIN" --header 'X-Rutter-Version: 2024-08-31' "$SIMULATOR/versioned/connections?status=any" | grep --quiet "\"$1\""
 }
+# A field of an instance, as SKU.io itself tells it.
+at_sku() {
+  provider --header "authorization: Bearer $TOKEN" --header 'accept: application/json' "$SIMULATOR/api/big-commerce/$1" \
+    | grep --only-matching "\"$2\":[^,}]*" | cut -d : -f 2
+}
+# Somebody else makes an instance in SKU.io's user interface; its id.
+make_instance() {
+  provider --header 'content-type: application/json' "$SIMULATOR/_sim/sku-io/deeds" \
+    --data "{\"deed\": \"make\", \"name\": \"$1\", \"store_hash\": \"$2\"}" | sed 's/^{"id":\([0-9]*\).*/\1/'
+}
 # The simulator's statistics: a number, and the stores that are connected twice.
 count() { provider "$SIMULATOR/_sim/stats" | grep --only-matching "\"$1\":[0-9]*" | cut -d : -f 2; }
 duplicates() { provider "$SIMULATOR/_sim/stats" | grep --only-matching '"duplicates":{[^}]*}' | cut -d : -f 2-; }
 
-# until_true SECONDS WHAT TEST...: tests again and again, and shows how the connections fare whenever that changes.
+# until_true SECONDS WHAT TEST...: tests again and again, and shows how all objects fare whenever that changes.
 until_true() {
   local seconds=$1 what=$2 begin=$SECONDS last='' now
   shift 2
   until "$@"; do
-    ((SECONDS - begin < seconds)) || fail "this did not happen in $seconds s: $what. The connections: $(reasons)"
+    ((SECONDS - begin < seconds)) || fail "this did not happen in $seconds s: $what. $(progress)"
     check_running
-    now=$(reasons 2> /dev/null || true)
-    [[ $now == "$last" || -z $now ]] || say "$(printf '%3d s  %s' $((SECONDS - begin)) "${now%, }")"
+    now=$(progress 2> /dev/null || true)
+    # Where all is well there is no news but what is waited for.
+    [[ $now == "$last" || $now != *';'* ]] || say "$(printf '%3d s  %s' $((SECONDS - begin)) "$now")"
     last=$now
     sleep 0.3
   done
   say "$(printf '%3d s  %s' $((SECONDS - begin)) "$what")"
 }
-all_ready() { [[ -z $(k get connections --output "jsonpath={range .items[*]}{.status.conditions[?(@.type==\"Ready\")].status} {end}" | sed 's/True //g') ]]; }
+all_ready() { ! states | grep --quiet --invert-match ' True '; }
+is_true() { [[ $(k get "$1" --output "jsonpath={.status.conditions[?(@.type==\"$2\")].status}") == True ]]; }
 says() { [[ $(reason "$1") == "$2" ]]; }
 came_back() { [[ $(external_id "$1") != "$2" && $(reason "$1") == Succeeded ]]; }
+# An instance was changed at the provider, and everybody was told.
+was_updated() {
+  k get events --field-selector "involvedObject.name=$1,reason=Updating" --output 'jsonpath={.items[*].message}' | grep --quiet "$2"
+}
+all_as_declared() { all_ready && was_updated acme-music spec.name; }
 answers() { provider --output /dev/null "$1" 2> /dev/null; }
 is_listening() { [[ -s $DIR/simulator.out ]]; }
 
@@ -151,7 +183,7 @@ bring_up() {
   env --unset=TRADEWIND_KUBECONFIG "$BIN/tradewind-cluster" up --dir "$CLUSTER" 9>&- | sed -n 1p | indented
   k version --output yaml | sed -n 's/^ *gitVersion: /    kubectl and API server /p' | uniq
 
-  step "Starting a simulated Rutter: no de-duplication, no idempotency, first sync in 3 s"
+  step "Starting a simulated Rutter and SKU.io: no de-duplication, no idempotency, first sync in 3 s"
   start simulator "$BIN/tradewind-simulator" --initial-sync 3s --history 4s --sync-period 5s
   local tries
   for tries in {1..100}; do ! is_listening || break; sleep 0.1; done
@@ -186,73 +218,111 @@ operator_kubeconfig() {
   k config --kubeconfig "$file" set-context --current --user=operator > /dev/null
 }
 
-declare_all() {
-  step "Applying examples/: the account points at the simulator, the connection that is only observed is named by its id"
-  # Somebody else's connection, for the example that only observes.
-  local foreign
-  foreign=$(provider --header 'content-type: application/json' "$SIMULATOR/_sim/strangers" \
-    --data '{"platform": "BIG_COMMERCE", "store_url": "store-acme3.mybigcommerce.com"}' \
-    | sed 's/^{"id":"\([^"]*\)".*/\1/')
-  k apply --filename examples/bigcommerce/secrets.yaml | indented
-  k patch --local --filename examples/bigcommerce/account.yaml --type merge --output yaml \
-    --patch "{\"spec\": {\"endpoint\": \"$SIMULATOR/versioned\"}}" | k apply --filename - | indented
-  k apply --filename examples/bigcommerce/connection.yaml | indented
-  k apply --filename examples/bigcommerce-recreate/ --filename examples/observe-only/secret.yaml | indented
-  k patch --local --filename examples/observe-only/connection.yaml --type merge --output yaml \
-    --patch "{\"spec\": {\"externalRef\": {\"id\": \"$foreign\"}}}" | k apply --filename - | indented
+# Applies what the file or folder holds, as it is, and names it in a line.
+apply() { k apply --server-side --filename "$1" --output name | named "$1"; }
+# The same for a file with one object, with a change to it.
+apply_changed() { k patch --local --filename "$1" --type merge --patch "$2" --output yaml | k apply --server-side --filename - --output name | named "$1"; }
+named() { sed 's/\.tradewind\.dev//' | paste --serial --delimiters ' ' | sed "s|^|    ${1%/}: |"; }
 
-  step "Waiting until they are Ready"
-  until_true 60 "all connections are Ready" all_ready
+declare_all() {
+  step "Applying examples/, with the simulator as endpoint of the accounts; three records are there already, made by somebody else"
+  provider --output /dev/null --header 'content-type: application/json' "$SIMULATOR/_sim/strangers" \
+    --data '{"platform": "BIG_COMMERCE", "store_url": "store-acme3.mybigcommerce.com"}'
+  local music
+  make_instance acme-books-bc acme8 > /dev/null
+  music=$(make_instance 'Acme Music' acme9)
+  apply examples/bigcommerce/secrets.yaml
+  apply_changed examples/bigcommerce/account.yaml "{\"spec\": {\"endpoint\": \"$SIMULATOR/versioned\"}}"
+  apply examples/bigcommerce/connection.yaml
+  apply examples/woocommerce/
+  apply examples/shopify-private/
+  apply examples/bigcommerce-recreate/
+  apply examples/observe-only/
+  apply examples/refresh/
+  apply examples/sku-io/secrets.yaml
+  apply_changed examples/sku-io/account.yaml "{\"spec\": {\"endpoint\": \"$SIMULATOR\"}}"
+  apply examples/sku-io/instance.yaml
+  apply examples/shared-secret/
+  apply examples/adoption/secret.yaml
+  apply examples/adoption/by-name.yaml
+  apply_changed examples/adoption/by-id.yaml "{\"spec\": {\"externalRef\": {\"id\": \"$music\"}}}"
+
+  step "Waiting until all are Ready"
+  until_true 60 "all are Ready" all_as_declared
   shown kubectl get provideraccounts
   shown kubectl get connections
+  shown kubectl get integrationinstances
   say "The operator wrote what programs need into Secrets:"
   k get secret acme-outdoor-connection \
     --output go-template='{{.metadata.name}}:{{range $key, $value := .data}} {{$key}}{{end}}{{"\n"}}' | indented
+  say "Adopted: acme-books as it was, by its name; acme-music by its id, and put right: $(last_action ii/acme-music)"
+}
+
+refresh_one() {
+  step "Asking for the orders of a store to be loaded again"
+  until_true 60 "the first load of acme-toys is complete" is_true connection/acme-toys InitialRefreshComplete
+  shown tradewind refresh acme-toys --orders --namespace "$NAMESPACE"
+}
+
+change_one() {
+  step "Changing two settings in SKU.io's user interface: the store, which is declared, and a nominal code, which is not"
+  local id
+  id=$(external_id ii/acme-camping)
+  provider --output /dev/null --header 'content-type: application/json' "$SIMULATOR/_sim/sku-io/deeds" \
+    --data "{\"deed\": \"change\", \"instance\": $id, \"fields\": {\"integration_settings\": {\"store_id\": 9, \"sales_nominal_code_id\": 3}}}"
+  say "at the provider: store_id is $(at_sku "$id" store_id), sales_nominal_code_id is $(at_sku "$id" sales_nominal_code_id)"
+  say "The next drift check would see it (interval: 10m). Asking for one now:"
+  shown tradewind reconcile ii/acme-camping --namespace "$NAMESPACE" --no-wait
+  until_true 60 "the store is as declared" was_updated acme-camping spec.settings.storeId
+  [[ $(at_sku "$id" store_id) == 1 && $(at_sku "$id" sales_nominal_code_id) == 3 ]] || fail "SKU.io does not show what was declared, or too much was changed"
+  say "at the provider: store_id is $(at_sku "$id" store_id), sales_nominal_code_id is $(at_sku "$id" sales_nominal_code_id): nobody manages it"
+  shown kubectl get events --field-selector involvedObject.name=acme-camping,reason=Updating --output custom-columns=REASON:.reason,MESSAGE:.message
 }
 
 lose_two() {
   step "Deleting two connections at the provider, behind the operator's back"
   local name before_outdoor before_garden
-  before_outdoor=$(external_id acme-outdoor) before_garden=$(external_id acme-garden)
+  before_outdoor=$(external_id connection/acme-outdoor) before_garden=$(external_id connection/acme-garden)
   for name in acme-outdoor acme-garden; do
-    provider --output /dev/null --request DELETE "$SIMULATOR/_sim/connections/$(external_id "$name")"
-    say "$name: $(external_id "$name") is gone"
-  done
-  say "The next drift check would see it (interval: 10m). Asking for one now:"
-  for name in acme-outdoor acme-garden; do
+    provider --output /dev/null --request DELETE "$SIMULATOR/_sim/connections/$(external_id "connection/$name")"
+    say "$name: $(external_id "connection/$name") is gone"
     shown tradewind reconcile "$name" --namespace "$NAMESPACE" --no-wait
   done
-  until_true 60 "acme-outdoor halts: its onExternalLoss is Halt" says acme-outdoor ExternalNotFound
-  until_true 60 "acme-garden is back: its onExternalLoss is Recreate" came_back acme-garden "$before_garden"
-  shown kubectl get connections
-  say "acme-outdoor: $(message acme-outdoor)"
-  say "acme-garden:  $before_garden is now $(external_id acme-garden)"
-  [[ $(external_id acme-outdoor) == "$before_outdoor" ]] || fail "acme-outdoor was to keep its id"
+  until_true 60 "acme-outdoor halts: its onExternalLoss is Halt" says connection/acme-outdoor ExternalNotFound
+  until_true 60 "acme-garden is back: its onExternalLoss is Recreate" came_back connection/acme-garden "$before_garden"
+  say "acme-outdoor: $(message connection/acme-outdoor)"
+  say "acme-garden:  $before_garden is now $(external_id connection/acme-garden)"
+  [[ $(external_id connection/acme-outdoor) == "$before_outdoor" ]] || fail "acme-outdoor was to keep its id"
 }
 
-delete_two() {
-  step "Deleting two objects: one that the operator made, one that it only observes"
-  local garden outlet
-  garden=$(external_id acme-garden) outlet=$(external_id acme-outlet)
+delete_all() {
+  step "Deleting all objects"
+  local garden outlet books music
+  garden=$(external_id connection/acme-garden) outlet=$(external_id connection/acme-outlet)
+  books=$(external_id ii/acme-books) music=$(external_id ii/acme-music)
   lists "$garden" && lists "$outlet" || fail "the provider does not list both"
-  shown kubectl delete connection acme-garden acme-outlet --timeout=60s
+  shown kubectl delete connections,integrationinstances --all --timeout=60s
+  shown kubectl delete provideraccounts --all --timeout=60s
   ! lists "$garden" || fail "the provider still lists the connection of acme-garden"
   lists "$outlet" || fail "the provider no longer lists the connection that was only observed"
-  say "at the provider: $garden is deleted with its object"
-  say "                 $outlet was only observed, and stays"
+  at_sku "$books" id > /dev/null && at_sku "$music" id > /dev/null || fail "an adopted instance is gone that was to be retained"
+  say "left at the providers: the connection that was only observed, and two adopted instances (deletionPolicy: Retain)"
 }
 
 sum_up() {
-  step "What the provider saw"
-  local creates duplicates requests leaks
+  step "What the providers saw"
+  local creates duplicates requests leaks live
   creates=$(count creates) duplicates=$(duplicates) requests=$(count requests)
-  leaks=$(cat "$DIR"/operator.{out,log} | grep --count --fixed-strings -e test-client-secret -e test-store-token || true)
-  say "creates:      $creates (acme-outdoor, acme-garden, acme-garden again)"
+  live=$(provider "$SIMULATOR/_sim/connections" "$SIMULATOR/_sim/sku-io/instances" | grep --only-matching '"deleted_at":null' | wc -l)
+  leaks=$(cat "$DIR"/operator.{out,log} | grep --count --fixed-strings -e test-client-secret -e test-sku-io-token -e test-store-token || true)
+  say "creates:      $creates (six connections, acme-garden again, and two instances)"
   say "duplicates:   $duplicates"
+  say "live records: $live (those that were there before)"
   say "requests:     $requests"
   say "credentials in the operator's log: $leaks"
-  [[ $creates == 3 ]] || fail "3 creates were expected, not $creates"
+  [[ $creates == 9 ]] || fail "9 creates were expected, not $creates"
   [[ $duplicates == '{}' ]] || fail "a store is connected twice: $duplicates"
+  [[ $live == 3 ]] || fail "3 live records were expected, not $live"
   [[ $leaks == 0 ]] || fail "the operator logged a credential"
 }
 
@@ -260,13 +330,14 @@ keep_going() {
   step "Everything is left running. Try it:"
   cat << END | indented
 export KUBECONFIG=$KUBECONFIG
-alias kubectl=$PWD/$CLUSTER/bin/kubectl
-kubectl get connections -n $NAMESPACE --watch                     # and in another terminal:
-kubectl apply -n $NAMESPACE -f examples/bigcommerce-recreate/
-$BIN/tradewind status -n $NAMESPACE
-curl -s $SIMULATOR/_sim/connections                 # what the provider has; simulator/src/admin.rs lists what else it can do
+alias kubectl=$PWD/$CLUSTER/bin/kubectl tradewind=$PWD/$BIN/tradewind
+kubectl get connections -n $NAMESPACE --watch                         # and in another terminal:
+tradewind status -n $NAMESPACE
+tradewind refresh acme-toys -n $NAMESPACE
+curl -s $SIMULATOR/_sim/connections                   # what Rutter has; simulator/src/admin.rs lists what else it can do
+curl -s $SIMULATOR/_sim/sku-io/instances              # what SKU.io has
 tail -f $DIR/operator.log
-make demo-down                                                  # ends all of it
+make demo-down                                                        # ends all of it
 END
 }
 
@@ -278,13 +349,15 @@ up() {
   local built=$SECONDS
   bring_up
   declare_all
+  refresh_one
+  change_one
   lose_two
-  delete_two
-  sum_up
   if [[ -n $KEEP ]]; then
     trap - EXIT
     keep_going
   else
+    delete_all
+    sum_up
     step "Cleaning up"
   fi
   step "Done: all of it happened as it should, in $((SECONDS - built)) s after $((built - begin)) s of building"

@@ -1,15 +1,18 @@
-//! The documentation that can be held against the code: the states in `docs/conditions.md`, its reasons, the metrics, the
-//! platforms in `docs/providers/rutter.md`.
+//! The documentation that can be held against the code: the states in `docs/conditions.md`, its reasons, the metrics, and on
+//! the pages of providers the platforms, the settings and the reasons.
 //!
-//! With `UPDATE_GENERATED=1` (`make generate`) the tables of states and platforms are written instead of compared.
+//! With `UPDATE_GENERATED=1` (`make generate`) the tables of states, platforms and settings are written instead of compared.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use serde_json::Value;
 use strum::IntoEnumIterator;
+use tradewind::api::crd;
 use tradewind::domain::conditions::{Health, History, State, Type, lay_over, picture};
+use tradewind::domain::instances::{SETTINGS, Setting, setting_path};
 use tradewind::domain::reason::{Problem, Reason};
 use tradewind::domain::rules::{Form, Identity, Parameter, RUTTER_PLATFORMS, RUTTER_VERSIONS, RutterPlatform};
 use tradewind::telemetry::Metrics;
@@ -155,15 +158,56 @@ fn the_versions_on_the_page_are_those_of_the_program() {
     assert!(page.contains(&format!("| versions of the API | {newest} ")), "{newest}");
 }
 
+/// A setting of SKU.io, in the words of its schema.
+fn setting(setting: &Setting, schemas: &Value) -> String {
+    let path = setting_path(setting.name);
+    let field = path.rsplit('.').next().expect("a name");
+    let schema = &schemas[field];
+    let text = |key: &str| schema[key].as_str();
+    let takes = match (text("type").expect("a type"), text("pattern")) {
+        ("string", Some(pattern)) if pattern.contains("{4}-") => "a day, `YYYY-MM-DD`".to_owned(),
+        ("string", Some(pattern)) if pattern.contains('|') => pattern
+            .trim_matches(['^', '$', '(', ')'])
+            .split('|')
+            .map(|v| format!("`{v}`"))
+            .collect::<Vec<_>>()
+            .join(", "),
+        ("number", _) => format!("{} to {}", schema["minimum"], schema["maximum"]),
+        (kind, _) => kind.to_owned(),
+    };
+    let null = if setting.nullable { ", or `null`" } else { "" };
+    let create = if setting.required { "yes" } else { "" };
+    let what = text("description").expect("a description").trim_end_matches(" Needed to create.").trim_end_matches('.');
+    format!("| `{field}` | `{}` | {takes}{null} | {create} | {what} |\n", setting.name)
+}
+
+#[test]
+fn the_settings_on_the_page_are_those_of_the_program() {
+    let all = crd::all().expect("the CRDs");
+    let instances = all.iter().find(|crd| crd.manifest["spec"]["names"]["kind"] == "IntegrationInstance");
+    let schema = &instances.expect("the CRD").manifest["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
+    let schemas = &schema["properties"]["spec"]["properties"]["settings"]["properties"];
+    assert_eq!(schemas.as_object().map(serde_json::Map::len), Some(SETTINGS.len()), "every field is a setting");
+    let rows: String = SETTINGS.iter().map(|one| setting(one, schemas)).collect();
+    let head = "| `spec.settings` | at SKU.io | takes | to create | what |\n|---|---|---|---|---|\n";
+    hold("providers/sku-io.md", "settings", &format!("{head}{rows}"));
+}
+
+/// The first cells of the table of reasons on the page of a provider.
+fn reasons_of(page: &str) -> Vec<String> {
+    let (_, rest) = page.split_once("## What an object may say").expect("the reasons");
+    let (rows, _) = rest.split_once("\n## ").unwrap_or((rest, ""));
+    let cells = rows.lines().filter_map(|line| line.strip_prefix("| `")?.split_once(" | ").map(|(cell, _)| cell));
+    cells.flat_map(|cell| cell.split(", ")).map(|name| name.trim_matches('`').to_owned()).collect()
+}
+
 #[test]
 fn every_reason_on_the_page_of_a_provider_is_one() {
-    let page = read("providers/rutter.md");
-    let (_, rest) = page.split_once("## What an object may say").expect("the reasons");
-    let (rows, _) = rest.split_once("\n## ").expect("the end of the reasons");
-    let cells = rows.lines().filter_map(|line| line.strip_prefix("| `")?.split_once(" | ").map(|(cell, _)| cell));
-    let told: BTreeSet<&str> = cells.flat_map(|cell| cell.split(", ")).map(|name| name.trim_matches('`')).collect();
-    let known: BTreeSet<&str> = Reason::iter().map(Reason::as_str).collect();
-    assert!(told.len() > 10 && told.is_subset(&known), "{:?}", told.difference(&known));
+    let known: BTreeSet<String> = Reason::iter().map(|reason| reason.as_str().to_owned()).collect();
+    for name in ["providers/rutter.md", "providers/sku-io.md"] {
+        let told: BTreeSet<String> = reasons_of(&read(name)).into_iter().collect();
+        assert!(told.len() > 10 && told.is_subset(&known), "{name}: {:?}", told.difference(&known));
+    }
 }
 
 #[test]
@@ -195,4 +239,59 @@ fn every_metric_is_on_the_page_and_no_other() {
         })
         .collect();
     assert_eq!(told, known);
+}
+
+/// Every page: those at the top, and all below `docs` and `examples`.
+fn pages() -> Vec<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut folders = vec![root.join("docs"), root.join("examples")];
+    let mut pages: Vec<PathBuf> = ["README.md", "CHANGELOG.md", "ARCHITECTURE.md", "CONTRIBUTING.md"]
+        .iter()
+        .map(|name| root.join(name))
+        .collect();
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            match path.extension() {
+                _ if path.is_dir() => folders.push(path),
+                Some(extension) if extension == "md" => pages.push(path),
+                _ => {}
+            }
+        }
+    }
+    pages
+}
+
+/// What a heading is called in links, in the way of the usual renderers.
+fn anchor(heading: &str) -> String {
+    let kept = heading.to_lowercase();
+    let kept = kept.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
+    kept.map(|c| if c == ' ' { '-' } else { c }).collect()
+}
+
+/// The links of a page that lead nowhere.
+fn dead(page: &Path, text: &str) -> Vec<String> {
+    let leads = |link: &str| {
+        let (path, place) = link.split_once('#').map_or((link, None), |(path, place)| (path, Some(place)));
+        let target = if path.is_empty() { page.to_owned() } else { page.parent().expect("a folder").join(path) };
+        let Some(place) = place else { return target.exists() };
+        let Ok(text) = std::fs::read_to_string(target) else { return false };
+        text.lines().any(|line| line.starts_with('#') && anchor(line.trim_start_matches('#').trim()) == place)
+    };
+    let links = text.split("](").skip(1).filter_map(|rest| rest.split_once(')').map(|(link, _)| link));
+    links.filter(|link| !link.starts_with("https://") && !leads(link)).map(str::to_owned).collect()
+}
+
+#[test]
+fn every_link_leads_somewhere() {
+    let pages = pages();
+    assert!(pages.len() > 15, "{pages:?}");
+    for page in pages {
+        let text = std::fs::read_to_string(&page).expect("a page");
+        assert_eq!(dead(&page, &text), [""; 0], "{}", page.display());
+    }
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/protocol.md");
+    let bad =
+        "[a](nowhere.md) [b](conditions.md#nothing) [c](conditions.md#states) [d](#grace) [e](https://example.com)";
+    assert_eq!(dead(&page, bad), ["nowhere.md", "conditions.md#nothing"]);
 }

@@ -15,6 +15,7 @@ mod cli;
 mod cluster;
 mod conditions;
 mod docs;
+mod examples;
 mod lifecycle;
 mod manifests;
 mod process;
