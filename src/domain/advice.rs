@@ -40,8 +40,8 @@ fn known(reason: Reason, ids: &[ExternalId], fields: &[String]) -> String {
     let names = list(ids);
     match reason {
         Reason::AlreadyExists => format!(
-            "{names} exists at the provider for the same store and was not made by this object. Delete it there, or take \
-             it over with adoptionPolicy: Match"
+            "{names} exists at the provider for the same store, or by the same name, and was not made by this object. \
+             Delete it there, or take it over with adoptionPolicy: Match"
         ),
         Reason::AmbiguousMatch => {
             format!("{names} all match. Delete all but one at the provider, or name one with externalRef")

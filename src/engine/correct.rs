@@ -86,15 +86,18 @@ impl<E: External> Scene<'_, E> {
             Some(_) => State::Correcting(fields.clone()),
             None => present(self.summary().and_then(|s| s.health).as_ref(), &target.status),
         };
-        report::change(self.engine, target, Some(&state), |status| {
+        let drifted = target.status.observed_generation == target.generation;
+        let same = |fresh: &Target| fresh.status.external_id.as_deref() == Some(id.as_str());
+        report::insist(self.engine, target, Some(&state), same, |status| {
             status.applied_fields.clone_from(&applied);
             status.applied_credentials = given.clone().or(status.applied_credentials.take());
             status.drifted_fields.clear();
             status.last_action = Some(action("Updated", fields.clone(), at));
         })
         .await?;
-        let text = format!("Updated {}", fields.join(", "));
-        self.engine.tell(&target.reference, false, Reason::Updating, "Update", &text).await;
+        let (reason, verb) = if drifted { (Reason::DriftCorrected, "Put back") } else { (Reason::Updating, "Updated") };
+        let text = format!("{verb} {}", fields.join(", "));
+        self.engine.tell(&target.reference, false, reason, "Update", &text).await;
         Ok(Next::After(Duration::from_millis(100)))
     }
 

@@ -78,7 +78,9 @@ pub(super) fn explain<E: External>(target: &Target, error: &ApiError) -> Problem
     let why = problem(error.kind, E::NAME, &error.detail, if blames_login { E::LOGIN } else { E::STORE });
     if blames_login && matches!(error.kind, Kind::Unauthorized | Kind::Forbidden) {
         let account = &target.spec.account_ref().name;
-        let text = format!("ProviderAccount {account} is not ready: {}", why.message);
+        // Who lacks a right is logged in all the same.
+        let is = if error.kind == Kind::Unauthorized { " is not ready" } else { "" };
+        let text = format!("ProviderAccount {account}{is}: {}", why.message);
         return Problem::new(Reason::DependencyNotReady, text);
     }
     why

@@ -100,7 +100,9 @@ pub(super) async fn check_open(engine: &Engine, target: &mut Target, intent: &St
 
 async fn read_anew(engine: &Engine, target: &mut Target, still: impl Fn(&Target) -> bool) -> Result<(), PassError> {
     let read = engine.fetch(target).await.map_err(|e| PassError::Report(Box::new(e)))?;
-    *target = read.filter(|fresh| fresh.uid == target.uid && still(fresh)).ok_or(PassError::Superseded)?;
+    let fresh = read.filter(|fresh| fresh.uid == target.uid && still(fresh)).ok_or(PassError::Superseded)?;
+    // What is written speaks of the declaration that the pass has worked on, be it edited by now.
+    *target = Target { generation: target.generation, ..fresh };
     Ok(())
 }
 

@@ -220,6 +220,8 @@ impl External for SkuIo {
         credentials: &Credentials,
     ) -> Result<Made, ApiError> {
         let operation = Operation::Create;
+        // Taken before the call: a list that is read while it is under way shows what it makes.
+        let before = self.reads.listed().await;
         let mut body = instances::body(want.fields());
         body.extend(want.integration_id.map(|id| ("integration_id".to_owned(), json!(id))));
         let body = Some(with_token(body, token(credentials).as_ref()));
@@ -228,7 +230,7 @@ impl External for SkuIo {
         let answer = map::read(operation, &reply).map_err(|e| self.reads.heed(e))?;
         let row = wire::payload(&answer).and_then(Row::read);
         let row = row.ok_or_else(|| map::unreadable(operation, &reply))?;
-        let known_before = self.reads.was_listed(row.id).await;
+        let known_before = before.is_some_and(|snapshot| snapshot.rows.contains_key(&row.id));
         self.reads.wrote(row.id);
         // SKU.io refuses a name that is taken and answers nobody else's instance: what it answers was made by this call,
         // and so now, where it does not say when.

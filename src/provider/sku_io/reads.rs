@@ -100,9 +100,9 @@ impl Reads {
         self.known().deleted.contains_key(&id)
     }
 
-    /// Whether an instance stood in the last list that was read.
-    pub(super) async fn was_listed(&self, id: i64) -> bool {
-        self.all.last().await.is_some_and(|snapshot| snapshot.rows.contains_key(&id))
+    /// The last list that was read, without reading one.
+    pub(super) async fn listed(&self) -> Option<Arc<Snapshot<HashMap<i64, Row>>>> {
+        self.all.last().await
     }
 
     /// Closes the account's gate where an error asks for it.

@@ -4,8 +4,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 use tradewind::api::v1alpha1::{IntegrationInstance, RefreshPhase};
-use tradewind_simulator::Operation;
+use tradewind_cluster::Mark;
 use tradewind_simulator::sku_io::{Entity, Presence, Starter};
+use tradewind_simulator::{Effect, Fault, Operation};
 
 use super::{instance, status_of};
 use crate::cluster::{HANG, Writes};
@@ -23,6 +24,13 @@ fn writes(writes: &Writes, name: &str) -> Vec<String> {
     lines
 }
 
+/// The writes on an instance once there are so many: the audit log comes a moment after the answers.
+async fn so_many_writes(world: &World, since: Mark, name: &str, count: usize) -> Vec<String> {
+    let seen = || writes(&world.sandbox.audit_writes(since), name);
+    world.provider_until("so many writes", |_| seen().len() >= count).await;
+    seen()
+}
+
 #[tokio::test]
 async fn a_life_costs_three_writes_to_create_one_to_change_two_to_refresh_and_one_to_delete() {
     let world = World::with_sku("sku-life").await;
@@ -33,7 +41,7 @@ async fn a_life_costs_three_writes_to_create_one_to_change_two_to_refresh_and_on
     world.sandbox.apply(&instance("acme", "  automaticSync: true\n")).await;
     let made = world.instance_until("acme", "Ready", "True", "Succeeded").await;
     let rested = world.looked_at::<IntegrationInstance>("acme").await;
-    let seen = writes(&world.sandbox.audit_writes(since), "acme");
+    let seen = so_many_writes(&world, since, "acme", 4).await;
     // The answer to the question whether it rests is the fourth.
     assert_eq!(seen.len(), 4, "{seen:#?}");
     let record = world.at_sku("acme");
@@ -59,7 +67,7 @@ async fn a_life_costs_three_writes_to_create_one_to_change_two_to_refresh_and_on
     let record = world.at_sku("acme");
     assert_eq!(record.changes.last().expect("a change").sent, ["integration_settings.auto_create_products"]);
     assert!(record.side_effects().is_empty(), "{:?}", record.side_effects());
-    let seen = writes(&world.sandbox.audit_writes(since), "acme");
+    let seen = so_many_writes(&world, since, "acme", 1).await;
     assert_eq!(seen.len(), 1, "{seen:#?}");
 
     let since = world.sandbox.mark();
@@ -72,7 +80,7 @@ async fn a_life_costs_three_writes_to_create_one_to_change_two_to_refresh_and_on
             .all(|s| s.token == "monday" && s.state == RefreshPhase::Accepted)
     };
     world.sandbox.wait_for::<IntegrationInstance>("acme", HANG, asked).await;
-    let seen = writes(&world.sandbox.audit_writes(since), "acme");
+    let seen = so_many_writes(&world, since, "acme", 2).await;
     assert_eq!(seen.len(), 2, "{seen:#?}");
     let record = world.at_sku("acme");
     assert_eq!(record.refreshed(Entity::Products, Starter::Request), 1);
@@ -81,7 +89,7 @@ async fn a_life_costs_three_writes_to_create_one_to_change_two_to_refresh_and_on
     let since = world.sandbox.mark();
     world.sandbox.delete::<IntegrationInstance>("acme").await;
     world.sandbox.wait_gone::<IntegrationInstance>("acme", HANG).await;
-    let seen = writes(&world.sandbox.audit_writes(since), "acme");
+    let seen = so_many_writes(&world, since, "acme", 1).await;
     assert_eq!(seen.len(), 1, "{seen:#?}");
     let all = world.simulator.instances();
     let live: Vec<_> = all.iter().filter(|r| r.presence == Presence::Live).map(|r| r.name.as_str()).collect();
@@ -117,4 +125,23 @@ async fn a_steady_state_writes_nothing_while_the_provider_keeps_moving() {
     assert!(count(Operation::List) <= rounds * 2, "{} lists in {rounds} rounds", count(Operation::List));
     assert_eq!(count(Operation::ReadDetail), 0);
     assert_eq!(count(Operation::Update) + count(Operation::Refresh), 0);
+}
+
+#[tokio::test]
+async fn a_list_that_is_read_while_a_create_is_under_way_is_no_proof_against_it() {
+    let mut world = World::quiet("sku-meanwhile").await;
+    world.settings.timing.call = Duration::from_secs(10);
+    world.furnish_sku("").await;
+    world.start().await;
+    world.sandbox.apply(&instance("first", "  interval: 1s\n")).await;
+    world.instance_until("first", "Ready", "True", "Succeeded").await;
+    // Applied at once and answered late: the first one's checks read the list in between.
+    let slow = Effect::SlowAfter { delay: Duration::from_millis(2500) };
+    world.simulator.push_fault(Fault::on(Operation::Create, slow));
+    let lists = world.asked(Operation::List);
+    world.sandbox.apply(&instance("acme", "")).await;
+    let made = world.instance_until("acme", "Ready", "True", "Succeeded").await;
+    assert!(world.asked(Operation::List) > lists + 1, "the list was read meanwhile");
+    assert_eq!(status_of(&made).external_id, Some(world.at_sku("acme").id.to_string()));
+    assert_eq!(world.simulator.stats().creates, 2);
 }
