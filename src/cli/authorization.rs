@@ -130,7 +130,9 @@ mod tests {
             Ask::Open { link, .. } => format!("open {}", link.is_some()),
             Ask::Expired(link) => format!("expired {}", link.attempt),
             Ask::Nowhere(why) => why.split(' ').take(2).collect::<Vec<_>>().join(" "),
-            other => format!("{other:?}"),
+            other @ (Ask::Nothing | Ask::Leaving | Ask::SomethingElse | Ask::Request(_) | Ask::Elsewhere(_)) => {
+                format!("{other:?}")
+            }
         }
     }
 

@@ -27,9 +27,12 @@ use std::time::Duration;
 use tokio::time::{Instant, interval};
 use url::Url;
 
-/// The key that the link stands under, and the one that says which attempt it is of.
+/// The key that the link stands under.
 const LINK: &str = "link_url";
+/// The key that says which attempt the link is of.
 const ATTEMPT: &str = "link_attempt";
+/// The key that says which record the link is of, where there is one before anybody has authorized it.
+const RECORD: &str = "connection_id";
 
 /// How often a link is looked for. Looking takes the right to get the Secret; a watch would take more.
 const RHYTHM: Duration = Duration::from_secs(1);
@@ -117,7 +120,7 @@ impl Authorize {
             if !refusal.passes || suspended || !self.wait || began.elapsed() >= self.timeout {
                 let next = match (refusal.passes, self.wait) {
                     _ if suspended => format!(
-                        ". It is suspended: resume it first: {program} resume {} -n {}",
+                        ". It is suspended, and none comes before it is resumed: {program} resume {} -n {}",
                         self.name,
                         scope.namespace()
                     ),
@@ -213,7 +216,7 @@ fn promised<'a>(
         Ask::Expired(link) => {
             let ago = since(&link.expires_at, now);
             Err(Refusal::passing(format!(
-                "has no link that works: the last one expired {ago} ago, and a new one is on its way"
+                "has no link that works: the last one expired {ago} ago, and the operator has yet to make another"
             )))
         }
         Ask::Request(why) => {
@@ -256,6 +259,10 @@ fn read(object: &Connection, secret: &Secret, link: Option<&AuthorizationStatus>
     // A link comes into the Secret after its expiry has come into the status.
     if text(ATTEMPT) != link.map(|link| link.attempt.to_string()) {
         return Err(Refusal::passing(format!("has no link yet: what Secret {name} holds is of another attempt")));
+    }
+    let known = object.status.as_ref().and_then(|status| status.external_id.clone());
+    if text(RECORD).is_some_and(|id| known.as_ref() != Some(&id)) {
+        return Err(Refusal::passing(format!("has no link yet: what Secret {name} holds is of another record")));
     }
     let Some(url) = text(LINK) else {
         return Err(Refusal::passing(format!("has no link yet: Secret {name} has no key {LINK}")));
@@ -324,7 +331,7 @@ mod tests {
 
     /// What is read, or the refusal; nothing that is refused repeats what the Secret holds.
     fn told(secret: &Secret, link: Option<&AuthorizationStatus>) -> String {
-        match read(&object(&json!({})), secret, link) {
+        match read(&object(&json!({"externalId": "r-1"})), secret, link) {
             Ok(link) => link.url.expose_secret().to_owned(),
             Err(refusal) => {
                 assert!(!refusal.what.contains("canary"), "{refusal:?}");
@@ -359,9 +366,11 @@ mod tests {
     #[rstest]
     #[case::none(&[], None, "passes: has no link yet: Secret s has no key link_url")]
     #[case::this_attempt(&[(LINK, URL), (ATTEMPT, "2")], Some(2), URL)]
-    #[case::last_attempt(&[(LINK, URL), (ATTEMPT, "1")], Some(2), "passes: has no link yet: what Secret s holds is of another")]
-    #[case::unnumbered(&[(LINK, URL)], Some(2), "passes: has no link yet: what Secret s holds is of another")]
-    #[case::unannounced(&[(LINK, URL), (ATTEMPT, "1")], None, "passes: has no link yet: what Secret s holds is of another")]
+    #[case::last_attempt(&[(LINK, URL), (ATTEMPT, "1")], Some(2), "passes: has no link yet: what Secret s holds is of another attempt")]
+    #[case::unnumbered(&[(LINK, URL)], Some(2), "passes: has no link yet: what Secret s holds is of another attempt")]
+    #[case::unannounced(&[(LINK, URL), (ATTEMPT, "1")], None, "passes: has no link yet: what Secret s holds is of another attempt")]
+    #[case::this_record(&[(LINK, URL), (RECORD, "r-1")], None, URL)]
+    #[case::last_record(&[(LINK, URL), (RECORD, "r-0")], None, "passes: has no link yet: what Secret s holds is of another record")]
     #[case::empty(&[(LINK, "")], None, "lasts: has no link: what Secret s holds under link_url is no web address")]
     #[case::script(&[(LINK, "javascript:test-canary-77aa")], None, "lasts: has no link: what")]
     #[case::file(&[(LINK, "file:///test-canary-77aa")], None, "lasts: has no link: what")]

@@ -3,6 +3,7 @@
 //! Owns HTTP and the three API contracts. It must never know Kubernetes clients, objects or events; what it needs of
 //! a declaration reaches it as a Want.
 
+mod answer;
 pub mod arcus;
 #[macro_use]
 mod backend;

@@ -138,8 +138,14 @@ impl World {
     /// What the simulator says to a body that we would never send.
     async fn raw(&self, name: &str, body: Value) -> Result<Value, ApiError> {
         let path = [INTEGRATIONS, name];
-        let call =
-            Call { operation: Operation::Create, method: Method::POST, path: &path, query: &[], body: Some(body), key: None };
+        let call = Call {
+            operation: Operation::Create,
+            method: Method::POST,
+            path: &path,
+            query: &[],
+            body: Some(body),
+            key: None,
+        };
         let reply = self.arcus().http.send(call, Pace::Now).await?;
         self.arcus().heard(Operation::Create, &reply)
     }
@@ -215,11 +221,18 @@ fn all(name: &str) -> Value {
 /// Every type with the least and with everything, and with each of its fields alone.
 fn every_want() -> Vec<ConnectorWant> {
     let of = |name: &'static str| {
-        let common = [("displayName", json!("Labels")), ("config", json!({})), ("config", json!({"a": {"b": [1]}}))];
-        let each = common.into_iter().chain(own(name)).map(move |field| with(&least(name), &[field]));
+        let configs = [json!({}), json!({"a": [1, "x"], "b": null}), json!({"a": {"b": [1]}})];
+        let common = std::iter::once(("displayName", json!("Labels"))).chain(configs.map(|config| ("config", config)));
+        let each = common.chain(own(name)).map(move |field| with(&least(name), &[field]));
         [least(name), all(name)].into_iter().chain(each).map(move |settings| declared(name, &settings))
     };
     CONNECTORS.iter().flat_map(|c| of(c.name)).collect()
+}
+
+/// Whether there are objects within the configuration.
+fn nests(want: &ConnectorWant) -> bool {
+    let config = want.fields().iter().find(|f| f.name == "config").and_then(|f| f.value.as_object());
+    config.is_some_and(|config| config.values().any(Value::is_object))
 }
 
 fn paths(difference: &Difference<Change>) -> Vec<String> {
@@ -269,8 +282,10 @@ fn accepted(made: Made) -> Accepted {
 })]
 #[tokio::test]
 async fn what_was_created_reads_as_equal_however_the_server_spells_it(#[case] settings: arcus::Settings) {
+    // What is nested in a configuration is compared as a whole: a field that turns up in there is a change of it.
+    let flat = settings.unknown_fields;
     let world = World::new(settings);
-    for want in every_want() {
+    for want in every_want().into_iter().filter(|want| !flat || !nests(want)) {
         let id = world.made(&want).await;
         assert_eq!(id.as_str(), want.connector.name);
         let found = world.found(&Look::Key(want.key())).await;
@@ -331,7 +346,8 @@ async fn without_credentials_a_connector_awaits_a_person(#[case] told: Option<bo
     let want = labels(&json!({}));
     let made = created(world.create(&want).await.expect("a record"));
     assert_eq!((made.summary.has_credentials, made.restored), (told, false));
-    let waits = |health: Option<Health>| matches!(health, Some(Health::AwaitsAuthorization(text)) if text.contains("in Arcus"));
+    let waits =
+        |health: Option<Health>| matches!(health, Some(Health::AwaitsAuthorization(text)) if text.contains("in Arcus"));
     assert_eq!(waits(made.summary.health), told.is_some());
     assert_eq!(world.differs(&want, &[]).await, [differs]);
     assert!(world.found(&Look::Key(want.key())).await.is_empty(), "off, as after a deletion");
@@ -351,7 +367,7 @@ async fn what_the_provider_tells_of_a_synchronization_is_shown() {
     let shown = async || Arcus::summary(Some(&want), &world.have(&id).await);
     let summary = shown().await;
     assert!(summary.sync_status.is_some() && summary.last_sync.is_some());
-    assert_eq!((summary.sync_error, summary.store_name.as_deref()), (None, Some("Labels")));
+    assert_eq!((summary.sync_error, summary.platform.as_deref()), (None, Some("shippo")));
     assert_eq!((summary.has_credentials, summary.has_webhook_secret), (Some(true), Some(false)));
     let long = format!("\u{1b}[31mthe merchant's token expired\n{}", "x".repeat(9_000));
     world.done(Act::SetSyncError { error: Some(long) }, &want);
@@ -376,8 +392,8 @@ async fn fields_of_other_types_are_refused_by_us_and_by_the_simulator() {
             let refused = try_declared(connector.name, &with(&least(connector.name), &[(ours, value.clone())])).err();
             let says = |p: &Problem| p.message.contains(&format!("spec.arcus.{ours}"));
             assert_eq!(refused.as_ref().is_some_and(says), !owns, "{} {ours}", connector.name);
-            let body = json!({*theirs: value, "shop": if connector.oauth { "acme.myshopify.com".into() } else { Value::Null }});
-            let body: Map<_, _> = body.as_object().expect("an object").clone().into_iter().filter(|(_, v)| !v.is_null()).collect();
+            let mut body = Map::from_iter([((*theirs).to_owned(), value.clone())]);
+            body.extend(connector.oauth.then(|| ("shop".to_owned(), json!("acme.myshopify.com"))));
             let answer = world.raw(connector.name, Value::Object(body)).await;
             let named = answer.err().map(|e| (e.kind, e.effect, e.detail.fields));
             let expected = (Kind::Invalid, Effect::None, vec![format!("spec.arcus.{ours}")]);
@@ -446,7 +462,8 @@ async fn a_change_carries_what_differs_and_nothing_else() {
         let before = with(&config, &[("displayName", json!("Labels"))]);
         let before = with(&before, &own(kind));
         world.made(&declared(kind, &before)).await;
-        let changes: Vec<_> = change.as_object().expect("an object").iter().map(|(k, v)| (k.as_str(), v.clone())).collect();
+        let changes: Vec<_> =
+            change.as_object().expect("an object").iter().map(|(k, v)| (k.as_str(), v.clone())).collect();
         let want = declared(kind, &with(&before, &changes));
         world.update(&want).await.expect("an update");
         let record = world.record(&want);
@@ -658,14 +675,11 @@ async fn a_scope_that_is_missing_is_named_by_every_verb(
 #[case::expired(401, Kind::Unauthorized, None)]
 #[case::address(403, Kind::Forbidden, Some("ip_not_allowlisted"))]
 #[tokio::test]
-async fn a_key_that_lets_nobody_in_is_no_absence(
-    #[case] status: u16,
-    #[case] kind: Kind,
-    #[case] code: Option<&str>,
-) {
+async fn a_key_that_lets_nobody_in_is_no_absence(#[case] status: u16, #[case] kind: Kind, #[case] code: Option<&str>) {
     let world = World::new(at_ease());
     let expires = (kind == Kind::Unauthorized).then(|| "2026-01-05T10:00:00Z".parse().expect("a time"));
-    let change = |account: &mut arcus::Account| (account.expires_at, account.address_refused) = (expires, code.is_some());
+    let change =
+        |account: &mut arcus::Account| (account.expires_at, account.address_refused) = (expires, code.is_some());
     world.simulator.change_key("test", change).expect("a key");
     for look in [Look::Id(ExternalId::new("ups")), Look::Key(NaturalKey::new("ups"))] {
         let error = world.arcus().observe(&look, now()).await.expect_err("a refusal");
@@ -678,7 +692,9 @@ async fn a_key_that_lets_nobody_in_is_no_absence(
 #[tokio::test]
 async fn the_entity_is_learned_from_a_list_and_from_one_row() {
     let entity = arcus::Account::default().entity_id.to_string();
-    for (wrapping, unknown_values) in [(Wrapping::Documented, false), (Wrapping::Always, true), (Wrapping::Never, false)] {
+    for (wrapping, unknown_values) in
+        [(Wrapping::Documented, false), (Wrapping::Always, true), (Wrapping::Never, false)]
+    {
         let world = World::new(arcus::Settings { wrapping, unknown_values, unknown_fields: true, ..at_ease() });
         assert_eq!(world.arcus().probe(now()).await, Ok(None), "an entity without connectors has no row that tells");
         world.done(Act::Make { fields: Map::new() }, &labels(&json!({})));
@@ -710,7 +726,8 @@ fn keys_of_one_entity_are_logins_of_one_account() {
     assert_eq!(one.0, two.0, "one entity");
     assert_ne!(one.1, two.1, "and two keys, which share no session");
     assert_ne!(names("ark_test_ent_other_test-canary-1").0, one.0);
-    for bad in ["sk_test_canary", "ark_test_ent_acme_", "ark_test_ent__test-canary", "ark_test_ent_acme_test-canary\n"] {
+    for bad in ["sk_test_canary", "ark_test_ent_acme_", "ark_test_ent__test-canary", "ark_test_ent_acme_test-canary\n"]
+    {
         let message = login(bad).err().unwrap_or_else(|| panic!("{bad} is taken for a key"));
         assert!(message.contains("api_key") && !message.contains("canary"), "{message}");
     }
@@ -791,10 +808,11 @@ async fn an_invitation_carries_a_link_and_its_expiry(#[case] settings: arcus::Se
 #[case::with_an_offset(json!({"expires_at": "2026-01-05T11:10:00.25+01:00"}), 600)]
 #[case::in_a_year(json!({"expires_at": "2027-01-05T10:00:00Z"}), 7 * 24 * 3600)]
 #[case::at_the_end_of_time(json!({"expires_at": "9999-12-30T22:00:00Z"}), 7 * 24 * 3600)]
-#[case::in_the_past(json!({"expires_at": "2020-01-01T00:00:00Z"}), -189_856_800)]
+#[case::in_the_past(json!({"expires_at": "2020-01-01T00:00:00Z"}), -189_770_400)]
 #[tokio::test]
 async fn an_expiry_is_believed_within_reason(#[case] told: Value, #[case] seconds: i64) {
-    let mut body = json!({"object": "integration_oauth_required", "oauth_url": "https://acme.example/test", "hint": "x"});
+    let mut body =
+        json!({"object": "integration_oauth_required", "oauth_url": "https://acme.example/test", "hint": "x"});
     body.as_object_mut().expect("an object").extend(told.as_object().expect("an object").clone());
     for answer in [body.clone(), json!({"data": body})] {
         let (session, _) = scripted(vec![answer]);
@@ -847,7 +865,7 @@ async fn a_create_within_a_week_brings_the_credentials_back(
     assert_eq!((again.restored, again.summary.has_credentials), (back, Some(back)));
     assert!(again.born.is_some_and(|born| born >= before), "it is this create's, whatever the row remembers");
     assert_eq!(matches!(again.summary.health, Some(Health::Works { .. })), back);
-    assert_eq!(world.record(&want).tally.restores, usize::from(back && revives_rows || back));
+    assert_eq!(world.record(&want).tally.restores, usize::from(back));
 }
 
 #[rstest]

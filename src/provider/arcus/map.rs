@@ -7,7 +7,7 @@ use crate::{
         connectors,
         verdict::{Blame, Detail, Effect, Kind},
     },
-    provider::{ApiError, Operation, http::Reply},
+    provider::{ApiError, Operation, answer, http::Reply},
 };
 use jiff::Timestamp;
 use serde_json::Value;
@@ -27,39 +27,21 @@ const CODES: &[&str] = &[
 /// The key of this request was used with another body.
 const MISMATCH: &str = "idempotency_key_mismatch";
 
-/// The meaning of an HTTP status that is no success.
-pub(super) fn meaning(status: u16) -> (Kind, Effect) {
-    match status {
-        400 | 422 => (Kind::Invalid, Effect::None),
-        401 => (Kind::Unauthorized, Effect::None),
-        403 => (Kind::Forbidden, Effect::None),
-        404 => (Kind::NotFound, Effect::None),
-        // A duplicate, or something in use: nothing was done.
-        409 => (Kind::Conflict, Effect::None),
-        410 => (Kind::Gone, Effect::Unknown),
-        408 => (Kind::Timeout, Effect::Unknown),
-        429 => (Kind::RateLimited, Effect::None),
-        425 | 500..=599 => (Kind::Unavailable, Effect::Unknown),
-        402 | 405..=407 | 411..=421 | 423..=424 | 426..=428 | 430..=499 => (Kind::Invalid, Effect::Unknown),
-        _ => (Kind::Protocol, Effect::Unknown),
-    }
-}
-
 /// The body of a success, or the error that the answer is.
 pub(super) fn read(operation: Operation, reply: &Reply) -> Result<Value, ApiError> {
-    let status = reply.status.as_u16();
-    let body = serde_json::from_slice::<Value>(&reply.body).ok();
-    if (200..300).contains(&status) {
-        let empty = reply.body.iter().all(u8::is_ascii_whitespace);
-        return body.or_else(|| empty.then_some(Value::Null)).ok_or_else(|| unreadable(operation, reply));
+    if answer::is_success(reply) {
+        return answer::json(operation, reply);
     }
+    let body = serde_json::from_slice::<Value>(&reply.body).ok();
     let text = |key: &str| body.as_ref().and_then(|b| b.get(key)?.as_str());
     let code =
         text("code").or_else(|| text("error")).and_then(|code| CODES.iter().find(|known| **known == code).copied());
-    let (kind, effect) = match (code, meaning(status)) {
+    let meaning = match (code, reply.status.as_u16()) {
         // What the first request with this key did is what counts, and its answer is not this one.
-        (Some(MISMATCH), (Kind::Conflict, _)) => (Kind::Conflict, Effect::Unknown),
-        (_, by_status) => by_status,
+        (Some(MISMATCH), 409) => (Kind::Conflict, Effect::Unknown),
+        // A duplicate, or something in use: nothing was done.
+        (_, 409) => (Kind::Conflict, Effect::None),
+        (_, status) => answer::meaning(status),
     };
     let detail = Detail {
         code,
@@ -68,17 +50,7 @@ pub(super) fn read(operation: Operation, reply: &Reply) -> Result<Value, ApiErro
         // No other credentials are ever sent.
         blame: Blame::Login,
     };
-    Err(ApiError {
-        detail,
-        retry_after: reply.retry_after,
-        request_id: reply.request_id.clone(),
-        ..ApiError::answered(operation, status, kind, effect)
-    })
-}
-
-/// A success that says nothing readable.
-pub(super) fn unreadable(operation: Operation, reply: &Reply) -> ApiError {
-    ApiError { request_id: reply.request_id.clone(), ..ApiError::unreadable(operation, Some(reply.status.as_u16())) }
+    Err(answer::refused(operation, reply, meaning, detail))
 }
 
 /// How long nothing more may be asked, where the answer says that the window is used up.

@@ -9,7 +9,7 @@ mod wire;
 
 use super::{
     Accepted, ApiError, ConnectSettings, CreatePermit, Created, DeletePermit, External, Freshness, Job, Login, Made,
-    Operation, Record, Summary,
+    Operation, Record, Summary, answer,
     gate::Gate,
     http::{Call, Http, Pace, Reply, Wire},
     inventory::Inventory,
@@ -328,12 +328,11 @@ impl External for Arcus {
         let answer = self.heard(operation, &reply)?;
         if let Some(invitation) = Invitation::read(&answer) {
             // What is no link can be handed to nobody.
-            let usable = invitation.url.starts_with("https://") || invitation.url.starts_with("http://");
-            let accepted = usable.then(|| Made::Accepted(self.accepted(invitation)));
-            return accepted.ok_or_else(|| map::unreadable(operation, &reply));
+            let accepted = invitation.is_link().then(|| Made::Accepted(self.accepted(invitation)));
+            return accepted.ok_or_else(|| answer::unreadable(operation, &reply));
         }
         let row = wire::row(&answer).filter(|row| row.connector_type == want.connector.name);
-        let row = row.ok_or_else(|| map::unreadable(operation, &reply))?;
+        let row = row.ok_or_else(|| answer::unreadable(operation, &reply))?;
         self.learn(&row);
         let restored = row.credentials == Some(true);
         let have = Have { row };

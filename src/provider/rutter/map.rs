@@ -14,7 +14,7 @@ use crate::{
         validate::RutterWant,
         verdict::{Blame, Detail, Effect, Kind},
     },
-    provider::{ApiError, Operation, http::Reply},
+    provider::{ApiError, Operation, answer, http::Reply},
 };
 use serde::de::DeserializeOwned;
 
@@ -22,39 +22,25 @@ use serde::de::DeserializeOwned;
 const CODES: &[&str] =
     &["PRODUCT_NOT_READY", "PRODUCT_NOT_ALLOWED", "INVALID_CREDENTIALS", "CONNECTION_DISABLED", "NEEDS_UPDATE"];
 
-/// The meaning of an HTTP status that is no success.
-///
-/// Writes: only what Rutter documents as a refusal is one; every other answer leaves the outcome open.
-pub(super) fn meaning(status: u16) -> (Kind, Effect) {
+/// The meaning of an HTTP status that is no success, where it is not that of everybody.
+fn meaning(status: u16) -> (Kind, Effect) {
     match status {
-        400 | 422 | 450 => (Kind::Invalid, Effect::None),
-        401 => (Kind::Unauthorized, Effect::None),
-        403 => (Kind::Forbidden, Effect::None),
-        404 => (Kind::NotFound, Effect::None),
-        410 => (Kind::Gone, Effect::Unknown),
-        408 => (Kind::Timeout, Effect::Unknown),
-        409 => (Kind::Conflict, Effect::Unknown),
-        429 => (Kind::RateLimited, Effect::None),
+        // The platform answered 400.
+        450 => (Kind::Invalid, Effect::None),
         // The platform's own limit, told by Rutter: whether the write was applied is not said.
         452 => (Kind::RateLimited, Effect::Unknown),
-        425 | 500..=599 => (Kind::Unavailable, Effect::Unknown),
-        402 | 405..=407 | 411..=424 | 426..=428 | 430..=449 | 451 | 453..=499 => (Kind::Invalid, Effect::Unknown),
-        _ => (Kind::Protocol, Effect::Unknown),
+        _ => answer::meaning(status),
     }
 }
 
 /// The body of a success, or the error that the answer is.
 pub(super) fn read<T: DeserializeOwned>(operation: Operation, reply: &Reply) -> Result<T, ApiError> {
-    let status = reply.status.as_u16();
-    if (200..300).contains(&status) {
-        return serde_json::from_slice(&reply.body).map_err(|_| ApiError {
-            request_id: reply.request_id.clone(),
-            ..ApiError::unreadable(operation, Some(status))
-        });
+    if answer::is_success(reply) {
+        return serde_json::from_slice(&reply.body).map_err(|_| answer::unreadable(operation, reply));
     }
     let code = serde_json::from_slice::<ErrorReply>(&reply.body).unwrap_or_default().error_code;
     let code = code.and_then(|code| CODES.iter().find(|known| **known == code).copied());
-    let (kind, effect) = match (code, meaning(status)) {
+    let (kind, effect) = match (code, meaning(reply.status.as_u16())) {
         // The code says more than the status, which Rutter does not document for it. Only a documented refusal may
         // be read as one, though: 5xx stays open whatever its body says.
         (Some("INVALID_CREDENTIALS"), (Kind::Invalid | Kind::NotFound, effect)) => (Kind::Unauthorized, effect),
@@ -66,12 +52,8 @@ pub(super) fn read<T: DeserializeOwned>(operation: Operation, reply: &Reply) -> 
         (_, by_status) => by_status,
     };
     let blame = if operation == Operation::List { Blame::Login } else { Blame::Store };
-    Err(ApiError {
-        detail: Detail { code, blame, ..Detail::default() },
-        retry_after: reply.retry_after,
-        request_id: reply.request_id.clone(),
-        ..ApiError::answered(operation, status, kind, effect)
-    })
+    let detail = Detail { code, blame, ..Detail::default() };
+    Err(answer::refused(operation, reply, (kind, effect), detail))
 }
 
 /// The health that a status tells.

@@ -7,42 +7,22 @@ use crate::{
         instances,
         verdict::{Blame, Detail, Effect, Kind},
     },
-    provider::{ApiError, Job, Operation, http::Reply},
+    provider::{ApiError, Job, Operation, answer, http::Reply},
 };
 use serde_json::Value;
 
-/// The meaning of an HTTP status that is no success.
-///
-/// Writes: only what SKU.io documents as a refusal is one; every other answer leaves the outcome open.
-pub(super) fn meaning(status: u16) -> (Kind, Effect) {
-    match status {
-        400 | 422 => (Kind::Invalid, Effect::None),
-        401 => (Kind::Unauthorized, Effect::None),
-        403 => (Kind::Forbidden, Effect::None),
-        404 => (Kind::NotFound, Effect::None),
-        // "Locked, or in the wrong state."
-        409 => (Kind::Conflict, Effect::None),
-        410 => (Kind::Gone, Effect::Unknown),
-        408 => (Kind::Timeout, Effect::Unknown),
-        429 => (Kind::RateLimited, Effect::None),
-        425 | 500..=599 => (Kind::Unavailable, Effect::Unknown),
-        402 | 405..=407 | 411..=421 | 423..=424 | 426..=428 | 430..=499 => (Kind::Invalid, Effect::Unknown),
-        // A redirect is how the server answers whom it takes for a browser.
-        _ => (Kind::Protocol, Effect::Unknown),
-    }
-}
-
 /// The body of a success, or the error that the answer is.
 pub(super) fn read(operation: Operation, reply: &Reply) -> Result<Value, ApiError> {
-    let status = reply.status.as_u16();
-    let body = serde_json::from_slice::<Value>(&reply.body).ok();
-    if (200..300).contains(&status) {
-        // A deletion has no body; a refresh need not have one.
-        let empty = reply.body.iter().all(u8::is_ascii_whitespace);
-        let body = body.or_else(|| empty.then_some(Value::Null)).filter(|body| !says_failure(operation, body));
-        return body.ok_or_else(|| unreadable(operation, reply));
+    if answer::is_success(reply) {
+        let body = answer::json(operation, reply)?;
+        return if says_failure(operation, &body) { Err(answer::unreadable(operation, reply)) } else { Ok(body) };
     }
-    let (kind, effect) = meaning(status);
+    let body = serde_json::from_slice::<Value>(&reply.body).ok();
+    let (kind, effect) = match reply.status.as_u16() {
+        // "Locked, or in the wrong state."
+        409 => (Kind::Conflict, Effect::None),
+        status => answer::meaning(status),
+    };
     let errors = body.as_ref().and_then(|b| b.get("errors")).and_then(Value::as_object);
     let keys: Vec<&str> = errors.into_iter().flatten().map(|(key, _)| key.as_str()).collect();
     let kind = match (kind, keys.as_slice()) {
@@ -58,22 +38,12 @@ pub(super) fn read(operation: Operation, reply: &Reply) -> Result<Value, ApiErro
         // The one token that there is in a request is the login's.
         blame: Blame::Login,
     };
-    Err(ApiError {
-        detail,
-        retry_after: reply.retry_after,
-        request_id: reply.request_id.clone(),
-        ..ApiError::answered(operation, status, kind, effect)
-    })
+    Err(answer::refused(operation, reply, (kind, effect), detail))
 }
 
 /// The older envelope may tell of a failure in what is a success by its status code. The status of a job is its own.
 fn says_failure(operation: Operation, body: &Value) -> bool {
     operation != Operation::Job && body.get("status").and_then(Value::as_str) == Some("failure")
-}
-
-/// A success that says nothing readable.
-pub(super) fn unreadable(operation: Operation, reply: &Reply) -> ApiError {
-    ApiError { request_id: reply.request_id.clone(), ..ApiError::unreadable(operation, Some(reply.status.as_u16())) }
 }
 
 /// A scope in its documented form, `resource:read`: anything else is free text.

@@ -11,7 +11,7 @@ pub use reads::Have;
 
 use super::{
     ApiError, ConnectSettings, CreatePermit, Created, DeletePermit, External, Freshness, Job, Login, Made, Operation,
-    Record, Summary,
+    Record, Summary, answer,
     gate::Gate,
     http::{Call, Http, Pace, Wire},
 };
@@ -229,7 +229,7 @@ impl External for SkuIo {
         let reply = self.reads.http.send_create(call, permit).await?;
         let answer = map::read(operation, &reply).map_err(|e| self.reads.heed(e))?;
         let row = wire::payload(&answer).and_then(Row::read);
-        let row = row.ok_or_else(|| map::unreadable(operation, &reply))?;
+        let row = row.ok_or_else(|| answer::unreadable(operation, &reply))?;
         let known_before = before.is_some_and(|snapshot| snapshot.rows.contains_key(&row.id));
         self.reads.wrote(row.id);
         // SKU.io refuses a name that is taken and answers nobody else's instance: what it answers was made by this call,
