@@ -161,6 +161,8 @@ pub struct Picture {
     synced: Option<Mark>,
     credentials: Option<Mark>,
     authorized: Option<Mark>,
+    /// A person has done what they were asked for, if they were.
+    has_authorized: bool,
     refreshed: Option<Mark>,
     reconciling: Option<Mark>,
     stalled: Option<Mark>,
@@ -236,7 +238,7 @@ fn unsynced(problem: &Problem) -> Option<Mark> {
 fn present(health: &Health) -> Picture {
     let synced = Some(Mark::yes(Reason::Succeeded, "The record is as declared"));
     let accepted = Some(Mark::yes(Reason::Succeeded, "The provider accepts the credentials"));
-    let base = Picture { synced, credentials: accepted, ..Picture::default() };
+    let base = Picture { synced, credentials: accepted, has_authorized: true, ..Picture::default() };
     let works = |note: &str| Some(Mark::yes(Reason::Succeeded, note));
     match health {
         Health::Works { history } => {
@@ -261,12 +263,17 @@ fn present(health: &Health) -> Picture {
         }
         Health::NeedsAuthorization => {
             let why = "The store no longer accepts the connection (an app was removed, or a token revoked). Authorize it \
-                       again with the link_url in the connection Secret, or delete and re-create the object with new credentials";
+                       again with the link_url in the connection Secret (`tradewind authorize` prints it), or delete and \
+                       re-create the object with new credentials";
             attention(&base, Problem::new(Reason::ReauthorizationRequired, why))
         }
         Health::AwaitsAuthorization(why) => awaits(why, Picture { synced: base.synced, ..Picture::default() }),
         Health::Wrong(problem) => attention(&base, problem.clone()),
-        Health::Disabled(why) => attention(&base, Problem::new(Reason::Disabled, why.clone())),
+        Health::Disabled(why) => Picture {
+            // Whoever switched it off: that says nothing of what a person had to do.
+            has_authorized: false,
+            ..attention(&base, Problem::new(Reason::Disabled, why.clone()))
+        },
     }
 }
 
@@ -311,7 +318,7 @@ fn attention(base: &Picture, problem: Problem) -> Picture {
 #[must_use]
 pub fn lay_over(before: &[Condition], picture: Picture, generation: i64, now: Timestamp) -> Vec<Condition> {
     let keeps = |t: Type| before.iter().find(|c| c.type_ == t.to_string()).cloned();
-    let authorized = picture.authorized.or_else(|| reauthorized(before, picture.ready.as_ref()));
+    let authorized = picture.authorized.or_else(|| authorized(before, picture.has_authorized));
     let refreshed = picture.refreshed.filter(|m| m.status == "True" || !is_true(before, Type::InitialRefreshComplete));
     let lasting = [
         (Type::Ready, picture.ready),
@@ -330,11 +337,10 @@ pub fn lay_over(before: &[Condition], picture: Picture, generation: i64, now: Ti
     lasting.chain(passing).chain(foreign).collect()
 }
 
-/// `Authorized` turns True again once the object is ready; it never appears where no person ever had to act.
-fn reauthorized(before: &[Condition], ready: Option<&Mark>) -> Option<Mark> {
+/// `Authorized` turns True once a person has done their part; it never appears where no person ever had to act.
+fn authorized(before: &[Condition], has_authorized: bool) -> Option<Mark> {
     let was_asked = before.iter().any(|c| c.type_ == Type::Authorized.to_string());
-    let ready = ready.is_some_and(|m| m.status == "True");
-    (was_asked && ready).then(|| Mark::yes(Reason::Succeeded, "The connection is authorized"))
+    (was_asked && has_authorized).then(|| Mark::yes(Reason::Succeeded, "The connection is authorized"))
 }
 
 /// The status of a condition, where it is present.

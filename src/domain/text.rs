@@ -16,6 +16,16 @@ pub fn plain(word: &str, max: usize) -> String {
     clip(&clean, max)
 }
 
+/// Whether a text can be opened in a browser, and is nothing else: no script, no option, no control character.
+#[must_use]
+pub fn is_link(text: &str) -> bool {
+    let plain = text.len() <= MAX_LINK && text.chars().all(|c| c.is_ascii_graphic());
+    plain && url::Url::parse(text).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
+}
+
+/// No browser takes a longer one.
+const MAX_LINK: usize = 8192;
+
 fn clip(text: &str, max: usize) -> String {
     if text.len() <= max {
         return text.to_owned();

@@ -72,8 +72,8 @@ pub(super) fn any(target: &Target, now: Timestamp) -> bool {
 }
 
 /// Why no new link is made, where there was none that anybody used for a day: they would go on for ever.
-pub(super) fn given_up(target: &Target, now: Timestamp) -> Option<Problem> {
-    let since = asked_since(&target.status.conditions)?;
+pub(super) fn given_up(target: &Target, link: LinkState, now: Timestamp) -> Option<Problem> {
+    let since = asked_since(&target.status.conditions).filter(|_| link == LinkState::Expired)?;
     if target.is_requested() || now.duration_since(since) < PATIENCE {
         return None;
     }

@@ -69,7 +69,7 @@ impl Supplies {
                 // What may be taken over needs less than what is made.
                 let creating = target.spec.adoption_policy() == AdoptionPolicy::Fail;
                 let late = want.ok().and_then(|want| external.objection(want, dates::today(now), creating));
-                let late = late.or_else(|| link::given_up(target, engine.clock.now()));
+                let late = late.or_else(|| link::given_up(target, link, engine.clock.now()));
                 if let Some(problem) = late.or_else(|| leaving.then(|| is_leaving(target))) {
                     return Ok(Self { problem: Some(problem), ..Self::default() });
                 }

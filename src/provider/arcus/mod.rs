@@ -25,7 +25,7 @@ use crate::{
         intent::{Timing, window},
         reason::Problem,
         refresh::Entity,
-        text::plain,
+        text::{is_link, plain},
         validate::{self, Credentials, SecretData},
         verdict::Kind,
     },
@@ -328,7 +328,7 @@ impl External for Arcus {
         let answer = self.heard(operation, &reply)?;
         if let Some(invitation) = Invitation::read(&answer) {
             // What is no link can be handed to nobody.
-            let accepted = invitation.is_link().then(|| Made::Accepted(self.accepted(invitation)));
+            let accepted = is_link(&invitation.url).then(|| Made::Accepted(self.accepted(invitation)));
             return accepted.ok_or_else(|| answer::unreadable(operation, &reply));
         }
         let row = wire::row(&answer).filter(|row| row.connector_type == want.connector.name);

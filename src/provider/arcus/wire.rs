@@ -88,12 +88,6 @@ impl Invitation {
         let expires_at = text("expires_at").and_then(|t| t.parse().ok());
         Some(Self { url: text("oauth_url").unwrap_or_default().to_owned(), expires_at })
     }
-
-    /// Whether its link is one of the web: it is printed in terminals and opened in browsers.
-    pub(super) fn is_link(&self) -> bool {
-        let plain = !self.url.chars().any(|c| c.is_control() || c.is_whitespace());
-        plain && url::Url::parse(&self.url).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
-    }
 }
 
 #[cfg(test)]

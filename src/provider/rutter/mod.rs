@@ -26,7 +26,7 @@ use crate::{
         reason::Problem,
         refresh::Entity,
         stores::{self, Recognition},
-        text::plain,
+        text::{is_link, plain},
         validate::{self, Access, Credentials, RutterWant, SecretData},
         verdict::{Effect, Kind},
     },
@@ -112,7 +112,8 @@ fn headers(login: &Login) -> HeaderMap {
 fn secret(row: &Row) -> Option<ConnectionSecret> {
     let token = row.access_token.clone()?;
     let mut fields = vec![("connection_id", SecretString::from(row.id.as_str())), ("access_token", token)];
-    fields.extend(row.link_url.clone().map(|link| ("link_url", link)));
+    let link = row.link_url.clone().filter(|link| is_link(link.expose_secret()));
+    fields.extend(link.map(|link| ("link_url", link)));
     Some(ConnectionSecret(fields))
 }
 

@@ -4,6 +4,7 @@
 
 mod abandon;
 mod answers;
+mod authorize;
 mod objects;
 mod process;
 mod refresh;
@@ -101,6 +102,19 @@ spec:
   settings: {storeHash: lhv58otl0w, startDate: '2025-01-01', storeId: 1, autoLinkProducts: true, autoCreateProducts: false}
 ";
 
+/// A connector that a merchant authorizes.
+const CONNECTOR: &str = "
+apiVersion: tradewind.dev/v1alpha1
+kind: Connection
+metadata: {name: acme, finalizers: [tradewind.dev/connection]}
+spec:
+  provider: Arcus
+  accountRef: {name: arcus}
+  platform: shopify
+  arcus: {mode: Live, shop: acme.myshopify.com}
+  connectionSecretRef: {name: acme-connection}
+";
+
 /// A condition of long ago.
 fn condition(kind: &str, status: &str, reason: &str, message: &str) -> Value {
     json!({"type": kind, "status": status, "reason": reason, "message": message, "lastTransitionTime": "2025-01-01T00:00:00Z"})
@@ -163,9 +177,20 @@ fn question(uid: &str, reason: &str, candidates: &[&str]) -> Value {
 
 #[test]
 fn help_is_as_it_was() {
-    for verb in
-        ["", "run", "crds", "validate", "status", "reconcile", "refresh", "suspend", "resume", "resolve", "abandon"]
-    {
+    for verb in [
+        "",
+        "run",
+        "crds",
+        "validate",
+        "status",
+        "reconcile",
+        "refresh",
+        "authorize",
+        "suspend",
+        "resume",
+        "resolve",
+        "abandon",
+    ] {
         let args: Vec<_> = [verb, "--help"].into_iter().filter(|arg| !arg.is_empty()).collect();
         let ran = run(&args);
         assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""), "{verb}");
@@ -199,6 +224,10 @@ fn wrong_arguments_are_invalid_input() {
         &["reconcile", "acme", "--timeout", "soon"],
         &["refresh", "pacct/rutter"],
         &["refresh", "acme", "--products", "--orders"],
+        &["authorize"],
+        &["authorize", "ii/acme"],
+        &["authorize", "pacct/arcus"],
+        &["authorize", "acme", "--timeout", "5s"],
         &["run", "--concurrency", "0"],
         &["run", "--call-timeout", "0s"],
         &["run", "--log", "=="],

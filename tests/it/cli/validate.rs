@@ -185,3 +185,118 @@ fn a_folder_is_its_manifests() {
     );
     assert!(deep.out.ends_with("2 valid, 1 invalid\n"), "{}", deep.out);
 }
+
+/// Connections of Arcus, and others that a merchant authorizes, each wrong in one way that no schema sees.
+const BAD_CONNECTORS: &str = "
+apiVersion: tradewind.dev/v1alpha1
+kind: Connection
+metadata: {name: credentials}
+spec:
+  provider: Arcus
+  platform: shippo
+  accountRef: {name: arcus}
+  arcus: {mode: Live, config: {carriers: [{region: eu, access-Token: test-canary-0d1f}]}}
+---
+apiVersion: tradewind.dev/v1alpha1
+kind: Connection
+metadata: {name: unknown-type}
+spec: {provider: Arcus, platform: telegraph, accountRef: {name: arcus}, arcus: {mode: Live}}
+---
+apiVersion: tradewind.dev/v1alpha1
+kind: Connection
+metadata: {name: own-domain}
+spec:
+  provider: Arcus
+  platform: shopify
+  accountRef: {name: arcus}
+  arcus: {mode: Live, shop: shop.example.com}
+  connectionSecretRef: {name: s}
+---
+apiVersion: tradewind.dev/v1alpha1
+kind: Connection
+metadata: {name: no-place-for-a-link}
+spec:
+  provider: Arcus
+  platform: shopify
+  accountRef: {name: arcus}
+  arcus: {mode: Live, shop: acme.myshopify.com}
+---
+apiVersion: tradewind.dev/v1alpha1
+kind: Connection
+metadata: {name: field-of-another-type}
+spec: {provider: Arcus, platform: shippo, accountRef: {name: arcus}, arcus: {mode: Live, sellerId: s-1}}
+---
+apiVersion: tradewind.dev/v1alpha1
+kind: Connection
+metadata: {name: another-id}
+spec:
+  provider: Arcus
+  platform: shippo
+  accountRef: {name: arcus}
+  arcus: {mode: Live}
+  adoptionPolicy: Match
+  deletionPolicy: Retain
+  externalRef: {id: stripe}
+---
+apiVersion: tradewind.dev/v1alpha1
+kind: Connection
+metadata: {name: no-place-for-rutters-link}
+spec:
+  provider: Rutter
+  accountRef: {name: rutter}
+  rutter: {authorization: Link}
+  deletionPolicy: Delete
+---
+apiVersion: tradewind.dev/v1alpha1
+kind: Connection
+metadata: {name: scope-by-link}
+spec:
+  provider: Rutter
+  accountRef: {name: rutter}
+  rutter: {authorization: Link, scope: orders}
+  deletionPolicy: Delete
+  connectionSecretRef: {name: s}
+---
+apiVersion: tradewind.dev/v1alpha1
+kind: ProviderAccount
+metadata: {name: elsewhere}
+spec: {provider: Arcus, credentialsSecretRef: {name: s}, endpoint: \"https://arcus.example.com/v1\"}
+---
+apiVersion: tradewind.dev/v1alpha1
+kind: ProviderAccount
+metadata: {name: no-version}
+spec: {provider: Arcus, credentialsSecretRef: {name: s}, arcus: {version: latest}}
+";
+
+#[test]
+fn a_bad_connector_says_what_to_write_and_repeats_no_credential() {
+    let ran = run_with(&["validate", "-f", "-"], BAD_CONNECTORS);
+    assert_eq!((ran.code, ran.err.as_str()), (Some(3), ""));
+    assert!(!ran.out.contains("canary"), "{}", ran.out);
+    insta::assert_snapshot!("validate-bad-connectors", ran.out);
+    let allowed = run_with(&["validate", "-f", "-", "--allow-endpoint=https://arcus.example.com"], BAD_CONNECTORS);
+    assert!(!allowed.out.contains("elsewhere"), "{}", allowed.out);
+}
+
+#[test]
+fn good_connectors_are_good() {
+    let account = super::ACCOUNT.replace("rutter", "arcus").replace("Rutter", "Arcus");
+    let of_type = |platform: &str, settings: &str| {
+        let platform = format!("platform: {platform}");
+        let settings = format!("arcus: {{mode: Sandbox{settings}}}");
+        super::CONNECTOR
+            .replace("platform: shopify", &platform)
+            .replace("arcus: {mode: Live, shop: acme.myshopify.com}", &settings)
+    };
+    let manifests = [
+        account,
+        super::CONNECTOR.to_owned(),
+        of_type("shippo", ", active: false, config: {label: {format: pdf}}, shipFrom: {city: Bonn}"),
+        of_type("amazon", ", sellerId: s-1"),
+        of_type("plaid", ", bankAccountId: b-1"),
+        // A shop is asked for only where the connector has to be made.
+        of_type("shopify", ""),
+    ];
+    let ran = run_with(&["validate", "-f", "-"], &manifests.join("---"));
+    assert_eq!((ran.code, ran.out.as_str(), ran.err.as_str()), (Some(0), "6 valid, 0 invalid\n", ""));
+}
