@@ -2,6 +2,11 @@
 //!
 //! Each is a good manifest with a JSON merge patch laid over it, so that what a case is about is all that it shows.
 
+mod arcus;
+mod instances;
+
+pub(crate) use instances::instance;
+
 use serde_json::{Value, json};
 
 /// A patch, and what the refusal of it says.
@@ -25,8 +30,8 @@ pub(crate) enum Check {
     OnCreate { refused: Value, passes: Value },
     /// For a rule about two versions: the object is created, then patched.
     OnUpdate {
-        /// A change that the rule refuses.
-        change: Value,
+        /// A change that the rule refuses; none where the schema stops every one before.
+        change: Option<Value>,
         /// Other ways to the same end, the removal of the field first of all, and who stops them.
         also_refused: Vec<Change>,
         /// A change that the rule has nothing against.
@@ -50,9 +55,26 @@ impl Case {
         also_refused: impl IntoIterator<Item = (Value, &'static str)>,
         passes: Value,
     ) -> Self {
-        let also_refused = also_refused.into_iter().map(|(patch, says)| Change { patch, says }).collect();
-        Self { message, object, check: Check::OnUpdate { change, also_refused, passes } }
+        Self {
+            message,
+            object,
+            check: Check::OnUpdate { change: Some(change), also_refused: changes(also_refused), passes },
+        }
     }
+
+    /// For a rule that nothing comes to, since the schema stops it before.
+    fn foreclosed(
+        message: &'static str,
+        object: Value,
+        refused: impl IntoIterator<Item = (Value, &'static str)>,
+        passes: Value,
+    ) -> Self {
+        Self { message, object, check: Check::OnUpdate { change: None, also_refused: changes(refused), passes } }
+    }
+}
+
+fn changes(all: impl IntoIterator<Item = (Value, &'static str)>) -> Vec<Change> {
+    all.into_iter().map(|(patch, says)| Change { patch, says }).collect()
 }
 
 /// A manifest with a JSON merge patch (RFC 7386) laid over it.
@@ -98,7 +120,12 @@ fn link() -> Value {
 
 /// A connector of Arcus.
 fn connector() -> Value {
-    object("Connection", &json!({"provider": "Arcus", "accountRef": {"name": "arcus"}, "platform": "shopify"}))
+    object(
+        "Connection",
+        &json!({
+            "provider": "Arcus", "accountRef": {"name": "arcus"}, "platform": "shopify", "arcus": {"mode": "Sandbox"},
+        }),
+    )
 }
 
 fn account(provider: &str) -> Value {
@@ -112,15 +139,13 @@ fn sku_io() -> Value {
 
 /// The good manifests that everything here begins with.
 pub(crate) fn bases() -> Vec<Value> {
-    vec![store(), link(), connector(), account("Rutter"), account("Arcus"), sku_io()]
+    vec![store(), link(), connector(), instance(), account("Rutter"), account("Arcus"), sku_io()]
 }
 
 /// At least one case for every rule of every CRD.
 pub(crate) fn all() -> Vec<Case> {
-    [unions(), platforms(), policies(), rutter(), immutable_choices(), immutable_names(), accounts()]
-        .into_iter()
-        .flatten()
-        .collect()
+    let own = [unions(), platforms(), policies(), rutter(), immutable_choices(), immutable_names(), accounts()];
+    own.into_iter().chain([arcus::all(), instances::all()]).flatten().collect()
 }
 
 fn unions() -> Vec<Case> {
@@ -157,7 +182,7 @@ fn unions() -> Vec<Case> {
         Case::on_create(
             "a Connection is of Rutter or Arcus",
             connector(),
-            json!({"spec": {"provider": "SkuIo", "platform": "big-commerce"}}),
+            json!({"spec": {"provider": "SkuIo", "platform": "big-commerce", "arcus": null}}),
             json!({}),
         ),
     ]
@@ -320,11 +345,8 @@ fn immutable_names() -> Vec<Case> {
         Case::on_update(
             provider,
             store(),
-            json!({"spec": {"provider": "Arcus", "rutter": null}}),
-            [
-                (json!({"spec": {"provider": null}}), "spec.provider: Required value"),
-                (json!({"spec": {"provider": "Arcus", "rutter": null, "arcus": {"mode": "Live"}}}), provider),
-            ],
+            json!({"spec": {"provider": "Arcus", "rutter": null, "arcus": {"mode": "Live"}}}),
+            [(json!({"spec": {"provider": null}}), "spec.provider: Required value")],
             json!({"spec": {"provider": "Rutter", "suspend": true}}),
         ),
         Case::on_update(
@@ -417,7 +439,7 @@ pub(crate) fn schema() -> Vec<(Value, Change)> {
     let change = |(patch, says)| Change { patch, says };
     let of_store = store_cases.map(|case| (store(), change(case)));
     let of_account = account_cases.map(|case| (account("Rutter"), change(case)));
-    of_store.into_iter().chain(of_account).collect()
+    of_store.into_iter().chain(of_account).chain(arcus::schema()).chain(instances::schema()).collect()
 }
 
 #[test]

@@ -99,7 +99,7 @@ fn crd(kind: &str) -> Generated {
 
 #[test]
 fn names_are_as_documented() {
-    for (kind, short) in [("Connection", "conn"), ("ProviderAccount", "pacct")] {
+    for (kind, short) in [("Connection", "conn"), ("IntegrationInstance", "ii"), ("ProviderAccount", "pacct")] {
         let crd = crd(kind);
         assert_eq!(texts(&crd, "/spec/names/shortNames"), [short]);
         // Never `all`: `kubectl delete all --all` must not delete stores.
@@ -114,6 +114,8 @@ fn names_are_as_documented() {
 fn fields_can_be_selected_as_documented() {
     let fields = "/spec/versions/0/selectableFields";
     assert_eq!(texts(&crd("Connection"), fields), [".spec.provider", ".spec.platform", ".spec.accountRef.name"]);
+    let instance = crd("IntegrationInstance");
+    assert_eq!(texts(&instance, fields), [".spec.provider", ".spec.platform", ".spec.accountRef.name"]);
     assert_eq!(texts(&crd("ProviderAccount"), fields), [".spec.provider"]);
 }
 
@@ -123,6 +125,9 @@ fn columns_are_as_documented() {
     let narrow = ["Provider", "Platform", "Ready", "Status", "External-ID", "Last-Sync", "Age"];
     assert_eq!(columns(&connection, 0), narrow);
     assert_eq!(columns(&connection, 1), ["Synced", "Credentials", "Refresh", "Deletion", "Suspended", "Message"]);
+    let instance = crd("IntegrationInstance");
+    assert_eq!(columns(&instance, 0), ["Platform", "Ready", "Status", "External-ID", "Refresh", "Age"]);
+    assert_eq!(columns(&instance, 1), ["Synced", "Credentials", "Deletion", "Suspended", "Message"]);
     let account = crd("ProviderAccount");
     assert_eq!(columns(&account, 0), ["Provider", "Ready", "Status", "Age"]);
     assert_eq!(columns(&account, 1), ["Identity", "Message"]);

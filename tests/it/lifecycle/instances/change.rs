@@ -2,12 +2,13 @@
 
 use serde_json::{Value, json};
 use tradewind::api::v1alpha1::IntegrationInstance;
-use tradewind_simulator::Operation;
 use tradewind_simulator::sku_io::Deed;
+use tradewind_simulator::{Effect, Fault, Operation};
 
 use super::{instance, status_of};
 use crate::cluster::HANG;
 use crate::conditions::Observed;
+use crate::lifecycle::expect::assert_stalled;
 use crate::world::{World, secret};
 
 fn fields(value: &Value) -> serde_json::Map<String, Value> {
@@ -90,4 +91,68 @@ async fn a_name_that_is_still_being_cleaned_up_is_waited_for() {
     let again = world.instance_until("acme", "Ready", "True", "Succeeded").await;
     assert_ne!(status_of(&first).external_id, status_of(&again).external_id);
     assert_eq!(world.simulator.stats().creates, 2);
+}
+
+/// Another Secret, or another key, is another token.
+#[tokio::test]
+async fn another_secret_is_another_token() {
+    let world = World::with_sku("sku-other-secret").await;
+    world.sandbox.apply(&instance("acme", "")).await;
+    world.well("acme").await;
+    world.sandbox.apply(&secret("other", &[("token", "test-canary-store-91bc-2")])).await;
+    let other = json!({"spec": {"accessTokenSecretRef": {"name": "other", "key": "token"}}});
+    world.edit_instance("acme", &other).await;
+    world.provider_until("the token is there", |s| s.instances()[0].token_version == 2).await;
+    world.well("acme").await;
+    world.rests::<IntegrationInstance>("acme").await;
+    let record = world.at_sku("acme");
+    assert_eq!(
+        record.changes.iter().map(|c| c.sent.clone()).collect::<Vec<_>>(),
+        [["connection_settings.access_token"]]
+    );
+}
+
+/// A token that is refused is not pushed over and over, and the record keeps the old one.
+#[tokio::test]
+async fn a_new_token_that_is_refused_is_said_and_the_old_one_kept() {
+    let world = World::with_sku("sku-token-refused").await;
+    world.sandbox.apply(&instance("acme", "")).await;
+    world.well("acme").await;
+    world.simulator.push_fault(Fault::on(Operation::Update, Effect::RefuseCredentials { status: 422 }).forever());
+    world.sandbox.apply(&secret("store-login", &[("oauth_access_token", "test-canary-store-91bc-2")])).await;
+    world.looked_at::<IntegrationInstance>("acme").await;
+    let halted = world.instance_until("acme", "Ready", "False", "ProviderRejected").await;
+    assert_stalled(&halted, "ProviderRejected", &["SKU.io refused spec.accessTokenSecretRef"]);
+    world.rests::<IntegrationInstance>("acme").await;
+    assert_eq!(world.at_sku("acme").token_version, 1);
+    world.sandbox.apply(&World::store_login()).await;
+    world.simulator.clear_faults();
+    world.looked_at::<IntegrationInstance>("acme").await;
+    world.well("acme").await;
+}
+
+/// One change of one field is one write of the object, and one at the provider.
+#[tokio::test]
+async fn a_correction_of_drift_is_one_change_and_one_write() {
+    let world = World::with_sku("sku-drift-cost").await;
+    world.sandbox.apply(&instance("acme", "  interval: 2s\n")).await;
+    world.well("acme").await;
+    let id = world.at_sku("acme").id;
+    let since = world.sandbox.mark();
+    let change = json!({"integration_settings": {"start_date": "2026-03-01"}, "is_automatic_sync_enabled": true});
+    world.simulator.act_sku(&Deed::Change { instance: id, fields: fields(&change) }).expect("a deed");
+    world
+        .provider_until("it is put back", |s| s.instances()[0].integration_settings["start_date"] == "2026-01-01")
+        .await;
+    let corrected = |i: &IntegrationInstance| status_of(i).last_action.is_some_and(|a| a.cause == "Updated");
+    let object = world.sandbox.wait_for::<IntegrationInstance>("acme", HANG, corrected).await;
+    assert!(object.says("Ready", "True", "Succeeded") && object.says("Synced", "True", "Succeeded"));
+    let lists = world.asked(Operation::List);
+    world.until_asked(Operation::List, lists + 2).await;
+    let writes = || world.sandbox.audit_writes(since).remove("integrationinstances/acme").unwrap_or_default();
+    world.provider_until("the audit log shows the write", |_| !writes().is_empty()).await;
+    let writes = writes();
+    assert_eq!((writes.len(), world.asked(Operation::Update)), (1, 1), "{writes:#?}");
+    let record = world.at_sku("acme");
+    assert!(record.is_automatic_sync_enabled, "nobody manages it");
 }

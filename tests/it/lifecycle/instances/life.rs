@@ -110,6 +110,9 @@ async fn a_steady_state_writes_nothing_while_the_provider_keeps_moving() {
     for n in 0..OBJECTS {
         world.instance_until(&format!("i{n}"), "Ready", "True", "Succeeded").await;
     }
+    // The first look after a create is one at the record itself, as long as no list is newer: a few rounds, and one is.
+    let lists = world.asked(Operation::List);
+    world.until_asked(Operation::List, lists + 4).await;
     let (since, calls) = (world.sandbox.mark(), world.simulator.journal().len());
     let begun = Instant::now();
     while begun.elapsed() < Duration::from_secs(30) {
