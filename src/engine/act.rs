@@ -240,10 +240,7 @@ impl<E: External> Scene<'_, E> {
             // It is news to the account too who it is.
             self.engine.look_at_accounts();
         }
-        let ended = match self.follow_jobs(target).await {
-            Ok(ended) => ended,
-            Err(error) => return outcome::failed::<E>(self.engine, target, &error).await,
-        };
+        let ended = self.follow_jobs(target).await;
         let now = self.engine.clock.now();
         let note = |status: &mut ManagedStatus| {
             refresh::note_all(status, ended.iter().map(|(due, phase)| (due, *phase)), now);

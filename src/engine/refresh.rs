@@ -172,28 +172,34 @@ impl<E: External> Scene<'_, E> {
         Ok(Next::After(Duration::from_millis(100)))
     }
 
-    /// Asks how far the jobs of this object are, and notes those that came to an end.
-    ///
-    /// # Errors
-    /// Where the provider does not tell.
-    pub(super) async fn follow_jobs(&self, target: &Target) -> Result<Vec<(Due, RefreshPhase)>, ApiError> {
+    /// Asks how far the jobs of this object are, and notes those that came to an end. The record works whether the
+    /// provider tells or not.
+    pub(super) async fn follow_jobs(&self, target: &Target) -> Vec<(Due, RefreshPhase)> {
         let mut ended = Vec::new();
         for entity in Entity::iter() {
             let accepted = refresh::state(&target.status, entity).filter(|s| s.state == RefreshPhase::Accepted);
             let Some((state, job)) = accepted.and_then(|s| Some((s, s.job.as_ref()?))) else { continue };
             let due = Due { entity, token: state.token.clone() };
-            match self.external.job(job).await? {
-                Job::Running => {}
-                Job::Completed => ended.push((due, RefreshPhase::Completed)),
-                Job::Failed => ended.push((due, RefreshPhase::Failed)),
+            let asked = if self.engine.clock.now().duration_since(state.at.0) < LONGEST {
+                self.external.job(job).await
+            } else {
+                Ok(Job::Lost)
+            };
+            match asked {
+                Ok(Job::Running) => {}
+                Ok(Job::Completed) => ended.push((due, RefreshPhase::Completed)),
+                Ok(Job::Failed) => ended.push((due, RefreshPhase::Failed)),
                 // It was accepted, and that is all that is known.
-                Job::Lost => ended.push((due, RefreshPhase::Accepted)),
+                Ok(Job::Lost) => ended.push((due, RefreshPhase::Accepted)),
+                Err(error) => tracing::warn!(object = %target, request_id = error.request_id, "{error}"),
             }
         }
-        Ok(ended)
+        ended
     }
 }
 
+/// A job is followed this long: one that never ends would be asked for for ever.
+const LONGEST: SignedDuration = SignedDuration::from_hours(7 * 24);
 /// A refresh that came to nothing for now is asked for again after this long.
 const AGAIN: Duration = Duration::from_secs(30);
 

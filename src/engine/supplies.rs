@@ -35,7 +35,7 @@ pub(super) struct At {
 
 /// Whether the next step may be to create.
 fn creates(creation: &Creation, link: LinkState) -> bool {
-    *creation == Creation::NotStarted || link == LinkState::Expired
+    *creation == Creation::NotStarted || matches!(link, LinkState::Expired | LinkState::Lost)
 }
 
 impl Supplies {

@@ -47,7 +47,16 @@ pub(super) fn unreadable(operation: Operation, reply: &Reply) -> ApiError {
 }
 
 /// The error that an answer is, as its provider's map has read it.
-pub(super) fn refused(operation: Operation, reply: &Reply, (kind, effect): (Kind, Effect), detail: Detail) -> ApiError {
+pub(super) fn refused(operation: Operation, reply: &Reply, meaning: (Kind, Effect), detail: Detail) -> ApiError {
+    let (kind, effect) = match (operation, reply.status.as_u16(), meaning) {
+        // Nothing that is declared makes a list or a look fail: not for a person to put right.
+        (_, 402 | 405..=421 | 423..=449 | 451..=499, (Kind::Invalid, effect)) if !operation.writes() => {
+            (Kind::Protocol, effect)
+        }
+        // What is gone has not been changed.
+        (Operation::Update | Operation::Refresh, _, (Kind::Gone, _)) => (Kind::Gone, Effect::None),
+        (_, _, meaning) => meaning,
+    };
     ApiError {
         detail,
         retry_after: reply.retry_after,

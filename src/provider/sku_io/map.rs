@@ -20,7 +20,7 @@ pub(super) fn read(operation: Operation, reply: &Reply) -> Result<Value, ApiErro
     let body = serde_json::from_slice::<Value>(&reply.body).ok();
     let (kind, effect) = match reply.status.as_u16() {
         // "Locked, or in the wrong state."
-        409 => (Kind::Conflict, Effect::None),
+        409 | 423 => (Kind::Conflict, Effect::None),
         status => answer::meaning(status),
     };
     let errors = body.as_ref().and_then(|b| b.get("errors")).and_then(Value::as_object);

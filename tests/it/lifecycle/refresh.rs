@@ -167,7 +167,7 @@ async fn a_crash_after_the_end_asks_for_nothing() {
 #[rstest]
 #[case::bad_request(400, RefreshPhase::Failed, "ProviderRejected")]
 #[case::invalid(422, RefreshPhase::Failed, "ProviderRejected")]
-#[case::forbidden(403, RefreshPhase::Failed, "DependencyNotReady")]
+#[case::forbidden(403, RefreshPhase::Failed, "CredentialsRejected")]
 #[case::internal_error(500, RefreshPhase::Unknown, "RefreshOutcomeUnknown")]
 #[case::time_out(408, RefreshPhase::Unknown, "RefreshOutcomeUnknown")]
 #[case::redirect(302, RefreshPhase::Unknown, "RefreshOutcomeUnknown")]

@@ -169,9 +169,9 @@ async fn a_scope_that_is_missing_is_named_and_nothing_is_made(
     let world = World::with_sku("sku-scope").await;
     grant(&world, granted);
     world.sandbox.apply(&instance("acme", "")).await;
-    let halted = world.instance_until("acme", "Ready", "False", "DependencyNotReady").await;
+    let halted = world.instance_until("acme", "Ready", "False", "CredentialsRejected").await;
     let lacks = format!("the login lacks the scope {missing}. Grant it");
-    assert_stalled(&halted, "DependencyNotReady", &["ProviderAccount sku", &lacks]);
+    assert_stalled(&halted, "CredentialsRejected", &["ProviderAccount sku", &lacks]);
     assert_eq!(message(&world.touched("acme").await, "Ready"), message(&halted, "Ready"));
     assert_eq!(world.asked(Operation::Create), posts);
     assert!(world.live_at_sku().is_empty());
@@ -189,8 +189,8 @@ async fn a_scope_that_is_taken_away_stops_changes_and_loses_nothing() {
     let id = id_of(&world.well("acme").await);
     grant(&world, &[READ]);
     world.edit_instance("acme", &json!({"spec": {"settings": {"storeId": 2}}})).await;
-    let halted = world.instance_until("acme", "Ready", "False", "DependencyNotReady").await;
-    assert_stalled(&halted, "DependencyNotReady", &["the scope integrations:write"]);
+    let halted = world.instance_until("acme", "Ready", "False", "CredentialsRejected").await;
+    assert_stalled(&halted, "CredentialsRejected", &["the scope integrations:write"]);
     assert_eq!(id_of(&halted), id);
     world.rests::<IntegrationInstance>("acme").await;
     assert!(world.at_sku("acme").changes.is_empty());
