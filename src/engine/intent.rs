@@ -47,10 +47,9 @@ pub(super) async fn open(
     engine.memory.seen_for(&target.uid, &intent.nonce);
     let creating = State::Creating("The record is being created".to_owned());
     report::commit(engine, target, intent, Some(&creating), |status| {
-        // Whatever came before it is over, and its link with it.
+        // Whatever came before it is over; its link, if it had one, may still be used, and stays until there is another.
         let creation = status.creation.get_or_insert_default();
         creation.settled_attempt = creation.settled_attempt.max(intent.attempt.saturating_sub(1));
-        status.authorization = None;
     })
     .await?;
     Ok(CreatePermit::mint(&intent.nonce, expires, ticket))
