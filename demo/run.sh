@@ -15,6 +15,8 @@ readonly PROCESSES=$DIR/processes CLUSTER=$DIR/cluster
 readonly NAMESPACE=demo
 # The simulator's own logins, which open nothing else; the Secrets in examples/ have the same.
 readonly LOGIN=test-client-id:test-client-secret TOKEN='1|test-sku-io-token'
+# The links that were handed out.
+LINKS=()
 
 export KUBECONFIG=$PWD/$CLUSTER/kubeconfig KUBECACHEDIR=$PWD/$CLUSTER/kubectl-cache
 [[ $TARGET != /* ]] || export KUBECONFIG=$CLUSTER/kubeconfig KUBECACHEDIR=$CLUSTER/kubectl-cache
@@ -121,6 +123,18 @@ make_instance() {
   provider --header 'content-type: application/json' "$SIMULATOR/_sim/sku-io/deeds" \
     --data "{\"deed\": \"make\", \"name\": \"$1\", \"store_hash\": \"$2\"}" | sed 's/^{"id":\([0-9]*\).*/\1/'
 }
+# What somebody does in Arcus' own pages.
+in_arcus() {
+  provider --output /dev/null --header 'content-type: application/json' "$SIMULATOR/_sim/arcus/deeds" \
+    --data "{\"connector\": \"$1\", \"deed\": \"$2\"}"
+}
+# A merchant opens a link, fills the page in, and presses a button; what the page says then.
+follow() {
+  local link=$1 button=$2
+  shift 2
+  provider "$link" | grep --quiet "id=\"$button\"" || fail "the page of the link has no button $button"
+  provider --data-urlencode "answer=$button" "$@" "$link" | sed -n 's|.*<p id="done">\(.*\)</p>.*|\1|p'
+}
 # The simulator's statistics: a number, and the stores that are connected twice.
 count() { provider "$SIMULATOR/_sim/stats" | grep --only-matching "\"$1\":[0-9]*" | cut -d : -f 2; }
 duplicates() { provider "$SIMULATOR/_sim/stats" | grep --only-matching '"duplicates":{[^}]*}' | cut -d : -f 2-; }
@@ -143,10 +157,16 @@ until_true() {
 all_ready() { ! states | grep --quiet --invert-match ' True '; }
 is_true() { [[ $(k get "$1" --output "jsonpath={.status.conditions[?(@.type==\"$2\")].status}") == True ]]; }
 says() { [[ $(reason "$1") == "$2" ]]; }
+all_say() {
+  local reason=$1 object
+  shift
+  for object in "$@"; do says "$object" "$reason" || return 1; done
+}
 came_back() { [[ $(external_id "$1") != "$2" && $(reason "$1") == Succeeded ]]; }
 # An instance was changed at the provider, and everybody was told.
 was_updated() {
-  k get events --field-selector "involvedObject.name=$1,reason=Updating" --output 'jsonpath={.items[*].message}' | grep --quiet "$2"
+  k get events --field-selector "involvedObject.name=$1" --output 'jsonpath={range .items[*]}{.reason} {.message}{"\n"}{end}' \
+    | grep --quiet --extended-regexp "^(Updating|DriftCorrected) .*$2"
 }
 all_as_declared() { all_ready && was_updated acme-music spec.name; }
 answers() { provider --output /dev/null "$1" 2> /dev/null; }
@@ -183,8 +203,9 @@ bring_up() {
   env --unset=TRADEWIND_KUBECONFIG "$BIN/tradewind-cluster" up --dir "$CLUSTER" 9>&- | sed -n 1p | indented
   k version --output yaml | sed -n 's/^ *gitVersion: /    kubectl and API server /p' | uniq
 
-  step "Starting a simulated Rutter and SKU.io: no de-duplication, no idempotency, first sync in 3 s"
-  start simulator "$BIN/tradewind-simulator" --initial-sync 3s --history 4s --sync-period 5s
+  step "Starting a simulated Rutter, SKU.io and Arcus ERP: no de-duplication, first sync in 3 s"
+  # The operator looks more often here than Arcus lets anybody look.
+  start simulator "$BIN/tradewind-simulator" --initial-sync 3s --history 4s --sync-period 5s --arcus-no-rate-limit
   local tries
   for tries in {1..100}; do ! is_listening || break; sleep 0.1; done
   is_listening || fail "the simulator did not start: $(tail -n 1 "$DIR/simulator.log")"
@@ -258,6 +279,35 @@ declare_all() {
   say "Adopted: acme-books as it was, by its name; acme-music by its id, and put right: $(last_action ii/acme-music)"
 }
 
+hand_over() {
+  step "Connecting what needs a person: credentials that only Arcus takes, a store in Arcus, and a store through Rutter Link"
+  local waiting=(connection/acme-labels connection/acme-boutique connection/acme-market) name link
+  apply examples/arcus/secret.yaml
+  apply_changed examples/arcus/account.yaml "{\"spec\": {\"endpoint\": \"$SIMULATOR/v1\"}}"
+  apply examples/arcus/connector.yaml
+  apply examples/arcus-shopify/
+  apply examples/link/
+  until_true 60 "all three wait for a person" all_say AuthorizationRequired "${waiting[@]}"
+  shown kubectl get "${waiting[@]}"
+  say "acme-labels: $(message connection/acme-labels)"
+  in_arcus shippo enter_credentials
+  say "somebody enters them in Arcus"
+  for name in acme-boutique acme-market; do
+    shown tradewind authorize "$name" --namespace "$NAMESPACE" --wait
+    link=$(tradewind authorize "$name" --namespace "$NAMESPACE" 2> /dev/null)
+    LINKS+=("$link")
+    case $name in
+      acme-boutique) say "the merchant opens it and approves: $(follow "$link" approve)" ;;
+      acme-market)
+        say "the merchant opens it, chooses Shopify, and logs in:" \
+          "$(follow "$link" connect --data-urlencode platform=SHOPIFY --data-urlencode store=acme-market.myshopify.com)"
+        ;;
+    esac
+  done
+  until_true 60 "all three are Ready" all_say Succeeded "${waiting[@]}"
+  shown kubectl get "${waiting[@]}"
+}
+
 refresh_one() {
   step "Asking for the orders of a store to be loaded again"
   until_true 60 "the first load of acme-toys is complete" is_true connection/acme-toys InitialRefreshComplete
@@ -276,7 +326,7 @@ change_one() {
   until_true 60 "the store is as declared" was_updated acme-camping spec.settings.storeId
   [[ $(at_sku "$id" store_id) == 1 && $(at_sku "$id" sales_nominal_code_id) == 3 ]] || fail "SKU.io does not show what was declared, or too much was changed"
   say "at the provider: store_id is $(at_sku "$id" store_id), sales_nominal_code_id is $(at_sku "$id" sales_nominal_code_id): nobody manages it"
-  shown kubectl get events --field-selector involvedObject.name=acme-camping,reason=Updating --output custom-columns=REASON:.reason,MESSAGE:.message
+  shown kubectl get events --field-selector involvedObject.name=acme-camping,reason=DriftCorrected --output custom-columns=REASON:.reason,MESSAGE:.message
 }
 
 lose_two() {
@@ -311,16 +361,18 @@ delete_all() {
 
 sum_up() {
   step "What the providers saw"
-  local creates duplicates requests leaks live
+  local creates duplicates requests leaks live records=()
+  records=("$SIMULATOR/_sim/connections" "$SIMULATOR/_sim/sku-io/instances" "$SIMULATOR/_sim/arcus/connectors")
   creates=$(count creates) duplicates=$(duplicates) requests=$(count requests)
-  live=$(provider "$SIMULATOR/_sim/connections" "$SIMULATOR/_sim/sku-io/instances" | grep --only-matching '"deleted_at":null' | wc -l)
-  leaks=$(cat "$DIR"/operator.{out,log} | grep --count --fixed-strings -e test-client-secret -e test-sku-io-token -e test-store-token || true)
-  say "creates:      $creates (six connections, acme-garden again, and two instances)"
+  live=$(provider "${records[@]}" | grep --only-matching '"deleted_at":null' | wc -l)
+  leaks=$(cat "$DIR"/operator.{out,log} | grep --count --fixed-strings -e test-client-secret -e test-sku-io-token -e test-store-token \
+    -e not-a-secret "${LINKS[@]/#/--regexp=}" || true)
+  say "creates:      $creates (seven connections, acme-garden again, two instances, and two connectors)"
   say "duplicates:   $duplicates"
   say "live records: $live (those that were there before)"
   say "requests:     $requests"
-  say "credentials in the operator's log: $leaks"
-  [[ $creates == 9 ]] || fail "9 creates were expected, not $creates"
+  say "credentials and links in the operator's log: $leaks"
+  [[ $creates == 12 ]] || fail "12 creates were expected, not $creates"
   [[ $duplicates == '{}' ]] || fail "a store is connected twice: $duplicates"
   [[ $live == 3 ]] || fail "3 live records were expected, not $live"
   [[ $leaks == 0 ]] || fail "the operator logged a credential"
@@ -336,6 +388,7 @@ tradewind status -n $NAMESPACE
 tradewind refresh acme-toys -n $NAMESPACE
 curl -s $SIMULATOR/_sim/connections                   # what Rutter has; simulator/src/admin.rs lists what else it can do
 curl -s $SIMULATOR/_sim/sku-io/instances              # what SKU.io has
+curl -s $SIMULATOR/_sim/arcus/connectors              # what Arcus has
 tail -f $DIR/operator.log
 make demo-down                                                        # ends all of it
 END
@@ -349,6 +402,7 @@ up() {
   local built=$SECONDS
   bring_up
   declare_all
+  hand_over
   refresh_one
   change_one
   lose_two

@@ -12,6 +12,7 @@ use serde_json::Value;
 use strum::IntoEnumIterator;
 use tradewind::api::crd;
 use tradewind::domain::conditions::{Health, History, State, Type, lay_over, picture};
+use tradewind::domain::connectors::{CONNECTORS, Connector};
 use tradewind::domain::instances::{SETTINGS, Setting, setting_path};
 use tradewind::domain::reason::{Problem, Reason};
 use tradewind::domain::rules::{Form, Identity, Parameter, RUTTER_PLATFORMS, RUTTER_VERSIONS, RutterPlatform};
@@ -57,7 +58,13 @@ fn states() -> Vec<(&'static str, State)> {
             State::Unsecured(Health::Works { history: History::Untold }, why(Reason::SecretNotFound)),
         ),
         ("the provider reports errors and retries by itself", present(Health::Unhealthy)),
+        ("a merchant must authorize it before there is a record", State::AwaitsPerson("why".into())),
+        (
+            "the record is there, and waits for a merchant or for credentials",
+            present(Health::AwaitsAuthorization("why".into())),
+        ),
         ("the store must be authorized again", present(Health::NeedsAuthorization)),
+        ("a merchant connected another platform", present(Health::Wrong(why(Reason::UnsupportedPlatform)))),
         ("the provider disabled it", present(Health::Disabled("why".into()))),
         ("drift is being corrected, or the record is being replaced", State::Correcting(vec!["field".into()])),
         (
@@ -75,6 +82,7 @@ fn states() -> Vec<(&'static str, State)> {
         ("suspended", State::Suspended),
         ("deleting", State::Deleting(why(Reason::Deleting))),
         ("deleting, and it cannot go on", State::Deleting(why(Reason::DeletionBlocked))),
+        ("deleting, and the account's guard holds it", State::Deleting(why(Reason::DeletionHeld))),
         ("an account whose login works", State::AccountWorks),
     ]
 }
@@ -193,6 +201,20 @@ fn the_settings_on_the_page_are_those_of_the_program() {
     hold("providers/sku-io.md", "settings", &format!("{head}{rows}"));
 }
 
+/// A type of connector, in the words of the page.
+fn connector(connector: &Connector) -> String {
+    let fields: Vec<String> = connector.fields.iter().map(|field| format!("`{field}`")).collect();
+    let access = if connector.oauth { "a merchant, with a link" } else { "you, in Arcus" };
+    format!("| `{}` | {} | {access} |\n", connector.name, fields.join(", "))
+}
+
+#[test]
+fn the_connectors_on_the_page_are_those_of_the_program() {
+    let rows: String = CONNECTORS.iter().map(connector).collect();
+    let head = "| `spec.platform` | its own fields of `spec.arcus` | who gives it access |\n|---|---|---|\n";
+    hold("providers/arcus.md", "connectors", &format!("{head}{rows}"));
+}
+
 /// The first cells of the table of reasons on the page of a provider.
 fn reasons_of(page: &str) -> Vec<String> {
     let (_, rest) = page.split_once("## What an object may say").expect("the reasons");
@@ -204,7 +226,7 @@ fn reasons_of(page: &str) -> Vec<String> {
 #[test]
 fn every_reason_on_the_page_of_a_provider_is_one() {
     let known: BTreeSet<String> = Reason::iter().map(|reason| reason.as_str().to_owned()).collect();
-    for name in ["providers/rutter.md", "providers/sku-io.md"] {
+    for name in ["providers/arcus.md", "providers/rutter.md", "providers/sku-io.md"] {
         let told: BTreeSet<String> = reasons_of(&read(name)).into_iter().collect();
         assert!(told.len() > 10 && told.is_subset(&known), "{name}: {:?}", told.difference(&known));
     }

@@ -10,17 +10,20 @@ use serde_json::{Value, json};
 use tradewind::api::keys;
 use tradewind::api::v1alpha1::{Connection, IntegrationInstance, ManagedStatus, RefreshPhase};
 use tradewind_simulator::sku_io::{self, Deed, Entity, Presence, Starter};
-use tradewind_simulator::{Operation, rutter};
+use tradewind_simulator::{Operation, arcus, rutter};
 
 use crate::cluster::{HANG, Kind, documents};
 use crate::conditions::{Kstatus, Observed};
 use crate::world::World;
 
 /// Every folder of `examples/`; each has a test below.
-const FOLDERS: [&str; 9] = [
+const FOLDERS: [&str; 12] = [
     "adoption",
+    "arcus",
+    "arcus-shopify",
     "bigcommerce",
     "bigcommerce-recreate",
+    "link",
     "observe-only",
     "refresh",
     "shared-secret",
@@ -61,6 +64,8 @@ async fn shop(name: &str) -> World {
     }];
     setup.sku_accounts =
         vec![sku_io::Account { token: "1|test-sku-io-token".to_owned(), ..sku_io::Account::default() }];
+    setup.arcus_accounts =
+        vec![arcus::Account { key: "ark_test_ent_simulator_not-a-secret".to_owned(), ..arcus::Account::default() }];
     let mut world = World::with(name, setup).await;
     world.start().await;
     world
@@ -72,8 +77,11 @@ impl World {
         for mut object in manifests(name) {
             if object["kind"] == "ProviderAccount" {
                 let root = self.endpoint.trim_end_matches("/versioned");
-                let is_rutter = object["spec"]["provider"] == "Rutter";
-                object["spec"]["endpoint"] = json!(if is_rutter { self.endpoint.as_str() } else { root });
+                object["spec"]["endpoint"] = match object["spec"]["provider"].as_str() {
+                    Some("Rutter") => json!(self.endpoint),
+                    Some("Arcus") => json!(format!("{root}/v1")),
+                    _ => json!(root),
+                };
             }
             if let Some((_, id)) = ids.iter().find(|(named, _)| object["metadata"]["name"] == *named) {
                 object["spec"]["externalRef"] = json!({"id": id});
@@ -88,6 +96,18 @@ impl World {
             |i: &IntegrationInstance| i.says("Ready", "True", "Succeeded") && i.says("Synced", "True", "Succeeded");
         let instance = self.sandbox.wait_for::<IntegrationInstance>(name, HANG, works).await;
         instance.status.expect("a status")
+    }
+
+    /// A merchant opens a link, fills its page in, and presses a button.
+    async fn follow(&self, link: &str, fields: &[(&str, &str)]) {
+        let client = reqwest::Client::builder().no_proxy().build().expect("a client");
+        let page = client.get(link).send().await.expect("a page").text().await.expect("text");
+        let (_, button) = fields.last().expect("a button");
+        assert!(page.contains(&format!("id=\"{button}\"")), "{page}");
+        let form = fields.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("&");
+        let sent = client.post(link).header("content-type", "application/x-www-form-urlencoded").body(form);
+        let answer = sent.send().await.expect("an answer");
+        assert!(answer.text().await.expect("text").contains("id=\"done\""));
     }
 
     /// The connections that are live at the provider: who made them, and their stores.
@@ -290,4 +310,56 @@ async fn a_history_is_loaded_from_a_day_on_and_again_on_request() {
     let loads: Vec<_> = loads.iter().map(|(entity, day)| (entity.as_str(), day.to_string())).collect();
     let orders = || ("order", "2025-07-01".to_owned());
     assert_eq!(loads, [("product", "2025-01-01".to_owned()), orders(), orders()]);
+}
+
+#[tokio::test]
+async fn a_connector_of_arcus_works_as_soon_as_its_credentials_were_entered_there() {
+    let world = shop("example-arcus").await;
+    world.example("arcus", &[]).await;
+    let waiting = world.until("acme-labels", "Ready", "False", "AuthorizationRequired").await;
+    assert_eq!(waiting.kstatus(), Kstatus::InProgress);
+    let shippo = arcus::Connector::Shippo;
+    world.simulator.act_arcus(&arcus::Act::EnterCredentials.on(shippo)).expect("a connector");
+    world.until("acme-labels", "Ready", "True", "Succeeded").await;
+    let changed = json!({"config": {"label_format": "zpl", "insurance": true}, "ship_from_city": "Sparks"});
+    let fields = changed.as_object().expect("an object").clone();
+    world.simulator.act_arcus(&arcus::Act::Change { fields }.on(shippo)).expect("a connector");
+    world.request("acme-labels").await;
+    let config = json!({"label_format": "pdf", "insurance": true});
+    let is_back = |r: arcus::Record| json!(r.config) == config && r.details["ship_from_city"] == "Reno";
+    world.provider_until("what is declared is put back", |s| s.connector(shippo).is_some_and(is_back)).await;
+    world.drop_it::<Connection>("acme-labels").await;
+    assert!(world.simulator.connector(shippo).expect("a row").deleted);
+}
+
+#[tokio::test]
+async fn a_shopify_store_in_arcus_is_authorized_by_its_merchant() {
+    let world = shop("example-arcus-shopify").await;
+    world.example("arcus", &[]).await;
+    world.example("arcus-shopify", &[]).await;
+    world.until("acme-boutique", "Authorized", "False", "AuthorizationRequired").await;
+    world.reconciled("acme-boutique").await;
+    let link = world.secret_value("acme-boutique-connection", "link_url").await.expect("a link");
+    world.follow(&link, &[("answer", "approve")]).await;
+    let ready = world.until("acme-boutique", "Ready", "True", "Succeeded").await;
+    assert!(ready.says("Authorized", "True", "Succeeded"), "{:#?}", ready.observed());
+    let row = world.simulator.connector(arcus::Connector::Shopify).expect("a connector");
+    assert_eq!((row.shop.as_deref(), row.tally.creates), (Some("acme-boutique.myshopify.com"), 1));
+}
+
+#[tokio::test]
+async fn a_merchant_connects_a_store_with_rutter_link() {
+    let world = shop("example-link").await;
+    world.example("bigcommerce", &[]).await;
+    world.example("link", &[]).await;
+    world.until("acme-market", "Ready", "False", "AuthorizationRequired").await;
+    world.reconciled("acme-market").await;
+    let link = world.secret_value("acme-market-connection", "link_url").await.expect("a link");
+    let store = "acme-market.myshopify.com";
+    world.follow(&link, &[("platform", "SHOPIFY"), ("store", store), ("answer", "connect")]).await;
+    let ready = world.settled("acme-market").await;
+    let status = ready.status.clone().expect("a status");
+    assert_eq!((status.platform.as_deref(), status.store_domain.as_deref()), (Some("SHOPIFY"), Some(store)));
+    assert!(ready.says("Authorized", "True", "Succeeded"), "{:#?}", ready.observed());
+    world.settled("acme-outdoor").await;
 }
