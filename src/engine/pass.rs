@@ -311,7 +311,8 @@ impl<E: External> Pass<'_, E> {
         let works = matches!(health, Some(Health::Works { .. }));
         let left_open = !refresh::in_phase(&target.status, RefreshPhase::Requested).is_empty();
         let due = || !refresh::due(target.refresh.as_deref(), &target.status, self.engine.clock.now()).is_empty();
-        left_open || works && due()
+        // Where there is no such thing, that is said whatever the health.
+        left_open || (works || !E::REFRESHES) && due()
     }
 
     fn drift(
