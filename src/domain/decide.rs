@@ -271,6 +271,8 @@ fn pending(f: &Facts<'_>, intent: &StoredIntent) -> Step {
     let has_key = intent.key.is_some();
     match (f.link, ours.as_slice(), seen) {
         (LinkState::Live | LinkState::Lost, [one], [_]) => Step::Record(one.id.clone()),
+        // The old one may still be used until the new attempt is stored: what comes of it until then is this attempt's.
+        (LinkState::Lost, _, []) if !f.deleting && !f.in_grace => invite(f),
         (LinkState::Lost, _, _) if !f.deleting && !f.in_grace => Step::Settle(None, vec![]),
         (LinkState::Live | LinkState::Lost, _, _) => Step::Wait(Waiting::Person),
         (LinkState::None | LinkState::Expired, _, _) if f.in_grace => Step::Wait(Waiting::Grace),
@@ -285,7 +287,7 @@ fn pending(f: &Facts<'_>, intent: &StoredIntent) -> Step {
     }
 }
 
-/// A new link for one that nobody used, if it would be given.
+/// A new link for one that nobody used or nobody has, if it would be given.
 fn invite(f: &Facts<'_>) -> Step {
     f.problem.or(f.refused).map_or(Step::Create, |problem| Step::Blocked(problem.clone()))
 }

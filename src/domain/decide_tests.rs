@@ -415,7 +415,14 @@ mod open_attempt {
     fn a_lost_link_is_issued_again_only_after_the_grace() {
         let lost = |grace| step(&pending(), Some(&[]), |f| (f.link, f.in_grace) = (LinkState::Lost, grace));
         assert_eq!(lost(true), Step::Wait(Waiting::Person));
-        assert_eq!(lost(false), Step::Settle(None, vec![]));
+        assert_eq!(lost(false), Step::Create);
+        let no_place = Problem::new(Reason::ConnectionSecretConflict, "somebody else's");
+        let got = step(&pending(), Some(&[]), |f| (f.link, f.problem) = (LinkState::Lost, Some(&no_place)));
+        assert_eq!(got, Step::Blocked(no_place.clone()));
+        let late = step(&pending(), Some(&[ours("a")]), |f| f.link = LinkState::Lost);
+        assert_eq!(late, Step::Record(id("a")), "whoever had it used it");
+        let theirs = step(&pending(), Some(&[seen("a")]), |f| f.link = LinkState::Lost);
+        assert_eq!(theirs, Step::Settle(None, vec![]));
     }
 }
 

@@ -151,3 +151,66 @@ impl<E: External> Scene<'_, E> {
         Ok(Next::After(engine.connect.poll))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::v1alpha1::Connection;
+    use rstest::rstest;
+    use serde_json::json;
+
+    /// An object whose merchant has been asked for so many hours.
+    fn asked_for(hours: i64, authorized: &str, more: &serde_json::Value) -> (Target, Timestamp) {
+        let now: Timestamp = "2026-01-05T10:00:00Z".parse().expect("a time");
+        let since = now - SignedDuration::from_hours(hours);
+        let mut object = json!({
+            "apiVersion": "tradewind.dev/v1alpha1", "kind": "Connection",
+            "metadata": {"name": "acme", "namespace": "default", "uid": "u", "annotations": more},
+            "spec": {
+                "provider": "Arcus", "accountRef": {"name": "arcus"}, "platform": "shopify",
+                "arcus": {"mode": "Sandbox", "shop": "acme.myshopify.com"}, "connectionSecretRef": {"name": "s"},
+            },
+        });
+        object["status"] = json!({"observedGeneration": 1, "conditions": [{
+            "type": "Authorized", "status": authorized, "reason": "AuthorizationRequired", "message": "",
+            "lastTransitionTime": since.to_string(),
+        }]});
+        let object: Connection = serde_json::from_value(object).expect("an object");
+        (Target::from(&object), now)
+    }
+
+    #[rstest]
+    #[case::just_now(0, "False", None)]
+    #[case::almost_a_day(23, "False", None)]
+    #[case::a_day(24, "False", Some("tradewind reconcile"))]
+    #[case::a_year(8760, "False", Some("tradewind reconcile"))]
+    #[case::authorized_long_ago(8760, "True", None)]
+    fn nobody_is_asked_for_more_than_a_day(#[case] hours: i64, #[case] authorized: &str, #[case] says: Option<&str>) {
+        let (target, now) = asked_for(hours, authorized, &json!({}));
+        let given_up = given_up(&target, LinkState::Expired, now);
+        assert_eq!(given_up.as_ref().map(|p| p.reason), says.map(|_| Reason::AuthorizationRequired));
+        assert!(given_up.is_none_or(|p| says.is_some_and(|says| p.message.contains(says))));
+    }
+
+    #[test]
+    fn who_asks_for_it_gets_another_link_all_the_same() {
+        let (target, now) = asked_for(48, "False", &json!({(crate::api::keys::RECONCILE): "monday"}));
+        assert_eq!(given_up(&target, LinkState::Expired, now), None);
+    }
+
+    /// A link that is lost was handed to nobody for good, and one that works is still waited for.
+    #[test]
+    fn only_a_link_that_nobody_used_gives_up() {
+        let (target, now) = asked_for(48, "False", &json!({}));
+        for link in [LinkState::None, LinkState::Live, LinkState::Lost] {
+            assert_eq!(given_up(&target, link, now), None, "{link:?}");
+        }
+    }
+
+    #[test]
+    fn an_object_that_was_never_asked_about_is_not_given_up() {
+        let (mut target, now) = asked_for(48, "False", &json!({}));
+        target.status.conditions.clear();
+        assert_eq!(given_up(&target, LinkState::Expired, now), None);
+    }
+}

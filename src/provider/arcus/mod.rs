@@ -36,7 +36,8 @@ use jiff::{SignedDuration, Timestamp, civil::Date};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value};
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    collections::HashSet,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 use wire::{Invitation, Row};
@@ -59,6 +60,8 @@ pub struct Arcus {
     http: Http,
     all: Inventory<Vec<Row>>,
     entity: Mutex<Option<String>>,
+    /// Rows that a change was told do not exist: where they are shown, as switched off, they are deleted.
+    gone: Mutex<HashSet<String>>,
     timing: Timing,
     /// The key is one for real data.
     live: bool,
@@ -85,7 +88,7 @@ impl Arcus {
         let request_id = HeaderName::from_static("x-request-id");
         let http = Http::new(wire, login.endpoint.clone(), headers(login), request_id, timing.call, gate, metrics);
         let live = login.secret.expose_secret().starts_with(LIVE);
-        Self { http, all: Inventory::default(), entity: Mutex::default(), timing, live }
+        Self { http, all: Inventory::default(), entity: Mutex::default(), gone: Mutex::default(), timing, live }
     }
 
     fn heard(&self, operation: Operation, reply: &Reply) -> Result<Value, ApiError> {
@@ -128,13 +131,20 @@ impl Arcus {
         }
     }
 
+    fn gone(&self) -> MutexGuard<'_, HashSet<String>> {
+        self.gone.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     async fn one(&self, id: &str) -> Result<Option<Row>, ApiError> {
         match self.get(Operation::Read, &[INTEGRATIONS, id], &[], Pace::Now).await {
             Ok(body) => {
                 let row = wire::row(&body).filter(|row| row.connector_type == id);
                 let row = row.ok_or_else(|| ApiError::unreadable(Operation::Read, None))?;
                 self.learn(&row);
-                Ok(Some(row))
+                if row.active != Some(false) {
+                    self.gone().remove(id);
+                }
+                Ok(Some(row).filter(|_| !self.gone().contains(id)))
             }
             Err(error) if matches!(error.kind, Kind::NotFound | Kind::Gone) => Ok(None),
             Err(error) => Err(error),
@@ -334,6 +344,7 @@ impl External for Arcus {
         let row = wire::row(&answer).filter(|row| row.connector_type == want.connector.name);
         let row = row.ok_or_else(|| answer::unreadable(operation, &reply))?;
         self.learn(&row);
+        self.gone().remove(want.connector.name);
         let restored = row.credentials == Some(true);
         let have = Have { row };
         Ok(Made::Created(Box::new(Created {
@@ -348,7 +359,11 @@ impl External for Arcus {
 
     async fn update(&self, id: &ExternalId, change: &Change) -> Result<(), ApiError> {
         let body = Some(Value::Object(change.0.clone()));
-        self.write(Operation::Update, Method::PATCH, id, body).await.map(|_| ())
+        let answer = self.write(Operation::Update, Method::PATCH, id, body).await;
+        if answer.as_ref().is_err_and(|e| matches!(e.kind, Kind::NotFound | Kind::Gone)) {
+            self.gone().insert(id.to_string());
+        }
+        answer.map(drop)
     }
 
     async fn delete(&self, permit: DeletePermit) -> Result<(), ApiError> {

@@ -89,10 +89,6 @@ async fn a_store_secret_that_comes_later_is_found_without_being_asked() {
 
 #[rstest]
 #[case::unknown_platform(json!({"platform": "TELEGRAPH"}), &["TELEGRAPH", "served with credentials are: BIG_COMMERCE"])]
-#[case::link(
-    json!({"deletionPolicy": "Delete", "rutter": {"authorization": "Link", "credentialsSecretRef": null, "parameters": null}}),
-    &["authorization: Link", "use Credentials"]
-)]
 #[case::shared_account(
     json!({"accountRef": {"kind": "ClusterProviderAccount"}}),
     &["ClusterProviderAccount", "name a ProviderAccount"]
@@ -100,10 +96,6 @@ async fn a_store_secret_that_comes_later_is_found_without_being_asked() {
 #[case::shared_account_that_nobody_made(
     json!({"accountRef": {"kind": "ClusterProviderAccount", "name": "shared"}}),
     &["ClusterProviderAccount", "name a ProviderAccount"]
-)]
-#[case::arcus(
-    json!({"provider": "Arcus", "platform": "shopify", "rutter": null, "arcus": {"mode": "Live"}}),
-    &["provider Arcus", "use Rutter"]
 )]
 #[tokio::test]
 async fn what_this_version_does_not_serve_is_said_and_can_be_deleted(#[case] spec: Value, #[case] says: &[&str]) {

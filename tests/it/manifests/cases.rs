@@ -103,6 +103,7 @@ fn store() -> Value {
         &json!({
             "provider": "Rutter", "accountRef": {"name": "rutter"}, "platform": "BIG_COMMERCE",
             "rutter": {"credentialsSecretRef": {"name": "acme"}, "parameters": {"store_url": "store-a.mybigcommerce.com"}},
+            "connectionSecretRef": {"name": "acme-connection"},
         }),
     )
 }
@@ -112,7 +113,7 @@ fn link() -> Value {
     object(
         "Connection",
         &json!({
-            "provider": "Rutter", "accountRef": {"name": "rutter"}, "rutter": {"authorization": "Link"},
+            "provider": "Rutter", "accountRef": {"name": "rutter"}, "rutter": {"authorization": "Link"}, "connectionSecretRef": {"name": "acme-link"},
             "deletionPolicy": "Retain",
         }),
     )
@@ -124,6 +125,7 @@ fn connector() -> Value {
         "Connection",
         &json!({
             "provider": "Arcus", "accountRef": {"name": "arcus"}, "platform": "shopify", "arcus": {"mode": "Sandbox"},
+            "connectionSecretRef": {"name": "acme-link"},
         }),
     )
 }
@@ -273,7 +275,7 @@ fn rutter() -> Vec<Case> {
             secret,
             link(),
             json!({"spec": {"rutter": {"credentialsSecretRef": {"name": "acme"}}}}),
-            json!({"spec": {"rutter": {"scope": "read"}}}),
+            json!({"spec": {"suspend": true}}),
         ),
         Case::on_create(
             parameters,

@@ -7,13 +7,10 @@ use tradewind::api::v1alpha1::Connection;
 use tradewind_simulator::Operation;
 use tradewind_simulator::arcus::{Act, Connector};
 
-use super::{connector, writes};
+use super::{SECRET, SHOP, assert_writes, connector};
 use crate::cluster::HANG;
 use crate::conditions::{Kstatus, Observed};
 use crate::world::{World, status_of, told};
-
-const SHOP: &str = "    shop: acme.myshopify.com\n";
-const SECRET: &str = "  connectionSecretRef: {name: acme-link}\n";
 
 async fn link(world: &World) -> Option<String> {
     world.secret_value("acme-link", "link_url").await
@@ -30,9 +27,8 @@ async fn a_link_is_handed_out_with_four_writes_and_is_nowhere_but_in_its_secret(
     assert!(waiting.says("Ready", "False", "AuthorizationRequired"), "{}", told(&waiting));
     assert_eq!(waiting.kstatus(), Kstatus::InProgress);
     let waiting = world.reconciled("acme").await;
-    let seen = writes(&world.sandbox.audit_writes(since), "acme");
     // Metadata, attempt, expiry, Secret; and the answer to the question.
-    assert_eq!(seen.len(), 5, "{seen:#?}");
+    assert_writes(&world, since, "acme", 5).await;
     let url = link(&world).await.expect("a link");
     let object = serde_json::to_string(&waiting).expect("JSON");
     assert!(!object.contains("state=") && !object.contains(&url), "{object}");
@@ -44,9 +40,8 @@ async fn a_link_is_handed_out_with_four_writes_and_is_nowhere_but_in_its_secret(
     assert_eq!(status_of(&ready).external_id.as_deref(), Some("shopify"));
     assert_eq!(status_of(&ready).authorization, None);
     world.reconciled("acme").await;
-    let seen = writes(&world.sandbox.audit_writes(since), "acme");
     // It works; and the answer to the question.
-    assert_eq!(seen.len(), 2, "{seen:#?}");
+    assert_writes(&world, since, "acme", 2).await;
     world.sandbox.delete::<Connection>("acme").await;
     world.sandbox.wait_gone::<Connection>("acme", HANG).await;
     assert!(world.at_arcus(Connector::Shopify).deleted);
@@ -66,8 +61,7 @@ async fn a_link_that_nobody_used_is_followed_by_a_new_one_at_the_same_cost() {
     let again = |c: &Connection| status_of(c).authorization.is_some_and(|a| a.attempt == 2);
     world.sandbox.wait_for::<Connection>("acme", HANG, again).await;
     world.reconciled("acme").await;
-    let seen = writes(&world.sandbox.audit_writes(since), "acme");
-    assert_eq!(seen.len(), 5, "{seen:#?}");
+    assert_writes(&world, since, "acme", 5).await;
     assert_ne!(link(&world).await, first);
     assert_eq!(world.asked(Operation::Create), 2);
     world.simulator.act_arcus(&Act::Approve.on(Connector::Shopify)).expect("a deed");

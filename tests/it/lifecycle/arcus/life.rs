@@ -8,7 +8,7 @@ use tradewind_cluster::Mark;
 use tradewind_simulator::Operation;
 use tradewind_simulator::arcus::{Account, Act, Connector};
 
-use super::{connector, writes};
+use super::{assert_writes, connector};
 use crate::cluster::HANG;
 use crate::conditions::{Kstatus, Observed};
 use crate::lifecycle::expect::assert_stalled;
@@ -17,8 +17,7 @@ use crate::world::{ARCUS_KEY, World, message, status_of, told};
 /// Asserts so many writes, and the one that answers the question whether there are more.
 async fn costs(world: &World, since: Mark, count: usize) {
     world.reconciled("acme").await;
-    let seen = writes(&world.sandbox.audit_writes(since), "acme");
-    assert_eq!(seen.len(), count + 1, "{seen:#?}");
+    assert_writes(world, since, "acme", count + 1).await;
 }
 
 #[tokio::test]
@@ -69,8 +68,7 @@ async fn a_life_costs_three_writes_to_create_and_one_each_to_change_and_to_delet
     let since = world.sandbox.mark();
     world.sandbox.delete::<Connection>("acme").await;
     world.sandbox.wait_gone::<Connection>("acme", HANG).await;
-    let seen = writes(&world.sandbox.audit_writes(since), "acme");
-    assert_eq!(seen.len(), 1, "{seen:#?}");
+    assert_writes(&world, since, "acme", 1).await;
     assert!(world.at_arcus(Connector::Shippo).deleted);
     assert!(world.simulator.stats().overwrites.is_empty());
 }
