@@ -42,12 +42,14 @@ impl Run {
         tracing::info!(%listen, version, server = config.cluster_url.host(), "tradewind starts");
 
         let (metrics, readiness) = (Metrics::new(), Readiness::default());
+        // Before anybody can ask: without a gate there would be nothing to be named.
+        let watches = readiness.gate("watches");
         let (ask, asked) = oneshot::channel();
         let (over, ended) = oneshot::channel();
         let stop: Stop = asked.map(|_| ()).boxed().shared();
-        let probes = serve::serve(listener, metrics.clone(), readiness.clone(), ended.map(|_| ()));
+        let probes = serve::serve(listener, metrics.clone(), readiness, ended.map(|_| ()));
         let engine = async {
-            let result = Box::pin(engine::run(config, settings, metrics, readiness, stop)).await;
+            let result = Box::pin(engine::run(config, settings, metrics, watches, stop)).await;
             // The probes answer until the last call is recorded.
             drop::<oneshot::Sender<()>>(over);
             result.context("the operator had to end")

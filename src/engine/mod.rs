@@ -28,12 +28,7 @@ mod starting;
 mod supplies;
 mod watches;
 
-use crate::{
-    provider::ConnectSettings,
-    serve::{Gate, Readiness},
-    settings::Settings,
-    telemetry::Metrics,
-};
+use crate::{provider::ConnectSettings, serve::Gate, settings::Settings, telemetry::Metrics};
 use claims::Register;
 use clock::Clock;
 use context::Engine;
@@ -73,7 +68,8 @@ pub enum RunError {
     LeaseLost,
 }
 
-/// Runs the operator until `stop` is done, then lets the passes under way come to their end.
+/// Runs the operator until `stop` is done, then lets the passes under way come to their end. `gate` opens once it watches,
+/// or stands by.
 ///
 /// # Errors
 /// Where there is no client, or the Lease was lost.
@@ -81,12 +77,11 @@ pub async fn run(
     config: kube::Config,
     settings: Settings,
     metrics: Metrics,
-    ready: Readiness,
+    gate: Gate,
     stop: Stop,
 ) -> Result<(), RunError> {
     let clock = Clock::default();
     let client = connect(config, &clock).map_err(|e| RunError::Client(Box::new(e)))?;
-    let gate = ready.gate("watches");
     let Some(namespace) = settings.lease.clone() else {
         lead(client, clock, settings, metrics, &gate, stop).await;
         return Ok(());

@@ -193,8 +193,13 @@ spec:
         let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.expect("a config");
         let (stop, stopped) = oneshot::channel::<()>();
         let stopped = stopped.map(drop).boxed().shared();
-        let task =
-            tokio::spawn(engine::run(config, self.settings.clone(), Metrics::new(), Readiness::default(), stopped));
+        let task = tokio::spawn(engine::run(
+            config,
+            self.settings.clone(),
+            Metrics::new(),
+            Readiness::default().gate("watches"),
+            stopped,
+        ));
         self.operator = Some(Operator { stop, task });
     }
 

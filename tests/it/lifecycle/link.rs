@@ -295,8 +295,13 @@ async fn a_link_is_in_no_status_event_log_or_metric() {
     let kubeconfig = Kubeconfig::read_from(&world.kubeconfig).expect("a kubeconfig");
     let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.expect("a config");
     let (metrics, never) = (Metrics::new(), std::future::pending::<()>().boxed().shared());
-    let operator =
-        tokio::spawn(engine::run(config, world.settings.clone(), metrics.clone(), Readiness::default(), never));
+    let operator = tokio::spawn(engine::run(
+        config,
+        world.settings.clone(),
+        metrics.clone(),
+        Readiness::default().gate("watches"),
+        never,
+    ));
 
     // Every way in which a link comes to be, is lost and comes back.
     let (id, url) = awaits_merchant(&world).await;
