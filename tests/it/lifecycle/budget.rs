@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use kube::api::{ListParams, Patch, PatchParams};
 use serde_json::json;
 use tradewind::api::v1alpha1::Connection;
+use tradewind_cluster::Mark;
 use tradewind_simulator::rutter::{Deed, Trouble};
 use tradewind_simulator::{Entry, Operation};
 
@@ -21,6 +22,14 @@ fn lines(writes: &Writes, prefixes: &[&str]) -> Vec<String> {
         }
     }
     lines
+}
+
+/// The writes on `acme` and its Secret since, once there are as many lines as there must be: what somebody has seen is not
+/// answered yet, and only then has its line.
+async fn counted(world: &World, since: Mark, least: usize) -> Vec<String> {
+    let seen = || lines(&world.sandbox.audit_writes(since), &["connections/acme", "secrets/acme"]);
+    world.provider_until("the lines of all writes", |_| seen().len() >= least).await;
+    seen()
 }
 
 fn count(journal: &[Entry], operation: Operation) -> usize {
@@ -40,7 +49,7 @@ async fn a_life_costs_the_writes_of_the_protocol_and_no_more() {
     let object = world.sandbox.wait_for::<Connection>("acme", HANG, made).await;
     let id: uuid::Uuid = id_of(&object).parse().expect("an id");
     world.settled("acme").await;
-    let writes = lines(&world.sandbox.audit_writes(since), &["connections/acme", "secrets/acme"]);
+    let writes = counted(&world, since, 5).await;
     // Metadata, intent in status, connection Secret, outcome; then ready, then the history.
     assert!((5..=6).contains(&writes.len()), "{writes:#?}");
     assert_eq!(writes.iter().filter(|w| w.contains("secrets/")).count(), 1, "{writes:#?}");
@@ -51,13 +60,13 @@ async fn a_life_costs_the_writes_of_the_protocol_and_no_more() {
     world.ask("acme").await;
     world.until("acme", "Ready", "False", "ReauthorizationRequired").await;
     world.answered("acme").await;
-    let writes = lines(&world.sandbox.audit_writes(since), &["connections/acme", "secrets/acme"]);
+    let writes = counted(&world, since, 1).await;
     assert_eq!(writes.len(), 1, "a transition at the provider is one write: {writes:#?}");
 
     let since = world.sandbox.mark();
     world.sandbox.delete::<Connection>("acme").await;
     world.sandbox.wait_gone::<Connection>("acme", HANG).await;
-    let writes = lines(&world.sandbox.audit_writes(since), &["connections/acme", "secrets/acme"]);
+    let writes = counted(&world, since, 1).await;
     assert_eq!(writes.len(), 1, "{writes:#?}");
     assert_eq!(world.simulator.stats().deletes, 1);
 }
@@ -77,7 +86,7 @@ async fn an_adoption_costs_two_writes_and_the_secret() {
     let adopted = |c: &Connection| c.status.as_ref().is_some_and(|s| s.external_id.is_some());
     let object = world.sandbox.wait_for::<Connection>("acme", HANG, adopted).await;
     assert_eq!(id_of(&object), record.id.to_string());
-    let writes = lines(&world.sandbox.audit_writes(since), &["connections/acme", "secrets/acme"]);
+    let writes = counted(&world, since, 3).await;
     assert!(writes.len() >= 3, "{writes:#?}");
     let until_recorded: Vec<_> = writes.iter().take(3).collect();
     assert!(until_recorded.iter().any(|w| w.contains("secrets/")), "{writes:#?}");
