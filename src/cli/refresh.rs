@@ -135,14 +135,6 @@ impl Entities {
     }
 }
 
-/// The state of an entity.
-fn of(refresh: &RefreshStatus, entity: Entity) -> Option<&RefreshState> {
-    match entity {
-        Entity::Products => refresh.products.as_ref(),
-        Entity::Orders => refresh.orders.as_ref(),
-    }
-}
-
 impl Asked {
     /// What became of the request; `None` while that is open.
     fn outcome<K: Managed>(&self, object: &K) -> anyhow::Result<Option<RefreshStatus>> {
@@ -218,7 +210,7 @@ fn has_ended(phase: RefreshPhase) -> bool {
 
 /// The entities of a status that there is something to tell of.
 fn states(refresh: &RefreshStatus) -> impl Iterator<Item = (Entity, &RefreshState)> {
-    Entity::iter().filter_map(|entity| Some((entity, of(refresh, entity)?)))
+    Entity::iter().filter_map(|entity| Some((entity, refresh::of(refresh, entity)?)))
 }
 
 fn exit(refresh: &RefreshStatus) -> Exit {

@@ -4,6 +4,7 @@
 //! has one connector of each type, so that the type is both key and id.
 
 use super::{
+    diff::remembered,
     ids::NaturalKey,
     reason::{Problem, Reason},
 };
@@ -74,8 +75,7 @@ impl Field {
     /// As `status.appliedFields` remembers it.
     #[must_use]
     pub fn applied(&self) -> AppliedField {
-        let value = self.value.as_str().map_or_else(|| self.value.to_string(), str::to_owned);
-        AppliedField { path: self.path.clone(), value: value.chars().take(1024).collect() }
+        remembered(&self.path, &self.value)
     }
 
     /// Whether it has to be sent. `told`: what the row shows of it, if it shows it; `applied`: what was sent last.
@@ -99,8 +99,6 @@ pub struct ConnectorWant {
     pub mode: ArcusMode,
     /// The shop of a connector that a merchant authorizes.
     pub shop: Option<String>,
-    /// Whether it shall work.
-    pub active: bool,
     fields: Vec<Field>,
 }
 
@@ -139,13 +137,7 @@ impl ConnectorWant {
                     .into(),
             ));
         }
-        Ok(Self {
-            connector,
-            mode: settings.mode,
-            shop: settings.shop.clone(),
-            active: settings.active,
-            fields: fields(settings),
-        })
+        Ok(Self { connector, mode: settings.mode, shop: settings.shop.clone(), fields: fields(settings) })
     }
 
     /// An entity has one connector of each type.

@@ -23,7 +23,7 @@ pub fn today(now: Timestamp) -> Date {
 #[must_use]
 pub fn untimely(field: &str, first: Date, today: Date, years: Option<i32>) -> Option<Problem> {
     let says = |what: String| Some(Problem::new(Reason::InvalidSpec, format!("{field} {what}")));
-    // Fourteen hours: the date line.
+    // Half a day at most lies between us and where it has begun: a day is enough.
     if first > today.checked_add(1.day()).unwrap_or(today) {
         return says("lies in the future: write a day that has begun".to_owned());
     }

@@ -1,6 +1,17 @@
 //! What differs: between a declaration and a record, and between two versions of a JSON document.
 
+use crate::api::v1alpha1::AppliedField;
 use serde_json::{Map, Value};
+
+/// The longest value that a status holds.
+const LONGEST: usize = 1024;
+
+/// A field with its value, as `status.appliedFields` remembers it.
+#[must_use]
+pub fn remembered(path: &str, value: &Value) -> AppliedField {
+    let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    AppliedField { path: path.to_owned(), value: text.chars().take(LONGEST).collect() }
+}
 
 /// How a record differs from its declaration.
 #[derive(Clone, Debug, PartialEq, Eq)]

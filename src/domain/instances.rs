@@ -5,6 +5,7 @@
 
 use super::{
     dates,
+    diff::remembered,
     ids::NaturalKey,
     reason::{Problem, Reason},
 };
@@ -99,16 +100,13 @@ impl Field {
     /// As `status.appliedFields` remembers it.
     #[must_use]
     pub fn applied(&self) -> AppliedField {
-        let value = self.value.as_str().map_or_else(|| self.value.to_string(), str::to_owned);
-        AppliedField { path: self.path.clone(), value }
+        remembered(&self.path, &self.value)
     }
 }
 
 /// What is wanted of an instance, without any secret.
 #[derive(Clone, Debug)]
 pub struct InstanceWant {
-    /// The platform, as SKU.io's paths spell it.
-    pub platform: String,
     /// The unique name.
     pub name: String,
     /// The id of the integration's type.
@@ -145,7 +143,6 @@ impl InstanceWant {
             Some(Field { path: setting_path(setting.name), is_setting: true, name: setting.name.to_owned(), value })
         }));
         Ok(Self {
-            platform: spec.platform.to_string(),
             name: spec.name.clone(),
             integration_id: spec.integration_id,
             token_key: spec.access_token_secret_ref.as_ref().map(|r| r.key.clone()),

@@ -4,7 +4,7 @@
 //! found as `Requested` later is not asked for again.
 
 use crate::{
-    api::v1alpha1::{ManagedStatus, RefreshPhase, RefreshState},
+    api::v1alpha1::{ManagedStatus, RefreshPhase, RefreshState, RefreshStatus},
     domain::conditions::History,
 };
 use jiff::Timestamp;
@@ -50,7 +50,12 @@ pub fn token(annotation: Option<&str>, entity: Entity) -> Option<String> {
 /// The last refresh of an entity.
 #[must_use]
 pub fn state(status: &ManagedStatus, entity: Entity) -> Option<&RefreshState> {
-    let refresh = status.refresh.as_ref()?;
+    of(status.refresh.as_ref()?, entity)
+}
+
+/// The last refresh of an entity, among those of an object.
+#[must_use]
+pub fn of(refresh: &RefreshStatus, entity: Entity) -> Option<&RefreshState> {
     match entity {
         Entity::Products => refresh.products.as_ref(),
         Entity::Orders => refresh.orders.as_ref(),

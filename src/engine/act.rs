@@ -132,7 +132,7 @@ impl<E: External> Scene<'_, E> {
             // A record that a list does not show yet is no news.
             Waiting::Absence => return Ok(Next::After(rest + Duration::from_millis(100))),
             Waiting::Person | Waiting::Link => {
-                let now = self.external.now().unwrap_or_else(|| self.engine.clock.now());
+                let now = self.engine.now_at(self.external);
                 return link::wait(self.engine, target, what, now).await;
             }
         };
@@ -156,7 +156,7 @@ impl<E: External> Scene<'_, E> {
 
     /// A person's answer becomes an attempt of this object that is settled at once, with the record or without.
     async fn resolve(&self, target: &mut Target, answer: &Resolution) -> Result<Next, PassError> {
-        let at = self.external.now().unwrap_or_else(|| self.engine.clock.now());
+        let at = self.engine.now_at(self.external);
         let intent = intent::draft(target, self.key.as_ref(), self.identity.recorded(), at);
         meta::patch(self.engine, target, Change { bound: true, intent: Some(&intent), answered: true }).await?;
         let adopted = match answer {

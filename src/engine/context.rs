@@ -15,10 +15,11 @@ use crate::{
         reason::Reason,
         text::bounded,
     },
-    provider::ConnectSettings,
+    provider::{ConnectSettings, External},
     telemetry::Metrics,
 };
 use futures::FutureExt;
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::{
     Api, Client, ResourceExt,
@@ -111,6 +112,12 @@ impl Engine {
     #[must_use]
     pub(super) fn object(&self, target: &Target) -> Api<DynamicObject> {
         Api::namespaced_with(self.client.clone(), &target.namespace, &target.resource())
+    }
+
+    /// A provider's clock, or ours before it has told one.
+    #[must_use]
+    pub(super) fn now_at(&self, external: &impl External) -> Timestamp {
+        external.now().unwrap_or_else(|| self.clock.now())
     }
 
     /// The accounts of a namespace.

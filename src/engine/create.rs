@@ -50,7 +50,7 @@ pub(super) async fn create<E: External>(scene: Scene<'_, E>, target: &mut Target
     let (Some(want), Some(credentials)) = (scene.want.as_ref(), scene.supplies.credentials.as_ref()) else {
         return Ok(Next::Change);
     };
-    let now = scene.external.now().unwrap_or_else(|| engine.clock.now());
+    let now = engine.now_at(scene.external);
     if let Some(problem) = scene.external.objection(want, dates::today(now), true) {
         return outcome::blocked(engine, target, problem).await;
     }
@@ -72,7 +72,7 @@ pub(super) async fn create<E: External>(scene: Scene<'_, E>, target: &mut Target
         Ok(ticket) => ticket,
         Err(refusal) => return Ok(Next::After(refusal.after)),
     };
-    let at = scene.external.now().unwrap_or_else(|| engine.clock.now());
+    let at = engine.now_at(scene.external);
     let intent = intent::draft(target, scene.key.as_ref(), scene.identity.recorded(), at);
     // Before anything is stored: whoever sees the attempt takes its link for lost a grace later.
     let until = Instant::now() + engine.timing().permit + engine.timing().call;

@@ -303,7 +303,7 @@ impl<E: External> Pass<'_, E> {
 
     /// The provider's clock, or ours before it has told one.
     fn now(&self) -> Timestamp {
-        self.external.now().unwrap_or_else(|| self.engine.clock.now())
+        self.engine.now_at(self.external)
     }
 
     /// A refresh waits until the record works. One that was left open is said so of at once.

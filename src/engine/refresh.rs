@@ -51,7 +51,7 @@ impl<E: External> Scene<'_, E> {
             return self.unsupported(target, due).await;
         }
         let Some(want) = self.want.as_ref() else { return Ok(Next::Change) };
-        let today = dates::today(self.external.now().unwrap_or(now));
+        let today = dates::today(self.engine.now_at(self.external));
         if let Some(problem) = self.external.objection(want, today, false) {
             let outcomes = due.into_iter().map(|due| Outcome { due, phase: RefreshPhase::Failed, job: None, at: now });
             return self

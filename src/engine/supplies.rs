@@ -65,7 +65,7 @@ impl Supplies {
             Creation::NotStarted | Creation::Pending(_)
                 if !idle && creates(creation, link) && target.spec.external_ref().is_none() =>
             {
-                let now = external.now().unwrap_or_else(|| engine.clock.now());
+                let now = engine.now_at(external);
                 // What may be taken over needs less than what is made.
                 let creating = target.spec.adoption_policy() == AdoptionPolicy::Fail;
                 let late = want.ok().and_then(|want| external.objection(want, dates::today(now), creating));
