@@ -62,8 +62,13 @@ pub(crate) async fn measure(objects: usize) -> Result<Figures> {
     let (stop, stopped) = oneshot::channel::<()>();
     let stopped = stopped.map(drop).boxed().shared();
     let settings = settings(&origin)?;
-    let operator =
-        tokio::spawn(engine::run(config, settings, Metrics::new(), Readiness::default().gate("watches"), stopped));
+    let operator = tokio::spawn(engine::run(
+        engine::Reach::real(config)?,
+        settings,
+        Metrics::new(),
+        Readiness::default().gate("watches"),
+        stopped,
+    ));
     // The first object of an account also makes the account held: it is not counted.
     apply(&client, &connection("warm")).await?;
     until_recorded(&client, "warm").await?;

@@ -4,7 +4,7 @@
 
 use super::{Exit, cluster::ClusterArgs, refusal::BadInput};
 use crate::{
-    engine::{self, Stop},
+    engine::{self, Reach, Stop},
     serve::{self, Readiness},
     settings::RunArgs,
     telemetry::{self, Metrics},
@@ -41,6 +41,7 @@ impl Run {
         let (version, listen) = (env!("CARGO_PKG_VERSION"), listener.local_addr()?);
         tracing::info!(%listen, version, server = config.cluster_url.host(), "tradewind starts");
 
+        let reach = Reach::real(config)?;
         let (metrics, readiness) = (Metrics::new(), Readiness::default());
         // Before anybody can ask: without a gate there would be nothing to be named.
         let watches = readiness.gate("watches");
@@ -49,7 +50,7 @@ impl Run {
         let stop: Stop = asked.map(|_| ()).boxed().shared();
         let probes = serve::serve(listener, metrics.clone(), readiness, ended.map(|_| ()));
         let engine = async {
-            let result = Box::pin(engine::run(config, settings, metrics, watches, stop)).await;
+            let result = Box::pin(engine::run(reach, settings, metrics, watches, stop)).await;
             // The probes answer until the last call is recorded.
             drop::<oneshot::Sender<()>>(over);
             result.context("the operator had to end")

@@ -11,18 +11,30 @@ use std::sync::{
 };
 
 /// Wall time, and how far the API server's clock is ahead of it.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone)]
 pub(super) struct Clock {
+    wall: Arc<dyn Fn() -> Timestamp + Send + Sync>,
     kube_ahead: Arc<AtomicI64>,
 }
 
+impl Default for Clock {
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the clock")]
+    fn default() -> Self {
+        Self::new(Timestamp::now)
+    }
+}
+
 impl Clock {
+    /// A clock that reads the wall time there.
+    #[must_use]
+    pub(super) fn new(wall: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
+        Self { wall: Arc::new(wall), kube_ahead: Arc::default() }
+    }
+
     /// Wall time of this process.
     #[must_use]
-    #[expect(clippy::unused_self, reason = "time is asked of a clock that was handed in")]
-    #[expect(clippy::disallowed_methods, reason = "the one place that reads the clock")]
     pub(super) fn now(&self) -> Timestamp {
-        Timestamp::now()
+        (self.wall)()
     }
 
     /// Takes note of an answer of the API server.

@@ -19,6 +19,7 @@ mod object;
 mod outcome;
 mod pass;
 mod publish;
+mod reach;
 mod record;
 mod refresh;
 mod report;
@@ -30,13 +31,11 @@ mod watches;
 
 use crate::{provider::ConnectSettings, serve::Gate, settings::Settings, telemetry::Metrics};
 use claims::Register;
-use clock::Clock;
 use context::Engine;
 use futures::future::{BoxFuture, Shared};
 use k8s_controller::LeaderElection;
 use kube::{
-    Client, Resource,
-    client::ClientBuilder,
+    Resource,
     runtime::{
         events::{Recorder, Reporter},
         reflector::Store,
@@ -44,6 +43,7 @@ use kube::{
 };
 use memory::Memory;
 use object::Lean;
+pub use reach::Reach;
 use sessions::Sessions;
 use starting::Starting;
 use std::{collections::HashSet, sync::Arc, time::Duration};
@@ -51,7 +51,6 @@ use tokio::{
     sync::mpsc,
     time::{interval, timeout},
 };
-use tower::{timeout::TimeoutLayer, util::MapResponseLayer};
 use watches::{Scope, Watches};
 
 /// Done when the process is asked to stop.
@@ -72,26 +71,18 @@ pub enum RunError {
 /// or stands by.
 ///
 /// # Errors
-/// Where there is no client, or the Lease was lost.
-pub async fn run(
-    config: kube::Config,
-    settings: Settings,
-    metrics: Metrics,
-    gate: Gate,
-    stop: Stop,
-) -> Result<(), RunError> {
-    let clock = Clock::default();
-    let client = connect(config, &clock).map_err(|e| RunError::Client(Box::new(e)))?;
+/// Where the Lease was lost.
+pub async fn run(reach: Reach, settings: Settings, metrics: Metrics, gate: Gate, stop: Stop) -> Result<(), RunError> {
     let Some(namespace) = settings.lease.clone() else {
-        lead(client, clock, settings, metrics, &gate, stop).await;
+        lead(reach, settings, metrics, &gate, stop).await;
         return Ok(());
     };
     // One that stands by is ready to: a rollout must not wait for it to lead.
     gate.open();
-    let lease = LeaderElection::new(client.clone(), &namespace, LEASE, &settings.identity);
+    let lease = LeaderElection::new(reach.client.clone(), &namespace, LEASE, &settings.identity);
     let end = ended(stop.clone(), settings.shutdown_grace);
     tokio::select! {
-        led = lease.with_lease(lead(client, clock, settings, metrics, &gate, stop)) => led.ok_or(RunError::LeaseLost),
+        led = lease.with_lease(lead(reach, settings, metrics, &gate, stop)) => led.ok_or(RunError::LeaseLost),
         // It never led, or its passes did not end in time.
         () = end => {
             lease.release().await;
@@ -102,26 +93,11 @@ pub async fn run(
 
 /// Name of the Lease.
 const LEASE: &str = "tradewind";
-/// The API server's answers begin within this time, or the request has failed.
-const API_TIMEOUT: Duration = Duration::from_secs(15);
 /// How often what is remembered of objects that are gone is thrown away.
 const TIDY: Duration = Duration::from_mins(5);
 
-/// A client that retries nothing: a retried write can meet its own first attempt as a conflict.
-fn connect(mut config: kube::Config, clock: &Clock) -> kube::Result<Client> {
-    let agent = concat!("tradewind/", env!("CARGO_PKG_VERSION"));
-    config.headers.push((http::header::USER_AGENT, http::HeaderValue::from_static(agent)));
-    config.connect_timeout = Some(Duration::from_secs(5));
-    config.default_retry = false;
-    let clock = clock.clone();
-    let listen = MapResponseLayer::new(move |answer| {
-        clock.heard(&answer);
-        answer
-    });
-    Ok(ClientBuilder::try_from(config)?.with_layer(&listen).with_layer(&TimeoutLayer::new(API_TIMEOUT)).build())
-}
-
-async fn lead(client: Client, clock: Clock, settings: Settings, metrics: Metrics, gate: &Gate, stop: Stop) {
+async fn lead(reach: Reach, settings: Settings, metrics: Metrics, gate: &Gate, stop: Stop) {
+    let Reach { client, clock, wire } = reach;
     metrics.leads(true);
     let watches = Watches::new(Scope {
         client: client.clone(),
@@ -150,7 +126,7 @@ async fn lead(client: Client, clock: Clock, settings: Settings, metrics: Metrics
             ca_bundle: settings.ca_bundle,
             timing: settings.timing,
             poll: settings.poll,
-            wire: None,
+            wire,
         },
         probe_interval: settings.probe_interval,
         suspect,

@@ -21,7 +21,7 @@ use tradewind::api::keys;
 use tradewind::api::v1alpha1::{Connection, ManagedStatus, ManagementPolicy, ProviderAccount};
 use tradewind::domain::decide::Resolution;
 use tradewind::domain::intent::{Stored, Timing};
-use tradewind::engine;
+use tradewind::engine::{self, Reach};
 use tradewind::provider::AllowList;
 use tradewind::serve::Readiness;
 use tradewind::settings::Settings;
@@ -194,7 +194,7 @@ spec:
         let (stop, stopped) = oneshot::channel::<()>();
         let stopped = stopped.map(drop).boxed().shared();
         let task = tokio::spawn(engine::run(
-            config,
+            Reach::real(config).expect("a client"),
             self.settings.clone(),
             Metrics::new(),
             Readiness::default().gate("watches"),

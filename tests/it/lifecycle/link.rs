@@ -296,7 +296,7 @@ async fn a_link_is_in_no_status_event_log_or_metric() {
     let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.expect("a config");
     let (metrics, never) = (Metrics::new(), std::future::pending::<()>().boxed().shared());
     let operator = tokio::spawn(engine::run(
-        config,
+        engine::Reach::real(config).expect("a client"),
         world.settings.clone(),
         metrics.clone(),
         Readiness::default().gate("watches"),
