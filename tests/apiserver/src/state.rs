@@ -1,0 +1,155 @@
+//! The objects, their versions, and the log of every change that watches read.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use crate::{
+    clock::Clock,
+    fail::Failure,
+    kinds::{self, Kind},
+    meta,
+};
+
+/// Where an object is: its kind by number, its namespace (empty for what has none) and its name.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Key {
+    pub(crate) kind: usize,
+    pub(crate) namespace: String,
+    pub(crate) name: String,
+}
+
+/// What a change was, by the name that watches give it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum What {
+    Added,
+    Modified,
+    Deleted,
+}
+
+impl What {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Added => "ADDED",
+            Self::Modified => "MODIFIED",
+            Self::Deleted => "DELETED",
+        }
+    }
+}
+
+/// One change.
+#[derive(Clone, Debug)]
+pub(crate) struct Change {
+    pub(crate) revision: u64,
+    pub(crate) key: Key,
+    pub(crate) what: What,
+    pub(crate) object: Arc<Value>,
+    /// Watches do not show it before.
+    pub(crate) visible: Instant,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct State {
+    pub(crate) clock: Clock,
+    pub(crate) kinds: Vec<Kind>,
+    pub(crate) objects: BTreeMap<Key, Value>,
+    pub(crate) log: Vec<Change>,
+    /// What each manager last applied.
+    pub(crate) applied: BTreeMap<(Key, String), Value>,
+    pub(crate) lag: Duration,
+    revision: u64,
+    uids: u64,
+}
+
+impl State {
+    pub(crate) fn new(clock: Clock) -> Self {
+        Self {
+            clock,
+            kinds: kinds::own(),
+            objects: BTreeMap::new(),
+            log: Vec::new(),
+            applied: BTreeMap::new(),
+            lag: Duration::ZERO,
+            revision: 1000,
+            uids: 0,
+        }
+    }
+
+    pub(crate) fn revision(&self) -> u64 {
+        self.revision
+    }
+
+    /// The number of a kind.
+    pub(crate) fn kind(&self, group: &str, version: &str, plural: &str) -> Option<usize> {
+        self.kinds.iter().position(|k| k.group == group && k.version == version && k.plural == plural)
+    }
+
+    /// The number of the kind of a manifest.
+    pub(crate) fn kind_of(&self, manifest: &Value) -> Option<usize> {
+        let (version, kind) = (meta::text(manifest, "/apiVersion")?, meta::text(manifest, "/kind")?);
+        self.kinds.iter().position(|k| k.api_version() == version && k.kind == kind)
+    }
+
+    pub(crate) fn at(&self, key: &Key) -> Result<&Kind, Failure> {
+        self.kinds.get(key.kind).ok_or_else(|| Failure::not_found("the server could not find the requested resource"))
+    }
+
+    /// An object in words, as refusals name it.
+    pub(crate) fn words(&self, key: &Key) -> String {
+        let kind = self.kinds.get(key.kind).map(|k| match k.group.as_str() {
+            "" => k.plural.clone(),
+            group => format!("{}.{group}", k.plural),
+        });
+        format!("{} {:?}", kind.unwrap_or_default(), key.name)
+    }
+
+    pub(crate) fn get(&self, key: &Key) -> Result<&Value, Failure> {
+        self.objects.get(key).ok_or_else(|| Failure::not_found(&self.words(key)))
+    }
+
+    /// The objects of a kind, in one namespace or in all.
+    pub(crate) fn list(&self, kind: usize, namespace: Option<&str>) -> Vec<(&Key, &Value)> {
+        let place = |key: &&Key| key.kind == kind && namespace.is_none_or(|namespace| key.namespace == namespace);
+        self.objects.iter().filter(|(key, _)| place(key)).collect()
+    }
+
+    /// A UID that no object ever had. The same course of events brings the same ones.
+    pub(crate) fn uid(&mut self) -> String {
+        self.uids += 1;
+        format!("00000000-0000-4000-8000-{:012x}", self.uids)
+    }
+
+    /// Stores a version of an object.
+    pub(crate) fn store(&mut self, key: &Key, mut object: Value) -> Value {
+        let what = if self.objects.contains_key(key) { What::Modified } else { What::Added };
+        self.stamp(&mut object);
+        self.objects.insert(key.clone(), object.clone());
+        self.record(key, what, object.clone());
+        object
+    }
+
+    /// Takes an object away, in its last version.
+    pub(crate) fn remove(&mut self, key: &Key, mut object: Value) -> Value {
+        self.stamp(&mut object);
+        self.objects.remove(key);
+        self.applied.retain(|(applied, _), _| applied != key);
+        self.record(key, What::Deleted, object.clone());
+        self.collect(&object);
+        object
+    }
+
+    fn stamp(&mut self, object: &mut Value) {
+        self.revision += 1;
+        meta::set(object, "resourceVersion", Some(json!(self.revision.to_string())));
+    }
+
+    fn record(&mut self, key: &Key, what: What, object: Value) {
+        let visible = Instant::now() + self.lag;
+        // A watch shows changes in their order.
+        let visible = self.log.last().map_or(visible, |last| last.visible.max(visible));
+        let object = Arc::new(object);
+        self.log.push(Change { revision: self.revision, key: key.clone(), what, object, visible });
+    }
+}

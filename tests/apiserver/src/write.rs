@@ -1,0 +1,212 @@
+//! The rules of writing: what becomes of an object that is created, changed or deleted.
+
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use serde_json::{Value, json};
+
+use crate::{
+    fail::Failure,
+    kinds::Kind,
+    merge::merge,
+    meta, schema,
+    state::{Key, State},
+};
+
+/// Which part of an object a write is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// All but status, where a kind has a status subresource.
+    Main,
+    /// Status alone.
+    Status,
+}
+
+impl State {
+    /// Creates an object; its name is in the key, or made here from `generateName`.
+    pub(crate) fn create(&mut self, mut key: Key, mut object: Value) -> Result<Value, Failure> {
+        if key.name.is_empty() {
+            let base = meta::text(&object, "/metadata/generateName").unwrap_or_default().to_owned();
+            let end = self.uid();
+            key.name = format!("{base}{}", end.get(31..).unwrap_or_default());
+        }
+        if key.name.is_empty() {
+            return Err(Failure::invalid("metadata.name: Required value: name or generateName is required"));
+        }
+        self.accepts(&key)?;
+        if self.objects.contains_key(&key) {
+            return Err(Failure::already_exists(&self.words(&key)));
+        }
+        if meta::text(&object, "/metadata/resourceVersion").is_some_and(|version| !version.is_empty()) {
+            return Err(Failure::bad_request("resourceVersion should not be set on objects to be created"));
+        }
+        let kind = self.at(&key)?.clone();
+        if kind.has_status
+            && let Some(fields) = object.as_object_mut()
+        {
+            fields.remove("status");
+        }
+        let (uid, stamp) = (self.uid(), self.clock.stamp());
+        let fixed = [
+            ("name", Some(json!(key.name))),
+            ("namespace", kind.namespaced.then(|| json!(key.namespace))),
+            ("uid", Some(json!(uid))),
+            ("creationTimestamp", Some(json!(stamp))),
+            ("generation", kind.has_generation.then(|| json!(1))),
+            ("deletionTimestamp", None),
+            ("deletionGracePeriodSeconds", None),
+            ("managedFields", None),
+        ];
+        for (field, value) in fixed {
+            meta::set(&mut object, field, value);
+        }
+        prepare(&mut object, &kind);
+        Ok(self.store(&key, object))
+    }
+
+    /// A namespace must be there, and not on its way out.
+    fn accepts(&self, key: &Key) -> Result<(), Failure> {
+        if !self.at(key)?.namespaced {
+            return Ok(());
+        }
+        let kind = self.kind("", "v1", "namespaces").unwrap_or_default();
+        let place = Key { kind, namespace: String::new(), name: key.namespace.clone() };
+        let namespace = self.get(&place)?;
+        if meta::is_deleting(namespace) { Err(Failure::terminating(&key.namespace)) } else { Ok(()) }
+    }
+
+    /// Applies a merge patch. A version or UID that it names is a condition.
+    pub(crate) fn patch(&mut self, key: &Key, part: Part, patch: &Value) -> Result<Value, Failure> {
+        let mut next = self.get(key)?.clone();
+        merge(&mut next, patch);
+        self.replace(key, part, next)
+    }
+
+    /// Puts a version in place of the present one. A version or UID that it names is a condition.
+    pub(crate) fn replace(&mut self, key: &Key, part: Part, next: Value) -> Result<Value, Failure> {
+        let old = self.get(key)?.clone();
+        let kind = self.at(key)?.clone();
+        if part == Part::Status && !kind.has_status {
+            return Err(Failure::not_found("the server could not find the requested resource"));
+        }
+        for field in ["/metadata/resourceVersion", "/metadata/uid"] {
+            if meta::text(&next, field)
+                .is_some_and(|wanted| !wanted.is_empty() && Some(wanted) != meta::text(&old, field))
+            {
+                return Err(Failure::conflict(&self.words(key)));
+            }
+        }
+        let mut next = match part {
+            Part::Main if kind.has_status => with_status(next, old.get("status")),
+            Part::Main => next,
+            Part::Status => with_status(old.clone(), next.get("status")),
+        };
+        for field in [
+            "name",
+            "namespace",
+            "uid",
+            "creationTimestamp",
+            "generation",
+            "deletionTimestamp",
+            "deletionGracePeriodSeconds",
+        ] {
+            let value = old.pointer(&format!("/metadata/{field}")).cloned();
+            meta::set(&mut next, field, value);
+        }
+        meta::set(&mut next, "resourceVersion", old.pointer("/metadata/resourceVersion").cloned());
+        meta::set(&mut next, "managedFields", None);
+        prepare(&mut next, &kind);
+        if meta::is_deleting(&old) {
+            let had = meta::finalizers(&old);
+            if meta::finalizers(&next).iter().any(|f| !had.contains(f)) {
+                let message =
+                    "metadata.finalizers: Forbidden: no new finalizers can be added if the object is being deleted";
+                return Err(Failure::invalid(message));
+            }
+        }
+        if kind.has_generation && declared(&next) != declared(&old) {
+            count(&mut next);
+        }
+        if next == old {
+            return Ok(old);
+        }
+        if meta::is_deleting(&next) && meta::finalizers(&next).is_empty() && kind.plural != "namespaces" {
+            return Ok(self.remove(key, next));
+        }
+        Ok(self.store(key, next))
+    }
+
+    /// Deletes an object, or marks it while finalizers keep it. `options`: its preconditions count.
+    pub(crate) fn delete(&mut self, key: &Key, options: &Value) -> Result<Value, Failure> {
+        let old = self.get(key)?.clone();
+        for field in ["resourceVersion", "uid"] {
+            let wanted = meta::text(options, &format!("/preconditions/{field}"));
+            if wanted.is_some() && wanted != meta::text(&old, &format!("/metadata/{field}")) {
+                return Err(Failure::conflict(&self.words(key)));
+            }
+        }
+        let is_namespace = self.at(key)?.plural == "namespaces";
+        if meta::finalizers(&old).is_empty() && !is_namespace {
+            return Ok(self.remove(key, old));
+        }
+        if meta::is_deleting(&old) {
+            return Ok(old);
+        }
+        let mut next = old;
+        meta::set(&mut next, "deletionTimestamp", Some(json!(self.clock.stamp())));
+        meta::set(&mut next, "deletionGracePeriodSeconds", Some(json!(0)));
+        if self.at(key)?.has_generation {
+            count(&mut next);
+        }
+        let stored = self.store(key, next);
+        if is_namespace {
+            self.empty(&key.name);
+        }
+        Ok(stored)
+    }
+}
+
+fn with_status(mut object: Value, status: Option<&Value>) -> Value {
+    if let Some(fields) = object.as_object_mut() {
+        match status {
+            Some(status) => fields.insert("status".to_owned(), status.clone()),
+            None => fields.remove("status"),
+        };
+    }
+    object
+}
+
+/// What every write does to the object that comes of it.
+fn prepare(object: &mut Value, kind: &Kind) {
+    if let Some(fields) = object.as_object_mut() {
+        fields.insert("apiVersion".to_owned(), json!(kind.api_version()));
+        fields.insert("kind".to_owned(), json!(kind.kind));
+    }
+    if let Some(schema) = &kind.schema {
+        schema::fit(object, schema);
+    }
+    if kind.plural == "secrets" {
+        encode(object);
+    }
+    meta::tidy(object);
+}
+
+/// `stringData` is for writing only.
+fn encode(secret: &mut Value) {
+    let Some(fields) = secret.as_object_mut() else { return };
+    fields.entry("type").or_insert_with(|| json!("Opaque"));
+    let Some(Value::Object(plain)) = fields.remove("stringData") else { return };
+    let Some(data) = fields.entry("data").or_insert_with(|| json!({})).as_object_mut() else { return };
+    for (key, value) in plain {
+        data.insert(key, json!(BASE64_STANDARD.encode(value.as_str().unwrap_or_default())));
+    }
+}
+
+/// What a generation counts the changes of.
+fn declared(object: &Value) -> Vec<(&String, &Value)> {
+    let fields = object.as_object().into_iter().flatten();
+    fields.filter(|(key, _)| !matches!(key.as_str(), "metadata" | "status")).collect()
+}
+
+fn count(object: &mut Value) {
+    let generation = object.pointer("/metadata/generation").and_then(Value::as_i64).unwrap_or_default();
+    meta::set(object, "generation", Some(json!(generation + 1)));
+}

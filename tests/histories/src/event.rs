@@ -1,0 +1,243 @@
+//! What can happen at a point of a history, and where each can.
+
+use std::time::Duration;
+
+use tradewind_simulator::Effect;
+
+use crate::site::Site;
+
+/// One thing that happens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Event {
+    // To the process.
+    /// It is killed before its request is sent.
+    CrashBefore,
+    /// It is killed after its request took effect, before it has the answer.
+    CrashAfter,
+    /// Its request is held back for longer than a permit lives.
+    Stall,
+    /// The same, and another process starts at this moment and works beside it.
+    Takeover,
+    // To a request to the API server.
+    /// It takes effect, and the answer is lost.
+    KubeLost,
+    /// It is refused: 500.
+    KubeDown,
+    /// Watches lag from here on, until the next rest.
+    StaleView,
+    // To a request to a provider.
+    /// It takes effect, and the answer is lost.
+    LostAnswer,
+    /// It takes effect, and the answer breaks in the middle.
+    CutAnswer,
+    /// It takes effect, and the answer is 500.
+    FailAfter,
+    /// It takes effect after the caller has given up.
+    Slow,
+    /// The connection is lost at once; it takes effect later.
+    LateEffect,
+    /// Refused: 400.
+    Refuse400,
+    /// Refused: 409.
+    Refuse409,
+    /// Refused: 429, and when to come back.
+    Refuse429,
+    /// Refused: 503.
+    Refuse503,
+    // At the provider, behind the operator's back.
+    /// Somebody deletes the object's record.
+    LoseRecord,
+    /// Somebody changes the object's record.
+    Drift,
+    /// A stranger makes a record of the same store.
+    Stranger,
+    // By people in the cluster.
+    /// Somebody deletes the object.
+    Delete,
+    /// Somebody deletes the object and applies it again as soon as it is gone.
+    Redeclare,
+    /// Somebody changes what can be changed in place.
+    Edit,
+    /// Somebody names another store.
+    EditKey,
+    /// Somebody suspends the object, until the next rest.
+    Suspend,
+    /// Somebody asks for a reconcile.
+    AskReconcile,
+    /// Somebody asks for a refresh.
+    AskRefresh,
+    /// Somebody replaces the object with their manifest, without our metadata.
+    Replace,
+    /// Somebody loses the object's status.
+    WipeStatus,
+    /// A backup brings the object back under a new UID, with status.
+    RestoreFull,
+    /// The same, without status.
+    RestoreBare,
+    /// The object's record is to stay from here on.
+    SetRetain,
+    /// The object's record is only looked at from here on.
+    SetObserve,
+    /// Somebody names a record that does not exist.
+    NameWrongRecord,
+    /// Somebody declares the same store in a second object.
+    SecondObject,
+    /// Somebody deletes the connection Secret.
+    DeleteSecret,
+    /// Somebody deletes the store's credentials, until the next rest.
+    DeleteCredentials,
+    /// Somebody deletes the account, and its login.
+    DeleteAccount,
+}
+
+/// All of them.
+pub const EVENTS: [Event; 37] = {
+    use Event::*;
+    [
+        CrashBefore,
+        CrashAfter,
+        Stall,
+        Takeover,
+        KubeLost,
+        KubeDown,
+        StaleView,
+        LostAnswer,
+        CutAnswer,
+        FailAfter,
+        Slow,
+        LateEffect,
+        Refuse400,
+        Refuse409,
+        Refuse429,
+        Refuse503,
+        LoseRecord,
+        Drift,
+        Stranger,
+        Delete,
+        Redeclare,
+        Edit,
+        EditKey,
+        Suspend,
+        AskReconcile,
+        AskRefresh,
+        Replace,
+        WipeStatus,
+        RestoreFull,
+        RestoreBare,
+        SetRetain,
+        SetObserve,
+        NameWrongRecord,
+        SecondObject,
+        DeleteSecret,
+        DeleteCredentials,
+        DeleteAccount,
+    ]
+};
+
+impl Event {
+    /// Whether it can happen there: what cannot would be another history's double.
+    #[must_use]
+    pub fn fits(self, site: &Site) -> bool {
+        match self {
+            Self::CrashBefore => *site != Site::Rest,
+            Self::CrashAfter | Self::Stall | Self::Takeover | Self::KubeDown if site.is_courtesy() => false,
+            Self::CrashAfter => site.has_effect() || site.is_call(),
+            Self::Stall | Self::Takeover => site.has_effect(),
+            Self::KubeLost | Self::KubeDown => site.is_kube_write(),
+            Self::LostAnswer | Self::CutAnswer | Self::FailAfter | Self::Slow | Self::LateEffect => {
+                site.is_call() && site.has_effect()
+            }
+            Self::Refuse400 | Self::Refuse409 => site.is_call() && site.has_effect(),
+            Self::Refuse429 | Self::Refuse503 => site.is_call(),
+            // What people do between two reads is the same as before both of them.
+            _ => site.has_effect() || site.is_call() || *site == Site::Rest,
+        }
+    }
+
+    /// Whether it can only delay what is declared: nobody acts against it, and nobody else is there.
+    #[must_use]
+    pub fn is_benign(self) -> bool {
+        match self {
+            Self::CrashBefore
+            | Self::CrashAfter
+            | Self::Stall
+            | Self::Takeover
+            | Self::KubeLost
+            | Self::KubeDown
+            | Self::StaleView
+            | Self::LostAnswer
+            | Self::CutAnswer
+            | Self::FailAfter
+            | Self::Slow
+            | Self::LateEffect
+            | Self::Refuse400
+            | Self::Refuse409
+            | Self::Refuse429
+            | Self::Refuse503
+            | Self::Edit
+            | Self::Suspend
+            | Self::AskReconcile
+            | Self::AskRefresh
+            | Self::Replace
+            | Self::DeleteSecret
+            | Self::DeleteCredentials => true,
+            Self::LoseRecord
+            | Self::Drift
+            | Self::Stranger
+            | Self::Delete
+            | Self::Redeclare
+            | Self::EditKey
+            | Self::WipeStatus
+            | Self::RestoreFull
+            | Self::RestoreBare
+            | Self::SetRetain
+            | Self::SetObserve
+            | Self::NameWrongRecord
+            | Self::SecondObject
+            | Self::DeleteAccount => false,
+        }
+    }
+
+    /// Whether a create that it meets may leave an outcome that only an identity can tell.
+    #[must_use]
+    pub fn is_uncertain(self) -> bool {
+        matches!(
+            self,
+            Self::CrashBefore
+                | Self::CrashAfter
+                | Self::Stall
+                | Self::Takeover
+                | Self::KubeLost
+                | Self::KubeDown
+                | Self::LostAnswer
+                | Self::CutAnswer
+                | Self::FailAfter
+                | Self::Slow
+                | Self::LateEffect
+                | Self::Refuse409
+                | Self::Refuse503
+        )
+    }
+
+    /// Whether it happens to the request itself and not to the world around it.
+    pub(crate) fn meets_the_request(self) -> bool {
+        self.effect().is_some() || self == Self::KubeLost || self == Self::KubeDown
+    }
+
+    /// What the provider does to the request that it meets.
+    pub(crate) fn effect(self) -> Option<Effect> {
+        let refuse = |status, retry_after| Some(Effect::Refuse { status, retry_after });
+        match self {
+            Self::LostAnswer => Some(Effect::LostAnswer),
+            Self::CutAnswer => Some(Effect::CutAnswer),
+            Self::FailAfter => Some(Effect::StatusAfterApply { status: 500 }),
+            Self::Slow => Some(Effect::SlowBefore { delay: Duration::from_secs(6) }),
+            Self::LateEffect => Some(Effect::LateApply { delay: Duration::from_secs(4) }),
+            Self::Refuse400 => refuse(400, None),
+            Self::Refuse409 => refuse(409, None),
+            Self::Refuse429 => refuse(429, Some(7)),
+            Self::Refuse503 => refuse(503, None),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,213 @@
+//! Which histories are lived: all with one event, seeded samples of those with more.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+};
+
+use tokio::runtime::Builder;
+
+use crate::{
+    event::Event,
+    life::{self, Outcome},
+    scenario::Scenario,
+    site::Site,
+};
+
+/// What happens, at which points.
+pub type Script = Vec<(usize, Event)>;
+
+/// A history that went wrong.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// What is declared.
+    pub scenario: Scenario,
+    /// What happened.
+    pub script: Script,
+    /// The same in words.
+    pub story: String,
+}
+
+/// What came of many histories.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    /// How many were lived; doubles are not counted.
+    pub histories: usize,
+    /// The points of all undisturbed lives.
+    pub points: usize,
+    /// What went wrong, and the shortest history of each flavour in which it did.
+    pub found: BTreeMap<String, Found>,
+    /// How many histories went wrong.
+    pub bad: usize,
+}
+
+impl Report {
+    fn add(&mut self, scenario: Scenario, script: &[(usize, Event)], outcome: &Outcome) {
+        if outcome.void {
+            return;
+        }
+        self.histories += 1;
+        self.bad += usize::from(!outcome.blames.is_empty());
+        for blame in &outcome.blames {
+            let what = format!("{:?}: {blame}", scenario.flavour);
+            let story = describe(scenario, script, &outcome.points);
+            let shorter = self.found.get(&what).is_none_or(|known| known.script.len() > script.len());
+            if shorter {
+                self.found.insert(what, Found { scenario, script: script.to_vec(), story });
+            }
+        }
+    }
+
+    fn join(&mut self, other: Self) {
+        self.histories += other.histories;
+        self.points += other.points;
+        self.bad += other.bad;
+        for (what, found) in other.found {
+            if self.found.get(&what).is_none_or(|known| known.script.len() > found.script.len()) {
+                self.found.insert(what, found);
+            }
+        }
+    }
+}
+
+/// Lives one history.
+#[must_use]
+pub fn tell(scenario: Scenario, script: &[(usize, Event)]) -> Outcome {
+    match Builder::new_current_thread().enable_time().start_paused(true).build() {
+        Ok(runtime) => runtime.block_on(life::live(scenario, script)),
+        Err(error) => Outcome { points: vec![], blames: vec![format!("no runtime: {error}")], void: false },
+    }
+}
+
+/// A history in words.
+#[must_use]
+pub fn describe(scenario: Scenario, script: &[(usize, Event)], points: &[Site]) -> String {
+    let place = |at: &usize| points.get(*at).map_or_else(|| "never".to_owned(), Site::to_string);
+    let events: Vec<String> = script.iter().map(|(at, event)| format!("{event:?}@{at} ({})", place(at))).collect();
+    format!("{scenario} [{}]", events.join(", "))
+}
+
+/// Every history of these scenarios with no event and with one of these.
+#[must_use]
+pub fn explore(scenarios: &[Scenario], events: &[Event], threads: usize) -> Report {
+    let starts: Vec<(Scenario, Script)> = scenarios.iter().map(|s| (*s, vec![])).collect();
+    let bases = in_parallel(&starts, threads);
+    let mut report = Report::default();
+    let mut work = Vec::new();
+    for ((scenario, script), outcome) in starts.iter().zip(&bases) {
+        report.add(*scenario, script, outcome);
+        report.points += outcome.points.len();
+        work.extend(next(&outcome.points, 0, events).into_iter().map(|event| (*scenario, vec![event])));
+    }
+    for ((scenario, script), outcome) in work.iter().zip(in_parallel(&work, threads)) {
+        report.add(*scenario, script, &outcome);
+    }
+    report
+}
+
+/// So many histories with `depth` events each, drawn from these scenarios: the same seed draws the same ones.
+#[must_use]
+pub fn sample(
+    scenarios: &[Scenario],
+    events: &[Event],
+    depth: usize,
+    count: usize,
+    seed: u64,
+    threads: usize,
+) -> Report {
+    let (next_number, total) = (AtomicUsize::new(0), Mutex::new(Report::default()));
+    thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                let mut own = Report::default();
+                loop {
+                    let number = next_number.fetch_add(1, Ordering::Relaxed);
+                    if number >= count {
+                        break;
+                    }
+                    draw(
+                        scenarios,
+                        events,
+                        depth,
+                        Random(seed ^ (number as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15)),
+                        &mut own,
+                    );
+                }
+                total.lock().unwrap_or_else(PoisonError::into_inner).join(own);
+            });
+        }
+    });
+    total.into_inner().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// One history after the other, each with one more event than the one before: those on the way count too.
+fn draw(scenarios: &[Scenario], events: &[Event], depth: usize, mut random: Random, report: &mut Report) {
+    let Some(scenario) = random.of(scenarios).copied() else { return };
+    let (mut script, mut from): (Script, usize) = (vec![], 0);
+    let mut points = tell(scenario, &script).points;
+    for _ in 0..depth {
+        let choices = next(&points, from, events);
+        let Some((at, event)) = random.of(&choices).copied() else { return };
+        script.push((at, event));
+        from = at;
+        let outcome = tell(scenario, &script);
+        if outcome.void {
+            return;
+        }
+        report.add(scenario, &script, &outcome);
+        points.clone_from(&outcome.points);
+    }
+}
+
+/// What can happen next, and where. Between two reads nothing changes but what others do, and they can do it before.
+fn next(points: &[Site], from: usize, events: &[Event]) -> Vec<(usize, Event)> {
+    let reads = |at: usize| points.get(at).is_some_and(|site| !site.has_effect() && *site != Site::Rest);
+    let at = |(at, site): (usize, &Site)| {
+        let double = at > 0 && reads(at) && reads(at - 1);
+        let fits = |e: &&Event| e.fits(site) && (!double || e.meets_the_request());
+        events.iter().filter(fits).map(|e| (at, *e)).collect::<Vec<_>>()
+    };
+    points.iter().enumerate().skip(from).flat_map(at).collect()
+}
+
+/// Lives histories on several threads; what came of them, in their order.
+fn in_parallel(work: &[(Scenario, Script)], threads: usize) -> Vec<Outcome> {
+    let (next, done) = (AtomicUsize::new(0), Mutex::new(Vec::with_capacity(work.len())));
+    thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                loop {
+                    let number = next.fetch_add(1, Ordering::Relaxed);
+                    let Some((scenario, script)) = work.get(number) else { return };
+                    let outcome = tell(*scenario, script);
+                    done.lock().unwrap_or_else(PoisonError::into_inner).push((number, outcome));
+                }
+            });
+        }
+    });
+    let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
+    done.sort_by_key(|(number, _)| *number);
+    done.into_iter().map(|(_, outcome)| outcome).collect()
+}
+
+/// Numbers that a seed decides: `SplitMix64`.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    fn of<'a, T>(&mut self, all: &'a [T]) -> Option<&'a T> {
+        let index = self.next().checked_rem(all.len() as u64)?;
+        all.get(usize::try_from(index).ok()?)
+    }
+}

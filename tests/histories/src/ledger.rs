@@ -1,0 +1,65 @@
+//! The provider's records, the same for every provider.
+//!
+//! It owns who made what and what became of it. It must never ask the operator.
+
+use jiff::Timestamp;
+use tradewind_simulator::{Simulator, arcus, rutter, sku_io};
+
+use crate::scenario::{Flavour, Scenario};
+
+/// One record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Record {
+    pub(crate) id: String,
+    /// The operator made it.
+    pub(crate) ours: bool,
+    pub(crate) live: bool,
+    /// What the record was given through the API after it was made.
+    pub(crate) changes: usize,
+    pub(crate) born: Timestamp,
+}
+
+/// Every record that there ever was.
+pub(crate) fn records(scenario: Scenario, simulator: &Simulator) -> Vec<Record> {
+    match scenario.flavour {
+        Flavour::Rutter | Flavour::Nameless => simulator.connections().iter().map(of_rutter).collect(),
+        Flavour::SkuIo => simulator.instances().iter().map(of_sku).collect(),
+        Flavour::Arcus | Flavour::ArcusLink => simulator.connectors().iter().map(of_arcus).collect(),
+    }
+}
+
+fn of_rutter(record: &rutter::Record) -> Record {
+    Record {
+        id: record.id.to_string(),
+        ours: record.origin == rutter::Origin::Api,
+        live: record.deleted_at.is_none(),
+        changes: 0,
+        born: record.created_at,
+    }
+}
+
+fn of_sku(record: &sku_io::Record) -> Record {
+    Record {
+        id: record.id.to_string(),
+        ours: record.origin == sku_io::Origin::Api,
+        live: record.deleted_at.is_none(),
+        changes: record.changes.len(),
+        born: record.created_at,
+    }
+}
+
+fn of_arcus(record: &arcus::Record) -> Record {
+    Record {
+        // An entity has one of each type, and that is how the API names it.
+        id: record.connector.name().to_owned(),
+        ours: record.origin == arcus::Origin::Api,
+        live: !record.deleted,
+        changes: record.changes.len(),
+        born: record.created_at,
+    }
+}
+
+/// How often each kind of load was asked for and accepted.
+pub(crate) fn refreshes(simulator: &Simulator) -> Vec<(String, usize)> {
+    simulator.stats().refreshes.into_values().flatten().collect()
+}

@@ -1,0 +1,22 @@
+//! Histories: the life of one declared object with the real engine, an API server and providers in memory, and simulated
+//! time, in which one, two or more things go wrong, at every point where something can.
+//!
+//! A point is a request of an operator: before it and after its effect. What must be true at the end of each history is in
+//! `judge.rs`; nothing else is asserted anywhere.
+
+mod event;
+mod explore;
+mod judge;
+mod ledger;
+mod life;
+mod people;
+mod scenario;
+mod site;
+mod tap;
+mod world;
+
+pub use event::{EVENTS, Event};
+pub use explore::{Found, Report, Script, describe, explore, sample, tell};
+pub use life::Outcome;
+pub use scenario::{FLAVOURS, Flavour, POLICIES, Policy, Scenario, all};
+pub use site::Site;

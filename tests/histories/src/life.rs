@@ -1,0 +1,175 @@
+//! The life of one object: declared, edited, refreshed, deleted; and what happens to it on the way.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::{
+    event::Event,
+    judge,
+    scenario::{ACCOUNT, LOGIN, NAME, NAMESPACE, STORE_LOGIN, Scenario, TWIN},
+    site::Site,
+    world::World,
+};
+
+/// The steps of a life, in order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Step {
+    /// Account, Secrets and object are applied.
+    Declare,
+    /// It is edited.
+    Edit,
+    /// A refresh is asked for.
+    Refresh,
+    /// It is deleted.
+    Delete,
+    /// Account and Secrets are deleted.
+    Leave,
+}
+
+/// All of them.
+const STEPS: [Step; 5] = [Step::Declare, Step::Edit, Step::Refresh, Step::Delete, Step::Leave];
+
+/// How often it is looked whether anything still moves.
+const TICK: Duration = Duration::from_secs(15);
+/// So many looks without a write are a rest: longer than a grace.
+const QUIET: usize = 3;
+/// Nothing that is not broken moves longer than this many looks.
+const RESTLESS: usize = 240;
+/// How long a refusal keeps an object from trying again, and some more.
+const PATIENCE: Duration = Duration::from_mins(12);
+
+/// What came of a history.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// Its points, for histories that go on from it.
+    pub points: Vec<Site>,
+    /// What is wrong, in words; nothing in a good one.
+    pub blames: Vec<String>,
+    /// It is another history's double: something that was to happen changed nothing.
+    pub void: bool,
+}
+
+/// Lives a life in which this happens at these points, to its end, and judges it.
+pub(crate) async fn live(scenario: Scenario, script: &[(usize, Event)]) -> Outcome {
+    let world = World::new(scenario, script);
+    // What was there before is in the provider's lists by now.
+    tokio::time::sleep(TICK).await;
+    world.start();
+    if scenario.policy == crate::scenario::Policy::Twins {
+        world.start();
+    }
+    tokio::spawn(world.clone().be_human());
+    for (number, step) in STEPS.into_iter().enumerate() {
+        world.track().step = number;
+        world.take(step);
+        world.rest().await;
+        if !world.arrive(Site::Rest).is_empty() {
+            world.rest().await;
+        }
+        if world.mend_for(step) {
+            world.rest().await;
+        }
+        if judge::waits(&world, step) {
+            tokio::time::sleep(PATIENCE).await;
+            world.rest().await;
+        }
+        judge::at_rest(&world, step);
+        if step == Step::Refresh {
+            world.stands_still().await;
+        }
+    }
+    judge::at_the_end(&world);
+    let track = world.track();
+    let points = track.points.iter().map(|(site, _)| site.clone()).collect();
+    Outcome { points, blames: track.blames.clone(), void: track.void }
+}
+
+impl World {
+    fn take(&self, step: Step) {
+        match step {
+            Step::Declare => {
+                let object = self.scenario().object(NAME);
+                for manifest in self.scenario().furniture().iter().chain([&object]) {
+                    if let Err(failure) = self.api().apply(NAMESPACE, manifest) {
+                        self.blame(format!("a manifest was refused: {}", failure.message));
+                    }
+                }
+            }
+            Step::Edit => drop(self.change(&self.scenario().edit())),
+            Step::Refresh => {
+                if self.scenario().refreshes() {
+                    self.annotate("tradewind.dev/refresh-requested-at");
+                }
+            }
+            Step::Delete => {
+                self.delete_object(NAME);
+                self.delete_object(TWIN);
+            }
+            Step::Leave => {
+                let _ = self.api().delete("provideraccounts", NAMESPACE, ACCOUNT);
+                let _ = self.api().delete("secrets", NAMESPACE, LOGIN);
+                let _ = self.api().delete("secrets", NAMESPACE, STORE_LOGIN);
+            }
+        }
+    }
+
+    /// What was broken is mended, unless it is over anyway.
+    fn mend_for(&self, step: Step) -> bool {
+        let over = step == Step::Leave;
+        if over {
+            self.api().lag(Duration::ZERO);
+        }
+        !over && self.mend()
+    }
+
+    /// Waits until nobody has written for a while.
+    async fn rest(&self) {
+        let (mut before, mut quiet) = (self.written(), 0);
+        for _ in 0..RESTLESS {
+            tokio::time::sleep(TICK).await;
+            let now = self.written();
+            quiet = if now == before { quiet + 1 } else { 0 };
+            before = now;
+            if quiet >= QUIET {
+                return;
+            }
+        }
+        self.blame("no rest: it writes on and on".to_owned());
+    }
+
+    /// What is settled stays so.
+    async fn stands_still(&self) {
+        if self.script_is_open() || judge::has_question(self) || self.object(NAME).is_none() {
+            return;
+        }
+        let (before, calls) = {
+            let track = self.track();
+            (track.kube_writes, track.calls)
+        };
+        tokio::time::sleep(Duration::from_mins(16)).await;
+        let track = self.track();
+        let after = (track.kube_writes - before, track.calls - calls);
+        drop(track);
+        if after != (0, 0) && !self.script_is_open() {
+            self.blame(format!("{} writes of objects and {} at the provider in a steady state", after.0, after.1));
+        }
+    }
+
+    fn written(&self) -> (usize, usize, u64) {
+        let track = self.track();
+        (track.kube_writes, track.calls, self.revision())
+    }
+
+    fn script_is_open(&self) -> bool {
+        self.track().is_scripted()
+    }
+}
+
+/// A condition of an object: its status and reason.
+pub(crate) fn condition(object: &Value, kind: &str) -> Option<(String, String)> {
+    let all = object.pointer("/status/conditions")?.as_array()?;
+    let one = all.iter().find(|c| c.get("type").and_then(Value::as_str) == Some(kind))?;
+    let text = |key: &str| one.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+    Some((text("status"), text("reason")))
+}

@@ -1,0 +1,112 @@
+//! `tradewind-histories`: lives histories and prints what came of them. Exit code 1 where one went wrong.
+
+use std::{process::ExitCode, time::Instant};
+
+use clap::Parser;
+use tradewind_histories::{EVENTS, Event, Report, Scenario, all, describe, explore, sample, tell};
+
+/// Live every history with one event, and samples of those with more
+#[derive(Parser, Debug)]
+struct Args {
+    /// Only scenarios whose name contains this, such as `Rutter/Plain`
+    #[arg(long)]
+    only: Option<String>,
+    /// Only these events, by name; repeatable
+    #[arg(long)]
+    event: Vec<String>,
+    /// So many drawn histories with more than one event
+    #[arg(long, default_value_t = 0)]
+    sample: usize,
+    /// Events in each of them
+    #[arg(long, default_value_t = 2)]
+    depth: usize,
+    /// What is drawn
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Leave the histories with one event out
+    #[arg(long)]
+    no_singles: bool,
+    /// Histories at the same time
+    #[arg(long, default_value_t = 2)]
+    threads: usize,
+    /// Tell one history: point and event, such as `17=CrashAfter`; repeatable
+    #[arg(long)]
+    at: Vec<String>,
+    /// Print what the operator logs
+    #[arg(long)]
+    log: bool,
+}
+
+fn main() -> anyhow::Result<ExitCode> {
+    let args = Args::parse();
+    if args.log {
+        tracing_subscriber::fmt().with_max_level(tracing_subscriber::filter::LevelFilter::DEBUG).without_time().init();
+    }
+    let scenarios: Vec<Scenario> =
+        all().into_iter().filter(|s| args.only.as_ref().is_none_or(|only| s.to_string().contains(only))).collect();
+    let named = |name: &String| {
+        let event = EVENTS.iter().find(|event| format!("{event:?}") == *name).copied();
+        event.ok_or_else(|| anyhow::anyhow!("there is no event {name}: {EVENTS:?}"))
+    };
+    if args.log || !args.at.is_empty() {
+        let at = |text: &String| {
+            let (at, event) = text.split_once('=').ok_or_else(|| anyhow::anyhow!("write POINT=EVENT, not {text}"))?;
+            Ok((at.parse()?, named(&event.to_owned())?))
+        };
+        let script = args.at.iter().map(at).collect::<anyhow::Result<Vec<(usize, Event)>>>()?;
+        return Ok(one(&scenarios, &script));
+    }
+    let events = match args.event.as_slice() {
+        [] => EVENTS.to_vec(),
+        names => names.iter().map(named).collect::<anyhow::Result<_>>()?,
+    };
+    let mut good = true;
+    if !args.no_singles {
+        let begun = Instant::now();
+        let report = explore(&scenarios, &events, args.threads);
+        good &= print("one event", &report, &scenarios, begun);
+    }
+    if args.sample > 0 {
+        let begun = Instant::now();
+        let report = sample(&scenarios, &events, args.depth, args.sample, args.seed, args.threads);
+        good &= print(&format!("up to {} events, seed {}", args.depth, args.seed), &report, &scenarios, begun);
+    }
+    Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+#[expect(clippy::print_stdout, reason = "what it is for")]
+fn print(what: &str, report: &Report, scenarios: &[Scenario], begun: Instant) -> bool {
+    for (blame, found) in &report.found {
+        println!("BAD  {blame}\n     {}", found.story);
+    }
+    println!(
+        "{what}: histories={} scenarios={} points={} bad={} in {:.0?}",
+        report.histories,
+        scenarios.len(),
+        report.points,
+        report.bad,
+        begun.elapsed()
+    );
+    report.bad == 0
+}
+
+#[expect(clippy::print_stdout, reason = "what it is for")]
+fn one(scenarios: &[Scenario], script: &[(usize, Event)]) -> ExitCode {
+    let mut good = true;
+    for scenario in scenarios {
+        let outcome = tell(*scenario, script);
+        for (number, site) in outcome.points.iter().enumerate() {
+            println!("{number:4} {site}");
+        }
+        println!(
+            "{}{}",
+            describe(*scenario, script, &outcome.points),
+            if outcome.void { " (changed nothing)" } else { "" }
+        );
+        for blame in &outcome.blames {
+            println!("BAD  {blame}");
+        }
+        good &= outcome.blames.is_empty();
+    }
+    if good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}

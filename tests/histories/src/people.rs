@@ -1,0 +1,310 @@
+//! What happens to a world that no operator does: what people do in the cluster, what others do at the provider, and what
+//! is a process' own fate.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tradewind_simulator::{arcus, rutter, sku_io};
+
+use crate::{
+    event::Event,
+    ledger,
+    life::condition,
+    scenario::{ACCOUNT, Flavour, LOGIN, NAME, NAMESPACE, SECRET, STORE_LOGIN, TWIN},
+    world::World,
+};
+
+/// What an object says after a refusal that only a person can answer.
+const REFUSALS: [&str; 2] = ["ProviderRejected", "CredentialsRejected"];
+/// How late a view is that lags.
+const STALE: Duration = Duration::from_secs(20);
+
+impl World {
+    /// Lets something happen. False where it changes nothing.
+    pub(crate) fn happen(&self, event: Event) -> bool {
+        match event {
+            // The tap sees to these.
+            Event::CrashBefore | Event::CrashAfter | Event::Stall | Event::KubeLost | Event::KubeDown => true,
+            Event::LostAnswer | Event::CutAnswer | Event::FailAfter | Event::Slow | Event::LateEffect => true,
+            Event::Refuse400 | Event::Refuse409 | Event::Refuse429 | Event::Refuse503 => true,
+            Event::Takeover => {
+                self.start();
+                true
+            }
+            Event::StaleView => {
+                self.api().lag(STALE);
+                true
+            }
+            Event::LoseRecord => self.lose_record(),
+            Event::Drift => self.drift(),
+            Event::Stranger => self.stranger(),
+            Event::Delete => self.delete_object(NAME),
+            Event::Redeclare => self.redeclare(),
+            Event::Edit => self.change(&edit(self)),
+            Event::EditKey => self.edit_key(),
+            Event::Suspend => self.change(&json!({"spec": {"suspend": true}})),
+            Event::AskReconcile => self.annotate("tradewind.dev/reconcile-requested-at"),
+            Event::AskRefresh => self.scenario().refreshes() && self.annotate("tradewind.dev/refresh-requested-at"),
+            Event::Replace => self.replace(),
+            Event::WipeStatus => self.wipe_status(),
+            Event::RestoreFull => self.restore(true),
+            Event::RestoreBare => self.restore(false),
+            Event::SetRetain => self.change(&json!({"spec": {"deletionPolicy": "Retain"}})),
+            Event::SetObserve => {
+                self.change(&json!({"spec": {"managementPolicy": "ObserveOnly", "deletionPolicy": null}}))
+            }
+            Event::NameWrongRecord => self.change(&json!({"spec": {"externalRef": {"id": wrong_id(self)}}})),
+            Event::SecondObject => self.second_object(),
+            Event::DeleteSecret => self.api().delete("secrets", NAMESPACE, SECRET).is_ok(),
+            Event::DeleteCredentials => self.api().delete("secrets", NAMESPACE, STORE_LOGIN).is_ok(),
+            Event::DeleteAccount => {
+                let _ = self.api().delete("secrets", NAMESPACE, LOGIN);
+                self.api().delete("provideraccounts", NAMESPACE, ACCOUNT).is_ok()
+            }
+        }
+    }
+
+    /// The object.
+    pub(crate) fn object(&self, name: &str) -> Option<Value> {
+        self.api().get(self.scenario().plural(), NAMESPACE, name)
+    }
+
+    /// The record that the object says is its own.
+    pub(crate) fn recorded(&self, name: &str) -> Option<String> {
+        self.object(name)?.pointer("/status/externalId")?.as_str().map(str::to_owned)
+    }
+
+    /// Changes the object; false where that is refused or changes nothing.
+    pub(crate) fn change(&self, patch: &Value) -> bool {
+        let before = self.revision();
+        self.api().patch(self.scenario().plural(), NAMESPACE, NAME, patch).is_ok() && self.revision() != before
+    }
+
+    /// Asks for something; each asking is another.
+    pub(crate) fn annotate(&self, key: &str) -> bool {
+        let token = format!("asked-{}", self.revision());
+        self.change(&json!({"metadata": {"annotations": {key: token}}}))
+    }
+
+    /// Asks for the deletion of an object. One that does not carry our finalizer goes at once, and what it had stays.
+    pub(crate) fn delete_object(&self, name: &str) -> bool {
+        let Some(object) = self.object(name) else { return false };
+        if !carries(&object, self.scenario().finalizer()) {
+            self.track().let_go = true;
+        }
+        object.pointer("/metadata/deletionTimestamp").is_none()
+            && self.api().delete(self.scenario().plural(), NAMESPACE, name).is_ok()
+    }
+
+    fn redeclare(&self) -> bool {
+        let deleted = self.delete_object(NAME);
+        if deleted {
+            let world = self.clone();
+            tokio::spawn(async move {
+                while world.object(NAME).is_some() {
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                }
+                let _ = world.api().apply(NAMESPACE, &world.scenario().object(NAME));
+            });
+        }
+        deleted
+    }
+
+    fn edit_key(&self) -> bool {
+        match self.scenario().flavour {
+            Flavour::Rutter => self
+                .change(&json!({"spec": {"rutter": {"parameters": {"store_url": "store-other.mybigcommerce.com"}}}})),
+            Flavour::Nameless => {
+                self.change(&json!({"spec": {"rutter": {"parameters": {"account_id": "acct_other"}}}}))
+            }
+            // The name, the type and the shop are immutable.
+            Flavour::SkuIo | Flavour::Arcus | Flavour::ArcusLink => false,
+        }
+    }
+
+    /// `kubectl replace` with the manifest as somebody has it in a file.
+    fn replace(&self) -> bool {
+        let Some(object) = self.object(NAME) else { return false };
+        let mut manifest = self.scenario().object(NAME);
+        if let (Some(spec), Some(fields)) = (object.get("spec"), manifest.as_object_mut()) {
+            fields.insert("spec".to_owned(), spec.clone());
+        }
+        let before = self.revision();
+        let deleting = object.pointer("/metadata/deletionTimestamp").is_some();
+        let replaced = self.api().replace(NAMESPACE, &manifest).is_ok();
+        if replaced && deleting {
+            // Without our finalizer it is gone.
+            self.track().let_go = true;
+        }
+        replaced && self.revision() != before
+    }
+
+    fn wipe_status(&self) -> bool {
+        let before = self.revision();
+        let wiped = self.api().replace_status(self.scenario().plural(), NAMESPACE, NAME, &Value::Null);
+        wiped.is_ok() && self.revision() != before
+    }
+
+    /// The object of a moment ago comes back from a backup, after the one that is there was thrown away.
+    fn restore(&self, with_status: bool) -> bool {
+        let Some(mut object) = self.object(NAME) else { return false };
+        let (plural, status) = (self.scenario().plural(), object.get("status").cloned().unwrap_or_default());
+        if object.pointer("/metadata/annotations").is_none() && status.is_null() {
+            return false;
+        }
+        self.track().let_go = true;
+        let _ = self.change(&json!({"metadata": {"finalizers": null}}));
+        let _ = self.api().delete(plural, NAMESPACE, NAME);
+        if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
+            metadata.retain(|key, _| matches!(key.as_str(), "name" | "annotations" | "finalizers"));
+        }
+        let created = self.api().create(NAMESPACE, &object).is_ok();
+        if created && with_status {
+            let _ = self.api().replace_status(plural, NAMESPACE, NAME, &status);
+        }
+        created
+    }
+
+    fn second_object(&self) -> bool {
+        if self.object(TWIN).is_some() {
+            return false;
+        }
+        let mut object = self.scenario().object(TWIN);
+        if let Some(spec) = object.get_mut("spec").and_then(Value::as_object_mut)
+            && let Some(secret) = spec.get_mut("connectionSecretRef")
+        {
+            *secret = json!({"name": "acme-two-connection"});
+        }
+        self.api().create(NAMESPACE, &object).is_ok()
+    }
+
+    /// Somebody deletes what the object has.
+    fn lose_record(&self) -> bool {
+        let Some(id) = self.recorded(NAME) else { return false };
+        let simulator = self.simulator();
+        match self.scenario().flavour {
+            Flavour::Rutter | Flavour::Nameless => {
+                id.parse().is_ok_and(|connection| simulator.act(&rutter::Deed::Delete { connection }).is_ok())
+            }
+            Flavour::SkuIo => {
+                id.parse().is_ok_and(|instance| simulator.act_sku(&sku_io::Deed::Delete { instance }).is_ok())
+            }
+            Flavour::Arcus | Flavour::ArcusLink => {
+                simulator.act_arcus(&arcus::Act::Delete.on(self.scenario().connector())).is_ok()
+            }
+        }
+    }
+
+    fn drift(&self) -> bool {
+        let fields = |value: Value| value.as_object().cloned().unwrap_or_default();
+        match self.scenario().flavour {
+            Flavour::SkuIo => self.recorded(NAME).and_then(|id| id.parse().ok()).is_some_and(|instance| {
+                let fields = fields(json!({"integration_settings": {"store_id": 9}}));
+                self.simulator().act_sku(&sku_io::Deed::Change { instance, fields }).is_ok()
+            }),
+            Flavour::Arcus => {
+                let fields = fields(json!({"config": {"label_format": "zpl"}}));
+                self.simulator().act_arcus(&arcus::Act::Change { fields }.on(self.scenario().connector())).is_ok()
+            }
+            Flavour::Rutter | Flavour::Nameless | Flavour::ArcusLink => false,
+        }
+    }
+
+    fn stranger(&self) -> bool {
+        if self.attempts_are_open() {
+            self.track().blurred = true;
+        }
+        self.scenario().stranger_comes(self.simulator())
+    }
+
+    /// Whether an operator may have a create under way.
+    pub(crate) fn attempts_are_open(&self) -> bool {
+        let number =
+            |object: &Value, pointer: &str| object.pointer(pointer).and_then(Value::as_i64).unwrap_or_default();
+        let annotation = |object: &Value| {
+            let text = object.pointer("/metadata/annotations/tradewind.dev~1create-intent")?.as_str()?;
+            serde_json::from_str::<Value>(text).ok().map(|intent| number(&intent, "/attempt"))
+        };
+        self.api().list(self.scenario().plural(), NAMESPACE).iter().any(|object| {
+            let attempt = annotation(object).unwrap_or_default().max(number(object, "/status/creation/intent/attempt"));
+            attempt > number(object, "/status/creation/settledAttempt")
+        })
+    }
+
+    /// What people do while nothing else happens: who broke something mends it.
+    pub(crate) fn mend(&self) -> bool {
+        let before = self.revision();
+        self.api().lag(Duration::ZERO);
+        let _ = self.change(&json!({"spec": {"suspend": null}}));
+        for manifest in self.scenario().furniture() {
+            let (plural, name) = match manifest.pointer("/kind").and_then(Value::as_str) {
+                Some("Secret") => {
+                    ("secrets", manifest.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default())
+                }
+                _ => ("provideraccounts", ACCOUNT),
+            };
+            if self.api().get(plural, NAMESPACE, name).is_none() {
+                let _ = self.api().apply(NAMESPACE, &manifest);
+            }
+        }
+        // Who has corrected what the provider refused asks for another attempt.
+        let refused = |o: &Value| condition(o, "Ready").is_some_and(|(_, reason)| REFUSALS.contains(&reason.as_str()));
+        if self.object(NAME).is_some_and(|o| refused(&o)) {
+            self.annotate("tradewind.dev/reconcile-requested-at");
+        }
+        self.revision() != before
+    }
+
+    /// The human behind the browser: enters credentials, follows links, a while after being asked to.
+    pub(crate) async fn be_human(self) {
+        loop {
+            tokio::time::sleep(Duration::from_secs(10)).await;
+            let (connector, simulator) = (self.scenario().connector(), self.simulator());
+            match self.scenario().flavour {
+                Flavour::Arcus | Flavour::ArcusLink => {
+                    if simulator.connector(connector).is_some_and(|c| !c.deleted && !c.has_credentials) {
+                        let _ = simulator.act_arcus(&arcus::Act::EnterCredentials.on(connector));
+                    }
+                    self.consent();
+                }
+                Flavour::Rutter | Flavour::Nameless | Flavour::SkuIo => return,
+            }
+        }
+    }
+
+    /// Consents behind the link that stands in a Secret, if any does and still works.
+    fn consent(&self) {
+        let handed_out =
+            self.api().list("secrets", NAMESPACE).iter().any(|secret| secret.pointer("/data/link_url").is_some());
+        let deleting = self.object(NAME).is_some_and(|object| object.pointer("/metadata/deletionTimestamp").is_some());
+        if handed_out && !deleting {
+            let _ = self.simulator().act_arcus(&arcus::Act::Approve.on(self.scenario().connector()));
+        }
+    }
+
+    /// How many records the operators have made that are there.
+    pub(crate) fn ours(&self) -> Vec<ledger::Record> {
+        ledger::records(self.scenario(), self.simulator())
+            .into_iter()
+            .filter(|record| record.ours && record.live)
+            .collect()
+    }
+}
+
+fn edit(world: &World) -> Value {
+    match world.scenario().flavour {
+        Flavour::Rutter | Flavour::Nameless => json!({"spec": {"interval": "7m"}}),
+        Flavour::SkuIo => json!({"spec": {"settings": {"storeId": 3}}}),
+        Flavour::Arcus | Flavour::ArcusLink => json!({"spec": {"arcus": {"displayName": "Changed"}}}),
+    }
+}
+
+fn wrong_id(world: &World) -> &'static str {
+    if world.scenario().flavour == Flavour::SkuIo { "99999" } else { "00000000-0000-4000-8000-0000000f00d0" }
+}
+
+/// Whether an object carries a finalizer.
+pub(crate) fn carries(object: &Value, finalizer: &str) -> bool {
+    let all = object.pointer("/metadata/finalizers").and_then(Value::as_array);
+    all.is_some_and(|all| all.iter().any(|f| f == finalizer))
+}

@@ -1,0 +1,268 @@
+//! What is declared: a provider, its policies, and what was there before.
+//!
+//! It must never know what goes wrong in the life of it.
+
+use serde_json::{Value, json};
+use tradewind_simulator::{Simulator, arcus, rutter, sku_io};
+
+/// The namespace of everything.
+pub(crate) const NAMESPACE: &str = "shop";
+/// The name of the object whose life it is.
+pub(crate) const NAME: &str = "acme";
+/// The name of the other one, for the same store.
+pub(crate) const TWIN: &str = "acme-two";
+/// The connection Secret.
+pub(crate) const SECRET: &str = "acme-connection";
+/// The Secret with the store's credentials.
+pub(crate) const STORE_LOGIN: &str = "store-login";
+/// The Secret with the account's login.
+pub(crate) const LOGIN: &str = "login";
+/// The account.
+pub(crate) const ACCOUNT: &str = "account";
+
+/// A provider, and how a record comes to be there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flavour {
+    /// Rutter with credentials; a store is told by its URL.
+    Rutter,
+    /// Rutter with credentials; nothing tells two records of one store apart.
+    Nameless,
+    /// SKU.io; an instance is told by its name.
+    SkuIo,
+    /// Arcus without consent; an entity has one connector of a type.
+    Arcus,
+    /// Arcus with consent: the create answers a link.
+    ArcusLink,
+}
+
+/// All of them.
+pub const FLAVOURS: [Flavour; 5] =
+    [Flavour::Rutter, Flavour::Nameless, Flavour::SkuIo, Flavour::Arcus, Flavour::ArcusLink];
+
+/// What is declared beside the record itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Policy {
+    /// The defaults: no adoption, the record goes with its object.
+    Plain,
+    /// The record stays when the object goes.
+    Retain,
+    /// What the record was is made anew when somebody deletes it.
+    Recreate,
+    /// A stranger's record is there before, and is not taken over.
+    Stranger,
+    /// A stranger's record is there before, and may be taken over.
+    Adopt,
+    /// A stranger's record is there before, and is only looked at.
+    Observe,
+    /// Two operators run all the time, without a lease.
+    Twins,
+    /// The API server's clock is a minute and a half ahead of everybody else's.
+    Ahead,
+    /// The operator's clock is a minute and a half behind everybody else's.
+    Behind,
+}
+
+/// All of them.
+pub const POLICIES: [Policy; 9] = [
+    Policy::Plain,
+    Policy::Retain,
+    Policy::Recreate,
+    Policy::Stranger,
+    Policy::Adopt,
+    Policy::Observe,
+    Policy::Twins,
+    Policy::Ahead,
+    Policy::Behind,
+];
+
+/// One combination.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Scenario {
+    /// The provider.
+    pub flavour: Flavour,
+    /// The rest.
+    pub policy: Policy,
+}
+
+/// Every combination that means something.
+#[must_use]
+pub fn all() -> Vec<Scenario> {
+    let means = |s: &Scenario| match s.policy {
+        // A record that nothing tells cannot be found.
+        Policy::Stranger | Policy::Adopt | Policy::Observe => s.flavour != Flavour::Nameless,
+        Policy::Plain | Policy::Retain | Policy::Recreate | Policy::Twins | Policy::Ahead | Policy::Behind => true,
+    };
+    let pairs = FLAVOURS.iter().flat_map(|f| POLICIES.iter().map(|p| Scenario { flavour: *f, policy: *p }));
+    pairs.filter(means).collect()
+}
+
+impl std::fmt::Display for Scenario {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:?}/{:?}", self.flavour, self.policy)
+    }
+}
+
+impl Scenario {
+    /// Whether a stranger's record is there before.
+    pub(crate) fn has_stranger(self) -> bool {
+        matches!(self.policy, Policy::Stranger | Policy::Adopt | Policy::Observe)
+    }
+
+    /// Whether the record is the object's: made by it or taken over.
+    pub(crate) fn owns(self) -> bool {
+        !matches!(self.policy, Policy::Stranger | Policy::Observe)
+    }
+
+    /// The plural of the object's kind.
+    pub(crate) fn plural(self) -> &'static str {
+        if self.flavour == Flavour::SkuIo { "integrationinstances" } else { "connections" }
+    }
+
+    /// Our finalizer on it.
+    pub(crate) fn finalizer(self) -> &'static str {
+        if self.flavour == Flavour::SkuIo { "tradewind.dev/integration-instance" } else { "tradewind.dev/connection" }
+    }
+
+    /// The store, in the words of the provider.
+    pub(crate) fn store(self) -> &'static str {
+        match self.flavour {
+            Flavour::Rutter => "store-acme.mybigcommerce.com",
+            Flavour::Nameless => "acct_acme",
+            Flavour::SkuIo => "acme0000",
+            Flavour::Arcus => "shippo",
+            Flavour::ArcusLink => "acme.myshopify.com",
+        }
+    }
+
+    /// Account and Secrets.
+    pub(crate) fn furniture(self) -> Vec<Value> {
+        let secret = |name: &str, data: Value| json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": data});
+        let (provider, login, more) = match self.flavour {
+            Flavour::Rutter | Flavour::Nameless => {
+                let account = rutter::Account::default();
+                ("Rutter", json!({"client_id": account.client_id, "client_secret": account.client_secret}), json!({}))
+            }
+            Flavour::SkuIo => {
+                let tenant = json!({"skuIo": {"tenant": "acme"}});
+                ("SkuIo", json!({"token": sku_io::Account::default().token}), tenant)
+            }
+            Flavour::Arcus | Flavour::ArcusLink => {
+                ("Arcus", json!({"api_key": arcus::Account::default().key}), json!({}))
+            }
+        };
+        let mut spec = json!({
+            "provider": provider, "credentialsSecretRef": {"name": LOGIN},
+            "adoption": if self.policy == Policy::Adopt { "Allowed" } else { "Forbidden" },
+            "limits": {"requestsPerMinute": 6000, "maxInFlight": 8}
+        });
+        extend(&mut spec, more);
+        let account = json!({
+            "apiVersion": "tradewind.dev/v1alpha1", "kind": "ProviderAccount", "metadata": {"name": ACCOUNT}, "spec": spec
+        });
+        let store = secret(STORE_LOGIN, json!({"oauth_access_token": "test-store-token"}));
+        vec![secret(LOGIN, login), store, account]
+    }
+
+    /// The object, under this name.
+    pub(crate) fn object(self, name: &str) -> Value {
+        let mut spec = self.record();
+        extend(&mut spec, json!({"accountRef": {"name": ACCOUNT}, "interval": "5m"}));
+        extend(
+            &mut spec,
+            match self.policy {
+                Policy::Plain | Policy::Stranger | Policy::Twins | Policy::Ahead | Policy::Behind => {
+                    json!({"deletionPolicy": "Delete"})
+                }
+                Policy::Retain => json!({"deletionPolicy": "Retain"}),
+                Policy::Recreate => json!({"deletionPolicy": "Delete", "onExternalLoss": "Recreate"}),
+                Policy::Adopt => json!({"deletionPolicy": "Delete", "adoptionPolicy": "Match"}),
+                Policy::Observe => json!({"managementPolicy": "ObserveOnly"}),
+            },
+        );
+        let kind = if self.flavour == Flavour::SkuIo { "IntegrationInstance" } else { "Connection" };
+        json!({"apiVersion": "tradewind.dev/v1alpha1", "kind": kind, "metadata": {"name": name}, "spec": spec})
+    }
+
+    fn record(self) -> Value {
+        let rutter = |platform: &str, parameters: Value| {
+            json!({
+                "provider": "Rutter", "platform": platform, "connectionSecretRef": {"name": SECRET},
+                "rutter": {"credentialsSecretRef": {"name": STORE_LOGIN}, "parameters": parameters}
+            })
+        };
+        match self.flavour {
+            Flavour::Rutter => rutter("BIG_COMMERCE", json!({"store_url": self.store()})),
+            Flavour::Nameless => rutter("STRIPE", json!({"account_id": self.store()})),
+            Flavour::SkuIo => json!({
+                "provider": "SkuIo", "platform": "big-commerce", "name": NAME, "integrationId": 5,
+                "accessTokenSecretRef": {"name": STORE_LOGIN, "key": "oauth_access_token"},
+                "settings": {
+                    "storeHash": self.store(), "startDate": "2026-01-01", "storeId": 1, "autoLinkProducts": true,
+                    "autoCreateProducts": false
+                }
+            }),
+            Flavour::Arcus => json!({
+                "provider": "Arcus", "platform": "shippo",
+                "arcus": {"mode": "Sandbox", "config": {"label_format": "pdf"}}
+            }),
+            Flavour::ArcusLink => json!({
+                "provider": "Arcus", "platform": "shopify", "connectionSecretRef": {"name": SECRET},
+                "arcus": {"mode": "Sandbox", "shop": self.store()}
+            }),
+        }
+    }
+
+    /// A change of what can be changed in place, or of nothing at the provider where nothing can be.
+    pub(crate) fn edit(self) -> Value {
+        match self.flavour {
+            Flavour::Rutter | Flavour::Nameless => json!({"spec": {"interval": "6m"}}),
+            Flavour::SkuIo => json!({"spec": {"settings": {"storeId": 2}}}),
+            Flavour::Arcus | Flavour::ArcusLink => json!({"spec": {"arcus": {"displayName": "Edited"}}}),
+        }
+    }
+
+    /// Whether data can be refreshed on request.
+    pub(crate) fn refreshes(self) -> bool {
+        !matches!(self.flavour, Flavour::Arcus | Flavour::ArcusLink)
+    }
+
+    /// A stranger makes a record of the same store; whether that was possible.
+    pub(crate) fn stranger_comes(self, simulator: &Simulator) -> bool {
+        match self.flavour {
+            Flavour::Rutter | Flavour::Nameless => {
+                let platform = if self.flavour == Flavour::Rutter { "BIG_COMMERCE" } else { "STRIPE" };
+                let store_url = self.store().to_owned();
+                let deed = rutter::Deed::Connect { client_id: None, platform: platform.to_owned(), store_url };
+                simulator.act(&deed).is_ok()
+            }
+            Flavour::SkuIo => {
+                let (name, store_hash) = (NAME.to_owned(), self.store().to_owned());
+                let made = simulator.act_sku(&sku_io::Deed::Make { tenant_id: None, name, store_hash });
+                made.is_ok_and(|record| {
+                    let fields = json!({"integration_settings": {"auto_link_products": true}});
+                    let fields = fields.as_object().cloned().unwrap_or_default();
+                    simulator.act_sku(&sku_io::Deed::Change { instance: record.id, fields }).is_ok()
+                })
+            }
+            Flavour::Arcus | Flavour::ArcusLink => {
+                let fields = match self.flavour {
+                    Flavour::ArcusLink => json!({"shop": self.store()}),
+                    _ => json!({"config": {"label_format": "pdf"}}),
+                };
+                let fields = fields.as_object().cloned().unwrap_or_default();
+                simulator.act_arcus(&arcus::Act::Make { fields }.on(self.connector())).is_ok()
+            }
+        }
+    }
+
+    /// The type of connector, at Arcus.
+    pub(crate) fn connector(self) -> arcus::Connector {
+        if self.flavour == Flavour::ArcusLink { arcus::Connector::Shopify } else { arcus::Connector::Shippo }
+    }
+}
+
+fn extend(object: &mut Value, more: Value) {
+    if let (Value::Object(object), Value::Object(more)) = (object, more) {
+        object.extend(more);
+    }
+}

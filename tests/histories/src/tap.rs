@@ -1,0 +1,169 @@
+//! What stands between an operator and the world: each request is a point of the history.
+
+use std::{
+    convert::Infallible,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use futures::future::{self, BoxFuture};
+use http::{Request, Response, StatusCode};
+use http_body_util::{BodyExt, Full};
+use kube::client::Body;
+use tokio::sync::Notify;
+use tower::{Service, service_fn, util::BoxCloneSyncService};
+use tradewind::provider::{Wire, WireError};
+use tradewind_apiserver::{Answer, ApiService};
+use tradewind_simulator::{Delivery, Fault};
+
+use crate::{event::Event, site::Site, world::World};
+
+/// How long a request is on its way: without it, two that answer each other would stop the time.
+const LATENCY: Duration = Duration::from_millis(20);
+/// Longer than a permit lives, shorter than the API server may take.
+const STALL: Duration = Duration::from_secs(14);
+
+/// One process of the operator.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Process {
+    dead: Arc<AtomicBool>,
+    died: Arc<Notify>,
+}
+
+impl Process {
+    /// Ends it in the middle of whatever it does: this never returns.
+    async fn die<T>(&self) -> T {
+        self.dead.store(true, Ordering::Relaxed);
+        self.died.notify_one();
+        future::pending().await
+    }
+
+    /// Waits for its end.
+    pub(crate) async fn death(&self) {
+        self.died.notified().await;
+    }
+
+    /// A dead process sends nothing.
+    async fn lives(&self) {
+        if self.dead.load(Ordering::Relaxed) {
+            future::pending::<()>().await;
+        }
+    }
+}
+
+/// A request at its point, once what happens before it has happened.
+struct Arrival {
+    events: Vec<Event>,
+}
+
+impl Arrival {
+    async fn at(world: &World, process: &Process, site: Site) -> Self {
+        process.lives().await;
+        let events = world.arrive(site);
+        if world.runs_away() {
+            future::pending::<()>().await;
+        }
+        tokio::time::sleep(LATENCY).await;
+        if events.contains(&Event::CrashBefore) {
+            process.die::<()>().await;
+        }
+        if events.iter().any(|e| matches!(e, Event::Stall | Event::Takeover)) {
+            tokio::time::sleep(STALL).await;
+            process.lives().await;
+        }
+        Self { events }
+    }
+
+    fn has(&self, event: Event) -> bool {
+        self.events.contains(&event)
+    }
+
+    async fn leave(&self, process: &Process) {
+        if self.has(Event::CrashAfter) {
+            process.die::<()>().await;
+        }
+        process.lives().await;
+    }
+}
+
+/// The way to the API server.
+#[derive(Clone)]
+pub(crate) struct KubeTap {
+    world: World,
+    process: Process,
+    inner: ApiService,
+}
+
+impl KubeTap {
+    pub(crate) fn new(world: World, process: Process, inner: ApiService) -> Self {
+        Self { world, process, inner }
+    }
+}
+
+/// The API server's own words for a bad moment.
+const DOWN: &str = r#"{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","message":"etcdserver: request timed out","reason":"InternalError","code":500}"#;
+
+/// The connection to the API server broke.
+#[derive(Debug)]
+pub(crate) struct Lost;
+
+impl std::fmt::Display for Lost {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the connection broke")
+    }
+}
+
+impl std::error::Error for Lost {}
+
+impl Service<Request<Body>> for KubeTap {
+    type Response = Answer;
+    type Error = Lost;
+    type Future = BoxFuture<'static, Result<Answer, Lost>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Lost>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let Self { world, process, mut inner } = self.clone();
+        Box::pin(async move {
+            let site = Site::Kube(request.method().clone(), request.uri().path().to_owned());
+            let arrival = Arrival::at(&world, &process, site.clone()).await;
+            if arrival.has(Event::KubeDown) {
+                let mut answer = Response::new(Full::new(Bytes::from_static(DOWN.as_bytes())).boxed_unsync());
+                *answer.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+                return Ok(answer);
+            }
+            let answer = inner.call(request).await.unwrap_or_else(|never: Infallible| match never {});
+            world.wrote(&site);
+            arrival.leave(&process).await;
+            if arrival.has(Event::KubeLost) { Err(Lost) } else { Ok(answer) }
+        })
+    }
+}
+
+/// The way to the providers.
+pub(crate) fn wire(world: World, process: Process) -> Wire {
+    BoxCloneSyncService::new(service_fn(move |request: Request<Bytes>| {
+        let (world, process) = (world.clone(), process.clone());
+        async move {
+            let site = Site::Call(request.method().clone(), request.uri().path().to_owned());
+            let arrival = Arrival::at(&world, &process, site.clone()).await;
+            for effect in arrival.events.iter().filter_map(|event| event.effect()) {
+                world.simulator().push_fault(Fault::on_any(effect));
+            }
+            world.called(&site);
+            let reply = world.simulator().exchange(request).await;
+            arrival.leave(&process).await;
+            match reply.delivery {
+                Delivery::Whole => Ok(reply.response),
+                Delivery::Cut | Delivery::Lost => Err(WireError::Broken),
+            }
+        }
+    }))
+}

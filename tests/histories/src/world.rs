@@ -1,0 +1,265 @@
+//! The world of one history: an API server, a provider, the operators between them, and the points that they come by.
+//!
+//! It must never judge what it sees.
+
+use std::{
+    sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use futures::{FutureExt, future};
+use http::Method;
+use jiff::{SignedDuration, Timestamp};
+use tradewind::{
+    api::crd,
+    domain::intent::Timing,
+    engine::{self, Reach},
+    provider::AllowList,
+    serve::Readiness,
+    settings::Settings,
+    telemetry::Metrics,
+};
+use tradewind_apiserver::{ApiServer, Clock, Definition};
+use tradewind_simulator::{Clock as ProviderClock, Setup, Simulator, arcus, rutter, sku_io};
+
+use crate::{
+    event::Event,
+    scenario::{NAMESPACE, Policy, Scenario},
+    site::Site,
+    tap::{self, KubeTap, Process},
+};
+
+/// When every history begins.
+const EPOCH: Timestamp = Timestamp::constant(1_767_600_000, 0);
+/// The protocol's times. A permit ends before the API server gives up, so that one can end while a request stalls.
+const TIMING: Timing =
+    Timing { permit: Duration::from_secs(8), call: Duration::from_secs(5), lag: Duration::from_secs(3) };
+/// How long a killed process is away.
+const RESTART: Duration = Duration::from_secs(2);
+/// More requests than any life takes.
+const MOST: usize = 4000;
+/// How far a clock is off, where one is.
+const SKEW: SignedDuration = SignedDuration::from_secs(90);
+
+/// See the module; clones share it.
+#[derive(Clone, Debug)]
+pub(crate) struct World(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    scenario: Scenario,
+    api: ApiServer,
+    simulator: Simulator,
+    metrics: Metrics,
+    track: Mutex<Track>,
+}
+
+/// What has happened so far.
+#[derive(Debug, Default)]
+pub(crate) struct Track {
+    /// Every point, and at which step of the life it came.
+    pub(crate) points: Vec<(Site, usize)>,
+    /// What is to happen, in order of points.
+    script: Vec<(usize, Event)>,
+    /// What has happened, and at which step.
+    pub(crate) happened: Vec<(Event, usize, Site)>,
+    pub(crate) step: usize,
+    /// Writes of objects and Secrets by operators, whatever came of them.
+    pub(crate) kube_writes: usize,
+    /// Writes at the provider.
+    pub(crate) calls: usize,
+    /// What is wrong, in words.
+    pub(crate) blames: Vec<String>,
+    /// A person took the object out of the operator's hands: what it made may stay.
+    pub(crate) let_go: bool,
+    /// A stranger came while an attempt was open: nobody can tell theirs from ours.
+    pub(crate) blurred: bool,
+    /// An event that changed nothing: the history is another one's double.
+    pub(crate) void: bool,
+}
+
+impl Track {
+    /// Whether more is to happen.
+    pub(crate) fn is_scripted(&self) -> bool {
+        !self.script.is_empty()
+    }
+}
+
+impl World {
+    /// A world in which this is declared and nothing has happened.
+    pub(crate) fn new(scenario: Scenario, script: &[(usize, Event)]) -> Self {
+        let ahead = if scenario.policy == Policy::Ahead { SKEW } else { SignedDuration::ZERO };
+        let api = ApiServer::new(Clock::starting_at(EPOCH.saturating_add(ahead).unwrap_or(EPOCH)));
+        let simulator = Simulator::new(ProviderClock::starting_at(EPOCH), setup());
+        let track = Track { script: script.to_vec(), ..Track::default() };
+        let world =
+            Self(Arc::new(Inner { scenario, api, simulator, metrics: Metrics::new(), track: Mutex::new(track) }));
+        world.install();
+        world
+    }
+
+    fn install(&self) {
+        static KINDS: LazyLock<Vec<Definition>> = LazyLock::new(|| {
+            let all = crd::all().unwrap_or_default();
+            all.iter().filter_map(|crd| Definition::of(&crd.manifest)).collect()
+        });
+        for kind in KINDS.iter() {
+            self.api().install(kind);
+        }
+        if let Err(failure) = self.api().create_namespace(NAMESPACE) {
+            self.blame(format!("no namespace: {}", failure.message));
+        }
+        if self.scenario().has_stranger() && !self.scenario().stranger_comes(self.simulator()) {
+            self.blame("the stranger's record cannot be made".to_owned());
+        }
+    }
+
+    pub(crate) fn scenario(&self) -> Scenario {
+        self.0.scenario
+    }
+
+    pub(crate) fn api(&self) -> &ApiServer {
+        &self.0.api
+    }
+
+    pub(crate) fn simulator(&self) -> &Simulator {
+        &self.0.simulator
+    }
+
+    pub(crate) fn track(&self) -> MutexGuard<'_, Track> {
+        self.0.track.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn revision(&self) -> u64 {
+        self.api().revision()
+    }
+
+    /// What the operators' metrics say.
+    pub(crate) fn metrics(&self) -> String {
+        self.0.metrics.text()
+    }
+
+    /// Whether something of this kind has happened.
+    pub(crate) fn has_happened(&self, kind: impl Fn(Event) -> bool) -> bool {
+        self.track().happened.iter().any(|(event, ..)| kind(*event))
+    }
+
+    pub(crate) fn blame(&self, what: String) {
+        let mut track = self.track();
+        if !track.blames.contains(&what) {
+            track.blames.push(what);
+        }
+    }
+
+    /// A request is about to be sent, or nothing is under way: what is to happen here happens.
+    pub(crate) fn arrive(&self, site: Site) -> Vec<Event> {
+        let (events, step) = {
+            let mut track = self.track();
+            let (here, step) = (track.points.len(), track.step);
+            track.points.push((site.clone(), step));
+            let due: Vec<Event> = track.script.iter().filter(|(at, _)| *at == here).map(|(_, event)| *event).collect();
+            track.script.retain(|(at, _)| *at > here);
+            (due, step)
+        };
+        for event in &events {
+            if !self.happen(*event) {
+                self.track().void = true;
+            }
+            self.track().happened.push((*event, step, site.clone()));
+        }
+        events
+    }
+
+    /// Whether there are more requests than any life takes: then nobody may send another one.
+    pub(crate) fn runs_away(&self) -> bool {
+        let much = self.track().points.len() > MOST;
+        if much {
+            self.blame(format!("more than {MOST} requests"));
+        }
+        much
+    }
+
+    /// A write has reached the API server.
+    pub(crate) fn wrote(&self, site: &Site) {
+        if site.is_kube_write() {
+            self.track().kube_writes += 1;
+        }
+    }
+
+    /// A request is on its way to the provider.
+    pub(crate) fn called(&self, site: &Site) {
+        if matches!(site, Site::Call(method, _) if *method != Method::GET) {
+            self.track().calls += 1;
+        }
+    }
+
+    /// Starts a process of the operator. When it is killed, another one takes its place.
+    pub(crate) fn start(&self) {
+        let world = self.clone();
+        tokio::spawn(async move {
+            loop {
+                let process = Process::default();
+                let mut task = tokio::spawn(world.operator(&process));
+                tokio::select! {
+                    biased;
+                    () = process.death() => {
+                        task.abort();
+                        let _ = task.await;
+                    }
+                    ended = &mut task => return world.blame(format!("an operator ended by itself: {ended:?}")),
+                }
+                tokio::time::sleep(RESTART).await;
+            }
+        });
+    }
+
+    fn operator(&self, process: &Process) -> impl Future<Output = Result<(), engine::RunError>> + Send + 'static {
+        let tap = KubeTap::new(self.clone(), process.clone(), self.api().service());
+        let behind = if self.scenario().policy == Policy::Behind { SKEW } else { SignedDuration::ZERO };
+        let clock = self.simulator().clock().clone();
+        let now = move || clock.now().saturating_sub(behind).unwrap_or(EPOCH);
+        let reach = Reach::simulated(tap, tap::wire(self.clone(), process.clone()), now);
+        let stop = future::pending().boxed().shared();
+        let gate = Readiness::default().gate("watches");
+        let metrics = self.0.metrics.clone();
+        async move { engine::run(reach, settings(), metrics, gate, stop).await }
+    }
+}
+
+fn settings() -> Settings {
+    Settings {
+        namespace: Some(NAMESPACE.to_owned()),
+        allow: AllowList::new(&[]).unwrap_or_else(|_| unreachable!("an empty list is a list")),
+        ca_bundle: None,
+        concurrency: 4,
+        listen: ([127, 0, 0, 1], 0).into(),
+        watch_secrets: true,
+        lease: None,
+        identity: "tradewind-histories".to_owned(),
+        timing: TIMING,
+        poll: Duration::from_secs(15),
+        probe_interval: Duration::from_mins(10),
+        shutdown_grace: Duration::from_secs(25),
+    }
+}
+
+/// A provider that grants nothing, and whose lists lag.
+fn setup() -> Setup {
+    // Data that moves by itself is written now and then; it would look like unrest.
+    let (seconds, never) = (Duration::from_secs, Duration::from_hours(1000));
+    let rutter = rutter::Settings {
+        initial_sync: seconds(4),
+        history: seconds(4),
+        sync_period: never,
+        list_lag: TIMING.lag,
+        ..rutter::Settings::default()
+    };
+    let sku_io = sku_io::Settings {
+        cleanup: seconds(20),
+        list_lag: TIMING.lag,
+        sync_period: never,
+        ..sku_io::Settings::default()
+    };
+    let arcus = arcus::Settings { test_rate: None, live_rate: None, sync_period: never, ..arcus::Settings::default() };
+    Setup { rutter, sku_io, arcus, ..Setup::default() }
+}
