@@ -1,7 +1,9 @@
 //! What this process remembers of objects; losing it costs time, never correctness.
 
+use serde::Serialize;
 use std::{
     collections::HashMap,
+    hash::{DefaultHasher, Hash, Hasher},
     sync::{Mutex, PoisonError},
     time::Duration,
 };
@@ -23,6 +25,8 @@ struct Entry {
     counted: bool,
     /// Version of our last write: an older one from a cache is what we ourselves have overwritten.
     written: Option<u64>,
+    /// What our last status said, as a digest.
+    said: Option<u64>,
 }
 
 impl Memory {
@@ -87,6 +91,18 @@ impl Memory {
         }
     }
 
+    /// This is what we have said of it.
+    pub(super) fn said(&self, uid: &str, status: &impl Serialize) {
+        let digest = digest(status);
+        self.with(uid, |entry| entry.said = digest);
+    }
+
+    /// Whether somebody else has written a status over ours: what they know may be newer than what we have read.
+    pub(super) fn contradicted(&self, uid: &str, status: &impl Serialize) -> bool {
+        let digest = digest(status);
+        self.with(uid, |entry| entry.said.is_some() && entry.said != digest)
+    }
+
     /// Whether a cached version is older than our own last write. Versions are comparable numbers since Kubernetes 1.35
     /// and have been in every release before; one that is no number is never called old.
     pub(super) fn outdated(&self, uid: &str, version: &str) -> bool {
@@ -98,6 +114,12 @@ impl Memory {
     pub(super) fn retain(&self, exists: impl Fn(&str) -> bool) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).retain(|uid, _| exists(uid));
     }
+}
+
+fn digest(status: &impl Serialize) -> Option<u64> {
+    let mut hasher = DefaultHasher::new();
+    serde_json::to_string(status).ok()?.hash(&mut hasher);
+    Some(hasher.finish())
 }
 
 #[cfg(test)]
@@ -122,6 +144,14 @@ mod tests {
         assert_eq!(memory.missing("u"), Some(Duration::from_secs(5)));
         memory.missed("u", false);
         assert_eq!(memory.missing("u"), None);
+    }
+
+    #[test]
+    fn a_status_of_somebody_else_is_noticed() {
+        let memory = Memory::default();
+        assert!(!memory.contradicted("u", &"ready"), "nothing was said yet");
+        memory.said("u", &"waiting");
+        assert!(memory.contradicted("u", &"ready") && !memory.contradicted("u", &"waiting"));
     }
 
     #[test]

@@ -248,8 +248,9 @@ impl<E: External> Pass<'_, E> {
         // Half an interval: the checks of an account's objects fall together and share one list, and the next round
         // reads a new one.
         let age = if interval.is_zero() { Duration::from_mins(5) } else { interval / 2 };
-        let freshness =
-            if known && !target.is_requested() { Freshness::Within(age) } else { Freshness::After(self.began) };
+        // Two that lead at once would otherwise correct each other's statuses for as long as either's knowledge lasts.
+        let doubted = target.is_requested() || self.engine.memory.contradicted(&target.uid, &target.status);
+        let freshness = if known && !doubted { Freshness::Within(age) } else { Freshness::After(self.began) };
         let records = self.external.observe(look, freshness).await?;
         let matters = |r: &Record<E::Have>| {
             self.matters(target, creation, look, r)

@@ -206,6 +206,7 @@ async fn write<T: Written>(engine: &Engine, target: &mut T, next: T::Status) -> 
     let version = written.map_err(|e| bound(e, PassError::Report))?.resource_version().unwrap_or_default();
     engine.memory.wrote(&uid, &version);
     *target.version() = version;
+    engine.memory.said(&uid, &next);
     let old = std::mem::replace(target.status(), next);
     announce(engine, &reference, T::conditions(&old), T::conditions(target.status())).await;
     Ok(())

@@ -29,13 +29,16 @@ const QUESTIONS: [&str; 12] = [
 
 /// Whether all that has happened can only have delayed what is declared.
 fn is_plain(world: &World) -> bool {
-    !world.has_happened(|event| !event.is_benign()) && !world.track().let_go
+    // What is edited before it is taken over is not what is there any more.
+    let edited = world.scenario().policy == Policy::Adopt && world.has_happened(|event| event == Event::Edit);
+    !world.has_happened(|event| !event.is_benign()) && !world.track().let_go && !edited
 }
 
 /// Whether a create may have been left without anybody who can tell what came of it.
 fn is_uncertain(world: &World) -> bool {
     let nameless = world.scenario().flavour == Flavour::Nameless;
-    nameless && world.has_happened(Event::is_uncertain)
+    // When the answered record was made is asked afterwards: a refusal of that leaves it open too.
+    nameless && world.has_happened(|event| event.is_uncertain() || event == Event::Refuse429)
 }
 
 /// Whether an object that should be well by now may be waiting for a time to pass.

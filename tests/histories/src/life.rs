@@ -73,6 +73,9 @@ pub(crate) async fn live(scenario: Scenario, script: &[(usize, Event)]) -> Outco
         if judge::waits(&world, step) {
             tokio::time::sleep(PATIENCE).await;
             world.rest().await;
+            if world.mend_for(step) {
+                world.rest().await;
+            }
         }
         judge::at_rest(&world, step);
         if step == Step::Refresh {
@@ -142,6 +145,11 @@ impl World {
     async fn stands_still(&self) {
         if self.script_is_open() || judge::has_question(self) || self.object(NAME).is_none() {
             return;
+        }
+        if self.has_happened(|_| true) {
+            // What happened at the provider is noticed an interval later.
+            tokio::time::sleep(PATIENCE).await;
+            self.rest().await;
         }
         let (before, calls) = {
             let track = self.track();

@@ -10,7 +10,7 @@ use crate::{
     event::Event,
     ledger,
     life::condition,
-    scenario::{ACCOUNT, Flavour, LOGIN, NAME, NAMESPACE, SECRET, STORE_LOGIN, TWIN},
+    scenario::{ACCOUNT, Flavour, LOGIN, NAME, NAMESPACE, Policy, SECRET, STORE_LOGIN, TWIN},
     world::World,
 };
 
@@ -211,7 +211,10 @@ impl World {
     }
 
     fn stranger(&self) -> bool {
-        if self.attempts_are_open() {
+        // The look is over, and the create is on its way.
+        let two = self.scenario().policy == Policy::Twins;
+        let begun = self.recorded(NAME).is_none() && (two || self.track().is_writing(self.scenario().plural()));
+        if begun || self.attempts_are_open() {
             self.track().blurred = true;
         }
         self.scenario().stranger_comes(self.simulator())

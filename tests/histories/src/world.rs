@@ -79,6 +79,12 @@ pub(crate) struct Track {
 }
 
 impl Track {
+    /// Whether the request at hand writes an object of this kind.
+    pub(crate) fn is_writing(&self, plural: &str) -> bool {
+        let about = |site: &Site| matches!(site, Site::Kube(_, path) if path.contains(plural));
+        self.points.last().is_some_and(|(site, _)| site.is_kube_write() && about(site))
+    }
+
     /// Whether more is to happen.
     pub(crate) fn is_scripted(&self) -> bool {
         !self.script.is_empty()
