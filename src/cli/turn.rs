@@ -161,6 +161,9 @@ mod tests {
     #[case::authorization(State::Awaiting(problem(Reason::AuthorizationRequired)), Turn::Person)]
     #[case::outage(State::Failing { problem: problem(Reason::ProviderUnavailable), keep_ready: true }, Turn::Provider)]
     #[case::throttled(State::Failing { problem: problem(Reason::RateLimited), keep_ready: false }, Turn::Provider)]
+    #[case::link_lost(State::Unlinked(problem(Reason::Creating)), Turn::Operator)]
+    #[case::link_not_written(State::Unlinked(problem(Reason::PermissionDenied)), Turn::Person)]
+    #[case::link_in_the_way(State::Unlinked(problem(Reason::ConnectionSecretConflict)), Turn::Person)]
     #[case::account(State::AccountWorks, Turn::Nobody)]
     fn every_state_is_somebodys_turn(#[case] state: State, #[case] expected: Turn) {
         let conditions = conditions(&state);
@@ -184,7 +187,7 @@ mod tests {
     #[test]
     fn a_deletion_that_waits_until_a_link_has_expired_is_the_operators_turn() {
         let asked = conditions(&State::AwaitsPerson("why".into()));
-        let leaving = picture(&State::Deleting(problem(Reason::Deleting)));
+        let leaving = picture(&State::Leaving("why".into()));
         let conditions = lay_over(&asked, leaving, 1, Timestamp::UNIX_EPOCH);
         let look = Look { deleting: true, suspended: false, current: true, conditions: &conditions };
         assert_eq!(turn(look), Turn::Operator, "nobody is to open it any more");

@@ -1,14 +1,15 @@
 //! What a halted object tells its people: what is wrong, and the next step.
 
 use super::{
+    facts::Drift,
     ids::ExternalId,
     reason::{Problem, Reason},
 };
 
-/// The sentence for a halt of the decision. `ids`: the records it is about; `fields`: how the record differs.
+/// The sentence for a halt of the decision. `ids`: the records it is about; `drift`: how the record differs.
 #[must_use]
 #[expect(clippy::wildcard_enum_match_arm, reason = "a decision halts for few of the reasons")]
-pub fn halted(reason: Reason, ids: &[ExternalId], fields: &[String]) -> Problem {
+pub fn halted(reason: Reason, ids: &[ExternalId], drift: &Drift) -> Problem {
     let names = list(ids);
     let text = match reason {
         Reason::CreateOutcomeUnknown if ids.is_empty() => {
@@ -29,15 +30,15 @@ pub fn halted(reason: Reason, ids: &[ExternalId], fields: &[String]) -> Problem 
             "Nobody can tell whether {names} belongs to this object. Run `tradewind resolve --adopt ID` to have it deleted, \
              `--create-anew` if none is this object's, or `tradewind abandon` to leave the provider as it is"
         ),
-        _ => return Problem::new(reason, known(reason, ids, fields)),
+        _ => return Problem::new(reason, known(reason, ids, drift)),
     };
     Problem::new(reason, text)
 }
 
 /// What is known to be wrong with a record.
 #[expect(clippy::wildcard_enum_match_arm, reason = "a decision halts for few of the reasons")]
-fn known(reason: Reason, ids: &[ExternalId], fields: &[String]) -> String {
-    let names = list(ids);
+fn known(reason: Reason, ids: &[ExternalId], drift: &Drift) -> String {
+    let (names, fields) = (list(ids), drift.fields());
     match reason {
         Reason::AlreadyExists => format!(
             "{names} exists at the provider for the same store, or by the same name, and was not made by this object. \
@@ -58,10 +59,7 @@ fn known(reason: Reason, ids: &[ExternalId], fields: &[String]) -> String {
              old login back, or run `tradewind abandon` on this object"
                 .to_owned()
         }
-        Reason::NotMatch => format!(
-            "{names} exists but differs in {}. Change the declaration to match it, or delete the record at the provider",
-            join(fields)
-        ),
+        Reason::NotMatch => format!("{names} exists but differs in {}. {}", join(fields), to_adopt(drift)),
         Reason::ExternalNotFound if ids.is_empty() => {
             "No such record exists at the provider. Check externalRef, or the store that the declaration names"
                 .to_owned()
@@ -80,6 +78,21 @@ fn known(reason: Reason, ids: &[ExternalId], fields: &[String]) -> String {
                 .to_owned()
         }
         other => format!("{other}: see docs/conditions.md"),
+    }
+}
+
+/// What makes a record that differs one that can be adopted.
+fn to_adopt(drift: &Drift) -> &'static str {
+    match drift {
+        Drift::Fields(_) => {
+            "Change the declaration to match it, have it changed with adoptionPolicy: Override, or delete the record at \
+             the provider"
+        }
+        // Nobody is to hope for Override, which at a provider that changes nothing in place equals Match.
+        Drift::Replacement(_) | Drift::None => {
+            "Change the declaration to match it, or delete the record at the provider: it cannot be changed in place, so \
+             that adoptionPolicy: Override takes no other records than Match"
+        }
     }
 }
 

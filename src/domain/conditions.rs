@@ -135,6 +135,8 @@ pub enum State {
     Correcting(Vec<String>),
     /// A person must authorize the connection before it comes to be.
     AwaitsPerson(String),
+    /// A person would have to authorize it, but the link does not stand in its Secret, for this reason.
+    Unlinked(Problem),
     /// Something must change before anything happens: a person's turn.
     Halted(Problem),
     /// Something in the cluster is missing that may yet come.
@@ -150,6 +152,8 @@ pub enum State {
     Suspended,
     /// The object is being deleted and waits for this.
     Deleting(Problem),
+    /// The object is being deleted, and waits until nobody can use its link any more.
+    Leaving(String),
     /// The account of a login: it works.
     AccountWorks,
 }
@@ -185,6 +189,7 @@ pub fn picture(state: &State) -> Picture {
             Picture { synced: Some(Mark::no(Reason::DriftDetected, &why)), ..none }
         }
         State::AwaitsPerson(why) => awaits(why, none),
+        State::Unlinked(problem) => unlinked(problem),
         State::Halted(problem) => Picture {
             ready: Some(Mark::because(problem)),
             stalled: Some(Mark::yes(problem.reason, &problem.message)),
@@ -211,6 +216,13 @@ pub fn picture(state: &State) -> Picture {
             ready: Some(Mark::because(problem)),
             stalled: (problem.reason != Reason::Deleting).then(|| Mark::yes(problem.reason, &problem.message)),
             reconciling: (problem.reason == Reason::Deleting).then(|| Mark::yes(problem.reason, &problem.message)),
+            ..none
+        },
+        // Whoever was asked to authorize it is not asked any more.
+        State::Leaving(why) => Picture {
+            ready: Some(Mark::no(Reason::Deleting, why)),
+            authorized: Some(Mark::no(Reason::Deleting, why)),
+            reconciling: Some(Mark::yes(Reason::Deleting, why)),
             ..none
         },
         State::AccountWorks => Picture {
@@ -302,6 +314,19 @@ fn first_load(history: History) -> Option<Mark> {
 fn awaits(why: &str, base: Picture) -> Picture {
     let asked = Some(Mark::no(Reason::AuthorizationRequired, why));
     Picture { ready: asked.clone(), authorized: asked, ..base }
+}
+
+/// Nobody is asked to follow what nobody has.
+fn unlinked(problem: &Problem) -> Picture {
+    let stalled = problem.reason == Reason::ConnectionSecretConflict;
+    let busy = if problem.reason == Reason::Creating { Reason::Creating } else { Reason::ProgressingWithRetry };
+    Picture {
+        ready: Some(Mark::because(problem)),
+        authorized: Some(Mark::because(problem)),
+        reconciling: (!stalled).then(|| Mark::yes(busy, &problem.message)),
+        stalled: stalled.then(|| Mark::yes(problem.reason, &problem.message)),
+        ..Picture::default()
+    }
 }
 
 fn attention(base: &Picture, problem: Problem) -> Picture {
@@ -406,6 +431,7 @@ mod tests {
                 State::Halted(problem(r)),
                 State::Awaiting(problem(r)),
                 State::Deleting(problem(r)),
+                State::Unlinked(problem(r)),
                 State::Failing { problem: problem(r), keep_ready: true },
                 State::Failing { problem: problem(r), keep_ready: false },
             ]

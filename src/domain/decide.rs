@@ -36,6 +36,8 @@ pub enum Waiting {
     Absence,
     /// A person.
     Person,
+    /// The grace of a link that nobody has: another one takes its place after it.
+    LostLink,
     /// A link that a person may still use.
     Link,
 }
@@ -274,7 +276,8 @@ fn pending(f: &Facts<'_>, intent: &StoredIntent) -> Step {
         // The old one may still be used until the new attempt is stored: what comes of it until then is this attempt's.
         (LinkState::Lost, _, []) if !f.deleting && !f.in_grace => invite(f),
         (LinkState::Lost, _, _) if !f.deleting && !f.in_grace => Step::Settle(None, vec![]),
-        (LinkState::Live | LinkState::Lost, _, _) => Step::Wait(Waiting::Person),
+        (LinkState::Live, _, _) => Step::Wait(Waiting::Person),
+        (LinkState::Lost, _, _) => f.refused.map_or(Step::Wait(Waiting::LostLink), |why| Step::Blocked(why.clone())),
         (LinkState::None | LinkState::Expired, _, _) if f.in_grace => Step::Wait(Waiting::Grace),
         (LinkState::None | LinkState::Expired, [one], [_]) if has_key => Step::Record(one.id.clone()),
         // Nobody used it: a new attempt takes the place of this one.

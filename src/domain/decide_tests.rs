@@ -414,7 +414,7 @@ mod open_attempt {
     #[test]
     fn a_lost_link_is_issued_again_only_after_the_grace() {
         let lost = |grace| step(&pending(), Some(&[]), |f| (f.link, f.in_grace) = (LinkState::Lost, grace));
-        assert_eq!(lost(true), Step::Wait(Waiting::Person));
+        assert_eq!(lost(true), Step::Wait(Waiting::LostLink));
         assert_eq!(lost(false), Step::Create);
         let no_place = Problem::new(Reason::ConnectionSecretConflict, "somebody else's");
         let got = step(&pending(), Some(&[]), |f| (f.link, f.problem) = (LinkState::Lost, Some(&no_place)));

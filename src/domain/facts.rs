@@ -76,6 +76,17 @@ pub enum Drift {
     Replacement(Vec<String>),
 }
 
+impl Drift {
+    /// The fields in which the record differs.
+    #[must_use]
+    pub fn fields(&self) -> &[String] {
+        match self {
+            Self::None => &[],
+            Self::Fields(fields) | Self::Replacement(fields) => fields,
+        }
+    }
+}
+
 /// All that a decision may depend on.
 #[derive(Clone, Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "each is one independent fact; the table names them one by one")]

@@ -19,7 +19,7 @@ use crate::{
     domain::{
         advice,
         conditions::{Health, State, Type},
-        decide::{Release, Resolution, Step, Waiting},
+        decide::{Drift, Release, Resolution, Step, Waiting},
         ids::{AccountIdentity, ExternalId, NaturalKey},
         intent::Creation,
         reason::{Problem, Reason},
@@ -45,8 +45,8 @@ pub(super) struct Scene<'a, E: External> {
     /// The record that the step is about.
     pub(super) record: Option<Record<E::Have>>,
     pub(super) supplies: Supplies,
-    /// The fields in which the record differs.
-    pub(super) fields: Vec<String>,
+    /// How the record differs.
+    pub(super) drift: Drift,
     pub(super) claims: Claims<'a>,
 }
 
@@ -65,7 +65,7 @@ pub(super) async fn without_account(engine: &Engine, target: &mut Target, step: 
     match step {
         Step::Release(why) => release(engine, target, why).await,
         Step::Rebind => rebind(engine, target).await,
-        Step::Halt(reason, ids) => halt(engine, target, reason, &ids, &[]).await,
+        Step::Halt(reason, ids) => halt(engine, target, reason, &ids, &Drift::None).await,
         Step::Blocked(problem) => outcome::blocked(engine, target, problem).await,
         Step::Suspended => {
             report::report(engine, target, &State::Suspended).await?;
@@ -96,7 +96,7 @@ impl<E: External> Scene<'_, E> {
             Step::Release(_) | Step::Rebind | Step::Blocked(_) | Step::Suspended | Step::Look(_) => {
                 without_account(self.engine, target, step).await
             }
-            Step::Halt(reason, ids) => halt(self.engine, target, reason, &ids, &self.fields).await,
+            Step::Halt(reason, ids) => halt(self.engine, target, reason, &ids, &self.drift).await,
             Step::Wait(what) => self.wait(target, what).await,
             Step::Record(id) => self.record(target, &id).await,
             Step::RecordObserved(id) => self.record_observed(target, &id).await,
@@ -131,7 +131,7 @@ impl<E: External> Scene<'_, E> {
             Waiting::Grace => State::Creating(OUTCOME_OPEN.to_owned()),
             // A record that a list does not show yet is no news.
             Waiting::Absence => return Ok(Next::After(rest + Duration::from_millis(100))),
-            Waiting::Person | Waiting::Link => {
+            Waiting::Person | Waiting::LostLink | Waiting::Link => {
                 let now = self.engine.now_at(self.external);
                 return link::wait(self.engine, target, what, now).await;
             }
@@ -144,7 +144,7 @@ impl<E: External> Scene<'_, E> {
     async fn settle(&self, target: &mut Target, reason: Option<Reason>, ids: &[ExternalId]) -> Result<Next, PassError> {
         let Some(intent) = self.pending() else { return Ok(Next::Change) };
         let state = match reason {
-            Some(reason) => State::Halted(advice::halted(reason, ids, &self.fields)),
+            Some(reason) => State::Halted(advice::halted(reason, ids, &self.drift)),
             None => State::Creating("The last attempt made no record. Creating it anew".to_owned()),
         };
         report::commit(self.engine, target, intent, Some(&state), |status| {
@@ -278,7 +278,9 @@ impl<E: External> Scene<'_, E> {
             | State::Failing { .. }
             | State::Suspended
             | State::Deleting(_)
+            | State::Leaving(_)
             | State::AwaitsPerson(_)
+            | State::Unlinked(_)
             | State::AccountWorks => Next::After(self.engine.connect.poll),
         })
     }
@@ -298,12 +300,12 @@ pub(super) async fn halt(
     target: &mut Target,
     reason: Reason,
     ids: &[ExternalId],
-    fields: &[String],
+    drift: &Drift,
 ) -> Result<Next, PassError> {
-    let problem = advice::halted(reason, ids, fields);
+    let problem = advice::halted(reason, ids, drift);
     let state = if target.deleting { State::Deleting(problem) } else { State::Halted(problem) };
     report::change(engine, target, Some(&state), |status| {
-        status.drifted_fields = fields.to_vec();
+        status.drifted_fields = drift.fields().to_vec();
         if !ids.is_empty() || status.creation.is_some() {
             status.creation.get_or_insert_default().candidates = names(ids);
         }

@@ -39,14 +39,14 @@ impl<E: External> Scene<'_, E> {
         }
         if let Some(in_the_way) = self.in_the_way(id).await.transpose() {
             return match in_the_way {
-                Ok((reason, ids)) => halt(self.engine, target, reason, &ids, &self.fields).await,
+                Ok((reason, ids)) => halt(self.engine, target, reason, &ids, &self.drift).await,
                 Err(error) => outcome::failed::<E>(self.engine, target, &error).await,
             };
         }
-        let state = State::Correcting(self.fields.clone());
+        let state = State::Correcting(self.drift.fields().to_vec());
         report::change(self.engine, target, Some(&state), |status| {
             status.creation.get_or_insert_default().replacing = Some(id.to_string());
-            status.drifted_fields.clone_from(&self.fields);
+            status.drifted_fields = self.drift.fields().to_vec();
         })
         .await?;
         match self.remove(target, id, DeleteReason::Replace).await? {
@@ -57,8 +57,8 @@ impl<E: External> Scene<'_, E> {
                 return Ok(Next::After(rest));
             }
         }
-        tracing::info!(object = %target, id = %id, fields = self.fields.join(","), "deleted to be replaced");
-        let text = format!("Deleted {id} to replace it: {} changed", self.fields.join(", "));
+        tracing::info!(object = %target, id = %id, fields = self.drift.fields().join(","), "deleted to be replaced");
+        let text = format!("Deleted {id} to replace it: {} changed", self.drift.fields().join(", "));
         self.engine.tell(&target.reference, false, Reason::Updating, "Replace", &text).await;
         self.forget(target).await
     }

@@ -19,6 +19,7 @@ use crate::{
         advice,
         conditions::State,
         dates,
+        decide::Drift,
         ids::NaturalKey,
         intent::authored,
         reason::{Problem, Reason},
@@ -135,9 +136,9 @@ async fn applied<E: External>(
     let ours = authored(intent, declared, born, None, engine.timing());
     if created.known_before || !ours || scene.claims.held(&created.id) {
         let ids = [created.id];
-        let why = advice::halted(Reason::AlreadyExists, &ids, &[]);
+        let why = advice::halted(Reason::AlreadyExists, &ids, &Drift::None);
         // The look did not find it, and might not again: not sent anew before something changes, or a while has passed.
-        let note = note(engine, target, scene, &why, Some(PROBE));
+        let note = note(target, scene, &why, Some(PROBE));
         report::commit(engine, target, intent, Some(&State::Halted(why)), |status| {
             let creation = report::settle(status, intent);
             (creation.candidates, creation.refused) = (names(&ids), Some(note.clone()));
@@ -193,7 +194,7 @@ async fn refused<E: External>(
         Verdict::Stall => State::Halted(why.clone()),
         Verdict::Wait(_) | Verdict::Retry => State::Failing { problem: why.clone(), keep_ready: false },
     };
-    let note = note(engine, target, scene, &why, delay);
+    let note = note(target, scene, &why, delay);
     report::commit(engine, target, intent, Some(&state), |status| {
         report::settle(status, intent).refused = Some(note.clone());
     })
@@ -202,8 +203,7 @@ async fn refused<E: External>(
 }
 
 /// What must change, or how much time must pass, before the same is sent again.
-fn note<E: External>(
-    engine: &Engine,
+pub(super) fn note<E: External>(
     target: &Target,
     scene: &Scene<'_, E>,
     why: &Problem,
@@ -214,7 +214,7 @@ fn note<E: External>(
         reason: why.reason.to_string(),
         message: bounded(&why.message),
         credentials: scene.supplies.version.clone(),
-        retry_at: delay.and_then(|delay| later(engine.clock.now(), delay)).map(Time),
+        retry_at: delay.and_then(|delay| later(scene.engine.clock.now(), delay)).map(Time),
     }
 }
 
@@ -245,7 +245,7 @@ async fn taken<E: External>(
     let delay = outcome::backoff(engine, &target.uid, &target.status.conditions);
     let patient = why.reason == Reason::Creating;
     let state = if patient { State::Creating(why.message.clone()) } else { State::Halted(why.clone()) };
-    let note = note(engine, target, scene, &why, Some(delay));
+    let note = note(target, scene, &why, Some(delay));
     report::commit(engine, target, intent, Some(&state), |status| {
         report::settle(status, intent).refused = Some(note.clone());
     })

@@ -7,6 +7,7 @@
 use super::{
     act::Scene,
     context::Engine,
+    create,
     error::PassError,
     object::Target,
     outcome::{self, Next},
@@ -30,6 +31,12 @@ use tokio::time::Instant;
 /// What an object says while a person has the link.
 const HANDED_OUT: &str = "A merchant must authorize the connection: hand over the link in the connection Secret \
                           (`tradewind authorize` prints it)";
+/// What it says while nobody has the link.
+const LOST: &str = "The link for the merchant is not in the connection Secret any more. Waiting until another one can be \
+                    made; nobody has to do anything before that";
+/// What it says while it is being deleted and somebody may have the link.
+const LEAVING: &str = "The link that was handed out works until status.authorization.expiresAt. The deletion waits until \
+                       then, to delete what may come of it. Nobody is to follow the link any more";
 /// So long a person is looked out for often.
 const SOON: Duration = Duration::from_mins(10);
 /// How often after that.
@@ -103,14 +110,18 @@ pub(super) async fn wait(
     what: Waiting,
     now: Timestamp,
 ) -> Result<Next, PassError> {
-    let state = if what == Waiting::Link {
-        let text =
-            "A link that was handed out may still be used. Waiting until it has expired, to delete what comes of it";
-        State::Deleting(Problem::new(Reason::Deleting, text))
-    } else {
-        State::AwaitsPerson(HANDED_OUT.to_owned())
+    let state = match what {
+        Waiting::Link => State::Leaving(LEAVING.to_owned()),
+        Waiting::LostLink => State::Unlinked(Problem::new(Reason::Creating, LOST)),
+        Waiting::Grace | Waiting::Absence | Waiting::Person => State::AwaitsPerson(HANDED_OUT.to_owned()),
     };
-    report::report(engine, target, &state).await?;
+    report::change(engine, target, Some(&state), |status| {
+        // Nothing stands in the way any more, or somebody asks to try: no pause follows the grace.
+        if let (Waiting::LostLink, Some(creation)) = (what, &mut status.creation) {
+            creation.refused = None;
+        }
+    })
+    .await?;
     let expires = target.status.authorization.as_ref().map(|link| link.expires_at.0);
     let rest =
         expires.map(|at| Duration::try_from(at.duration_since(now)).unwrap_or_default() + Duration::from_secs(1));
@@ -134,8 +145,11 @@ impl<E: External> Scene<'_, E> {
             attempt: intent.attempt,
         };
         let state = State::AwaitsPerson(HANDED_OUT.to_owned());
-        report::commit(engine, target, intent, Some(&state), |status| status.authorization = Some(link.clone()))
-            .await?;
+        report::commit(engine, target, intent, Some(&state), |status| {
+            status.authorization = Some(link.clone());
+            status.creation.get_or_insert_default().refused = None;
+        })
+        .await?;
         if Instant::now() >= until {
             tracing::warn!(object = %target, attempt = intent.attempt, "the link came too late to be handed out");
             return Ok(Next::After(engine.timing().grace()));
@@ -143,12 +157,29 @@ impl<E: External> Scene<'_, E> {
         let attempt = intent.attempt.to_string().into();
         let secret = ConnectionSecret(vec![("link_url", accepted.link), (ATTEMPT, attempt)]);
         if let Some(problem) = publish::publish(engine, target, Some(&secret)).await? {
-            return outcome::blocked(engine, target, problem).await;
+            return self.not_handed_out(target, intent, problem).await;
         }
         tracing::info!(object = %target, attempt = intent.attempt, "handed out a link");
         let text = "Wrote a link for the merchant into the connection Secret";
         engine.tell(&target.reference, false, Reason::AuthorizationRequired, "Authorize", text).await;
         Ok(Next::After(engine.connect.poll))
+    }
+
+    /// The link has nowhere to stand. Another one is asked for later, the later the longer that lasts: each is a create.
+    async fn not_handed_out(
+        &self,
+        target: &mut Target,
+        intent: &StoredIntent,
+        why: Problem,
+    ) -> Result<Next, PassError> {
+        let engine = self.engine;
+        let delay = outcome::backoff(engine, &target.uid, &target.status.conditions).max(engine.timing().grace());
+        let note = create::note(target, self, &why, Some(delay));
+        report::commit(engine, target, intent, Some(&State::Unlinked(why)), |status| {
+            status.creation.get_or_insert_default().refused = Some(note.clone());
+        })
+        .await?;
+        Ok(Next::After(delay + Duration::from_secs(1)))
     }
 }
 

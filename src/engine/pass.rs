@@ -176,7 +176,7 @@ impl<E: External> Pass<'_, E> {
             facts.seen = Some(&sightings);
             step = decide(&facts);
         }
-        let fields = drifted(&facts.drift);
+        let drift = facts.drift;
         let scene = Scene {
             engine: self.engine,
             session: self.session,
@@ -187,7 +187,7 @@ impl<E: External> Pass<'_, E> {
             identity,
             creation: parts.creation,
             supplies,
-            fields,
+            drift,
             claims,
         };
         scene.act(&mut target, step).await
@@ -355,13 +355,6 @@ fn could_not_be<E: External>(want: Option<&E::Want>, look: &Look, record: &Recor
 
 fn health<E: External>(want: Option<&E::Want>, records: &[Record<E::Have>]) -> Option<Health> {
     records.first().and_then(|r| r.have.as_ref()).and_then(|have| E::summary(want, have).health)
-}
-
-fn drifted(drift: &Drift) -> Vec<String> {
-    match drift {
-        Drift::None => vec![],
-        Drift::Fields(fields) | Drift::Replacement(fields) => fields.clone(),
-    }
 }
 
 /// The record that a step is about, with what was read of it.

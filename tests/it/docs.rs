@@ -59,6 +59,8 @@ fn states() -> Vec<(&'static str, State)> {
         ),
         ("the provider reports errors and retries by itself", present(Health::Unhealthy)),
         ("a merchant must authorize it before there is a record", State::AwaitsPerson("why".into())),
+        ("the same, but the link is lost and another one is on its way", State::Unlinked(why(Reason::Creating))),
+        ("the same, but the link cannot be written into its Secret", State::Unlinked(why(Reason::PermissionDenied))),
         (
             "the record is there, and waits for a merchant or for credentials",
             present(Health::AwaitsAuthorization("why".into())),
@@ -81,6 +83,7 @@ fn states() -> Vec<(&'static str, State)> {
         ("a person must act, and the record differs or is gone", State::Halted(why(Reason::ReplacementRequired))),
         ("suspended", State::Suspended),
         ("deleting", State::Deleting(why(Reason::Deleting))),
+        ("deleting, and a merchant may still use the link", State::Leaving("why".into())),
         ("deleting, and it cannot go on", State::Deleting(why(Reason::DeletionBlocked))),
         ("deleting, and the account's guard holds it", State::Deleting(why(Reason::DeletionHeld))),
         ("an account whose login works", State::AccountWorks),

@@ -437,15 +437,20 @@ async fn a_store_is_connected_once_the_strangers_record_is_gone() {
 }
 
 #[rstest]
-#[case::deleted_with_the_object("Delete", 0)]
-#[case::left_behind("Retain", 1)]
+#[case::deleted_with_the_object("Match", "Delete", 0)]
+#[case::left_behind("Match", "Retain", 1)]
+#[case::overridden_and_deleted("Override", "Delete", 0)]
 #[tokio::test]
-async fn a_strangers_record_is_adopted_when_the_policy_says_so(#[case] deletion: &str, #[case] left: usize) {
+async fn a_strangers_record_is_adopted_when_the_policy_says_so(
+    #[case] adoption: &str,
+    #[case] deletion: &str,
+    #[case] left: usize,
+) {
     let world = World::new("adopt").await;
     let id = world.stranger(&store("acme"));
     world.sandbox.apply(&connection("acme", &store("acme"), "")).await;
     world.until("acme", "Ready", "False", "AlreadyExists").await;
-    let policy = format!("  adoptionPolicy: Match\n  deletionPolicy: {deletion}\n");
+    let policy = format!("  adoptionPolicy: {adoption}\n  deletionPolicy: {deletion}\n");
     world.sandbox.apply(&connection("acme", &store("acme"), &policy)).await;
     let adopted = world.settled("acme").await;
     assert_healed(&adopted);
@@ -505,14 +510,19 @@ async fn an_external_ref_to_nothing_is_never_a_reason_to_create(#[case] mut spec
     world.assert_made(0, &[]);
 }
 
+/// Rutter changes nothing in place, so `Override` takes no other records than `Match`, and that is told.
+#[rstest]
+#[case::matched("Match")]
+#[case::overridden("Override")]
 #[tokio::test]
-async fn an_external_ref_to_a_record_of_another_store_heals_when_the_store_is_corrected() {
+async fn an_external_ref_to_a_record_of_another_store_heals_when_the_store_is_corrected(#[case] adoption: &str) {
     let world = World::new("wrong-id").await;
     let id = world.stranger(&store("other"));
-    let policy = format!("  adoptionPolicy: Match\n  deletionPolicy: Retain\n  externalRef: {{id: {id}}}\n");
+    let policy = format!("  adoptionPolicy: {adoption}\n  deletionPolicy: Retain\n  externalRef: {{id: {id}}}\n");
     world.sandbox.apply(&connection("acme", &store("acme"), &policy)).await;
     let halted = world.until("acme", "Ready", "False", "NotMatch").await;
     assert_stalled(&halted, "NotMatch", &[&id, "store_url", "Change the declaration to match it"]);
+    assert_stalled(&halted, "NotMatch", &["adoptionPolicy: Override takes no other records than Match"]);
     world.rests::<Connection>("acme").await;
     assert_eq!(world.sandbox.get::<Secret>("acme-connection").await, None, "another merchant's token");
 

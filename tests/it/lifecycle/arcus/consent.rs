@@ -10,7 +10,7 @@ use tradewind_simulator::arcus::{Act, Connector};
 use super::{SECRET, SHOP, assert_writes, connector};
 use crate::cluster::HANG;
 use crate::conditions::{Kstatus, Observed};
-use crate::world::{World, status_of, told};
+use crate::world::{World, message, status_of, told};
 
 async fn link(world: &World) -> Option<String> {
     world.secret_value("acme-link", "link_url").await
@@ -80,6 +80,13 @@ async fn a_deletion_waits_for_a_live_link_and_deletes_what_came_of_it() {
     let leaving = |c: &Connection| c.condition("Ready").is_some_and(|r| r.reason == "Deleting");
     let held = world.sandbox.wait_for::<Connection>("acme", HANG, leaving).await;
     assert!(held.metadata.deletion_timestamp.is_some() && !held.finalizers().is_empty());
+    // Whoever reads the condition that asked for the hand-over is told not to.
+    assert!(held.says("Authorized", "False", "Deleting"), "{}", told(&held));
+    for kind in ["Ready", "Authorized", "Reconciling"] {
+        let text = message(&held, kind);
+        assert!(text.contains("status.authorization.expiresAt") && text.contains("Nobody is to follow"), "{text}");
+        assert!(!text.contains("hand over"), "{text}");
+    }
     world.simulator.act_arcus(&Act::Approve.on(Connector::Shopify)).expect("a deed");
     world.sandbox.wait_gone::<Connection>("acme", HANG).await;
     assert!(world.at_arcus(Connector::Shopify).deleted, "what the merchant authorized is gone with its object");

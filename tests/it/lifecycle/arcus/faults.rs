@@ -273,6 +273,7 @@ async fn an_operator_that_cannot_write_the_link_asks_for_a_new_one_once_it_can(#
     let said = world.until("acme", "Ready", "False", "PermissionDenied").await;
     assert!(status_of(&said).authorization.is_some(), "the expiry comes first: {}", told(&said));
     assert!(message(&said, "Ready").contains("Grant it"), "{}", told(&said));
+    assert!(said.says("Authorized", "False", "PermissionDenied"), "nobody has a link to follow: {}", told(&said));
     if crashes {
         world.crash().await;
     }
@@ -282,6 +283,36 @@ async fn an_operator_that_cannot_write_the_link_asks_for_a_new_one_once_it_can(#
         world.start().await;
     }
     world.provider_until("another link", |s| s.arcus_links().len() > links).await;
+    authorized(&world).await;
+}
+
+/// Each link is a create: as long as none can be written, they come with growing pauses, and the words stay those of the cause.
+#[tokio::test]
+async fn links_that_cannot_be_written_are_asked_for_less_and_less_often() {
+    let world = World::with_arcus("arcus-no-place").await;
+    allow_secrets(&world, false).await;
+    world.sandbox.apply(&connector("acme", "shopify", SHOP, SECRET)).await;
+    let mut pauses = vec![];
+    for attempt in 1..=3 {
+        let refused = |c: &Connection| {
+            let expiry = status_of(c).authorization;
+            expiry.is_some_and(|a| a.attempt == attempt) && c.says("Ready", "False", "PermissionDenied")
+        };
+        let object = world.sandbox.wait_for::<Connection>("acme", HANG, refused).await;
+        let creation = status_of(&object).creation.unwrap_or_default();
+        let (intent, refused) = (creation.intent.expect("an intent"), creation.refused.expect("a refusal"));
+        pauses.push(refused.retry_at.expect("a time").0.duration_since(intent.at.0));
+        for kind in ["Ready", "Authorized"] {
+            assert!(object.says(kind, "False", "PermissionDenied"), "{}", told(&object));
+            assert!(message(&object, kind).contains("Grant it get, create and patch"), "{}", told(&object));
+        }
+    }
+    assert!(pauses[2] > pauses[0], "{pauses:?}");
+    assert_eq!(world.simulator.arcus_links().len(), 3);
+    allow_secrets(&world, true).await;
+    // Whoever has granted it does not wait for the pause to end.
+    world.request("acme").await;
+    world.provider_until("another link", |s| s.arcus_links().len() == 4).await;
     authorized(&world).await;
 }
 

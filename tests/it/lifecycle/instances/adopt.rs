@@ -63,6 +63,7 @@ async fn what_differs_is_named_field_by_field_and_left_alone() {
     let halted = world.instance_until("acme", "Ready", "False", "NotMatch").await;
     let fields = ["spec.automaticSync", "spec.settings.storeId", "spec.settings.autoCreateProducts"];
     assert_stalled(&halted, "NotMatch", &[&[id.to_string().as_str()], &fields[..]].concat());
+    assert_stalled(&halted, "NotMatch", &["have it changed with adoptionPolicy: Override"]);
     assert!(!message(&halted, "Ready").contains("spec.settings.storeHash"), "what is equal is not named");
     world.rests::<IntegrationInstance>("acme").await;
     nothing_was_asked(&world);
@@ -99,7 +100,7 @@ async fn what_is_overridden_is_not_of_another_type() {
     let id = made_by_a_stranger(&world, "acme");
     world.sandbox.apply(&changed(&instance("acme", OVERRIDE), &json!({"integrationId": 6}))).await;
     let halted = world.instance_until("acme", "Ready", "False", "NotMatch").await;
-    assert_stalled(&halted, "NotMatch", &[&id.to_string(), "spec.integrationId"]);
+    assert_stalled(&halted, "NotMatch", &[&id.to_string(), "spec.integrationId", "cannot be changed in place"]);
     world.rests::<IntegrationInstance>("acme").await;
     nothing_was_asked(&world);
 }
