@@ -156,20 +156,23 @@ impl<E: External> Scene<'_, E> {
 
     /// A person's answer becomes an attempt of this object that is settled at once, with the record or without.
     async fn resolve(&self, target: &mut Target, answer: &Resolution) -> Result<Next, PassError> {
-        let at = self.engine.now_at(self.external);
-        let intent = intent::draft(target, self.key.as_ref(), self.identity.recorded(), at);
-        meta::patch(self.engine, target, Change { bound: true, intent: Some(&intent), answered: true }).await?;
         let adopted = match answer {
             Resolution::Adopt(id) => Some(id),
             Resolution::CreateAnew => None,
         };
+        // Before the answer is taken off: it must not be lost because something could not be read.
+        let given = self.known_of(adopted, target).await?;
+        let at = self.engine.now_at(self.external);
+        let intent = intent::draft(target, self.key.as_ref(), self.identity.recorded(), at);
+        meta::patch(self.engine, target, Change { bound: true, intent: Some(&intent), answered: true }).await?;
         let state = State::Creating("A person resolved the creation. Carrying on".to_owned());
         let (handled, now) = (adopted.map(|_| handled(target)).unwrap_or_default(), self.engine.clock.now());
         report::commit(self.engine, target, &intent, Some(&state), |status| {
             report::settle(status, &intent).key.clone_from(&intent.key);
             status.external_id = adopted.map(ToString::to_string);
             status.account = adopted.map(|_| self.identity.recorded());
-            status.applied_fields.clear();
+            status.applied_fields.clone_from(&given.fields);
+            status.applied_credentials.clone_from(&given.credentials);
             refresh::note_all(status, handled.iter().map(|due| (due, RefreshPhase::Handled)), now);
         })
         .await?;

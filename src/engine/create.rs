@@ -8,7 +8,7 @@ use super::{
     claims::Claims,
     context::Engine,
     error::PassError,
-    intent,
+    intent::{self, Given},
     object::Target,
     outcome::{self, Next},
     publish, report, resolve,
@@ -77,7 +77,8 @@ pub(super) async fn create<E: External>(scene: Scene<'_, E>, target: &mut Target
     let intent = intent::draft(target, scene.key.as_ref(), scene.identity.recorded(), at);
     // Before anything is stored: whoever sees the attempt takes its link for lost a grace later.
     let until = Instant::now() + engine.timing().permit + engine.timing().call;
-    let permit = intent::open(engine, target, &intent, ticket).await?;
+    let given = Given { fields: E::fields(want), credentials: scene.supplies.version.clone() };
+    let permit = intent::open(engine, target, &intent, &given, ticket).await?;
     tracing::info!(object = %target, attempt = intent.attempt, nonce = intent.nonce, "creating");
     let result = match scene.external.create(permit, want, credentials).await {
         Ok(Made::Created(created)) => applied(&scene, target, &intent, *created).await,
@@ -147,8 +148,7 @@ async fn applied<E: External>(
         return Ok(Next::After(PROBE));
     }
     engine.memory.succeeded(&target.uid);
-    let made_with = scene.want.as_ref().map(E::fields).unwrap_or_default();
-    let next = scene.record_own(target, intent, &created.id, &created.summary, made_with).await?;
+    let next = scene.record_own(target, intent, &created.id, &created.summary).await?;
     if created.restored {
         let text = "The provider gave the record the credentials back that it had before it was deleted";
         engine.tell(&target.reference, true, Reason::CredentialsRestored, "Create", text).await;

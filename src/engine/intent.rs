@@ -10,7 +10,7 @@ use super::{
     report,
 };
 use crate::{
-    api::v1alpha1::StoredIntent,
+    api::v1alpha1::{AppliedCredentials, AppliedField, StoredIntent},
     domain::{conditions::State, ids::NaturalKey},
     provider::{CreatePermit, Ticket},
 };
@@ -31,6 +31,14 @@ pub(super) fn draft(target: &Target, key: Option<&NaturalKey>, account: String, 
     }
 }
 
+/// What a record is made with, kept with the attempt: who finds the record after a lost answer has nothing else to know
+/// it from.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Given {
+    pub(super) fields: Vec<AppliedField>,
+    pub(super) credentials: Option<AppliedCredentials>,
+}
+
 /// Stores an attempt in the annotation (with our finalizer, bound to the version seen) and then in status.
 ///
 /// # Errors
@@ -39,6 +47,7 @@ pub(super) async fn open(
     engine: &Engine,
     target: &mut Target,
     intent: &StoredIntent,
+    given: &Given,
     ticket: Ticket,
 ) -> Result<CreatePermit, PassError> {
     // Counted from before the write: whoever sees the attempt stored must be able to outwait it.
@@ -50,6 +59,8 @@ pub(super) async fn open(
         // Whatever came before it is over; its link, if it had one, may still be used, and stays until there is another.
         let creation = status.creation.get_or_insert_default();
         creation.settled_attempt = creation.settled_attempt.max(intent.attempt.saturating_sub(1));
+        status.applied_fields.clone_from(&given.fields);
+        status.applied_credentials.clone_from(&given.credentials);
     })
     .await?;
     Ok(CreatePermit::mint(&intent.nonce, expires, ticket))

@@ -3,6 +3,7 @@
 use super::{
     act::Scene,
     error::PassError,
+    intent::Given,
     meta::{self, Change},
     object::Target,
     outcome::Next,
@@ -10,9 +11,7 @@ use super::{
     supplies::Supplies,
 };
 use crate::{
-    api::v1alpha1::{
-        AdoptionPolicy, AppliedCredentials, AppliedField, LastAction, ManagedStatus, RefreshPhase, StoredIntent,
-    },
+    api::v1alpha1::{AdoptionPolicy, AppliedCredentials, LastAction, ManagedStatus, RefreshPhase, StoredIntent},
     domain::{
         conditions::{Health, State},
         ids::ExternalId,
@@ -50,26 +49,46 @@ impl<E: External> Scene<'_, E> {
         Ok(Supplies::read(self.engine, self.external, target, Ok(want)).await?.version)
     }
 
-    pub(super) async fn record(&self, target: &mut Target, id: &ExternalId) -> Result<Next, PassError> {
-        let (Some(intent), Some(summary)) = (self.pending(), self.summary()) else { return Ok(Next::Change) };
-        // What it was made with is not known any more: the spec may have been edited since.
-        self.record_own(target, intent, id, &summary, vec![]).await
+    /// What is known of a record that a person names: what stood in status, if that spoke of this very record. In a restored
+    /// cluster the Secrets are others by their UID; today's counts for the one of then, so that nothing is sent again.
+    pub(super) async fn known_of(&self, id: Option<&ExternalId>, target: &Target) -> Result<Given, PassError> {
+        let before = &target.status;
+        let Some(id) = id else { return Ok(Given::default()) };
+        let recorded = before.external_id.as_deref() == Some(id.as_str()) && !before.observed_only;
+        let candidates = before.creation.as_ref().map(|c| c.candidates.as_slice()).unwrap_or_default();
+        let ours = self.pending().is_some() && candidates.iter().any(|candidate| candidate == id.as_str());
+        if !recorded && !ours {
+            return Ok(Given::default());
+        }
+        let known = Given { fields: before.applied_fields.clone(), credentials: before.applied_credentials.clone() };
+        match self.want.as_ref() {
+            Some(want) if recorded && !ours && known.credentials.is_some() => {
+                let today = Supplies::read(self.engine, self.external, target, Ok(want)).await?.version;
+                Ok(Given { credentials: today, ..known })
+            }
+            Some(_) | None => Ok(known),
+        }
     }
 
-    /// Records what an own attempt made: the connection Secret first, the id second, both only while it is open.
+    pub(super) async fn record(&self, target: &mut Target, id: &ExternalId) -> Result<Next, PassError> {
+        let (Some(intent), Some(summary)) = (self.pending(), self.summary()) else { return Ok(Next::Change) };
+        self.record_own(target, intent, id, &summary).await
+    }
+
+    /// Records what an own attempt made: the connection Secret first, the id second, both only while it is open. What it was
+    /// made with stands in status since the attempt was stored; the spec may have been edited since.
     pub(super) async fn record_own(
         &self,
         target: &mut Target,
         intent: &StoredIntent,
         id: &ExternalId,
         summary: &Summary,
-        made_with: Vec<AppliedField>,
     ) -> Result<Next, PassError> {
         report::check_open(self.engine, target, intent).await?;
         // What is being deleted needs no Secret any more, and a namespace that is being deleted takes none.
         let secret = summary.secret.as_ref().filter(|_| !target.deleting);
         let conflict = publish::publish(self.engine, target, secret).await?;
-        let (version, at) = (self.supplies.version.clone(), self.engine.clock.now());
+        let at = self.engine.clock.now();
         let loads = self.first_loads(target);
         let note_loads = |status: &mut ManagedStatus| {
             refresh::note_all(status, loads.iter().map(|(due, phase)| (due, *phase)), at);
@@ -82,8 +101,6 @@ impl<E: External> Scene<'_, E> {
             status.external_id = Some(id.to_string());
             status.account = Some(self.identity.recorded());
             status.observed_only = false;
-            status.applied_fields.clone_from(&made_with);
-            status.applied_credentials.clone_from(&version);
             status.last_action = Some(action("Created", vec![], at));
             note_loads(status);
             describe(status, summary);

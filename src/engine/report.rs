@@ -127,7 +127,13 @@ fn next(target: &Target, state: Option<&State>, edit: &impl Fn(&mut ManagedStatu
     let mut next = target.status.clone();
     // The twin of the annotation: it survives a `kubectl replace`, and it stays when the attempt is settled.
     if let Creation::Pending(intent) | Creation::Unverifiable(Some(intent)) = target.creation() {
-        next.creation.get_or_insert_default().intent = Some(intent);
+        let creation = next.creation.get_or_insert_default();
+        let twin = creation.intent.replace(intent);
+        // What stood there of another attempt says nothing of this one's record.
+        if twin.map(|twin| twin.nonce) != creation.intent.as_ref().map(|intent| intent.nonce.clone()) {
+            next.applied_fields.clear();
+            next.applied_credentials = None;
+        }
     }
     edit(&mut next);
     if let Some(state) = state {

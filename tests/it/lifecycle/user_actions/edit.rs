@@ -157,6 +157,38 @@ async fn a_scope_that_is_edited_when_ready_asks_for_a_person(#[case] before: &st
     world.ends_with(&[&id], 1, 0);
 }
 
+/// Rutter shows no scope: what the record was made with is known from the attempt, also where its answer was lost.
+#[tokio::test]
+async fn a_scope_that_is_edited_after_a_lost_answer_asks_for_a_person_too() {
+    let world = World::new("scope-lost").await;
+    let with = |scope: &str| {
+        let scope = format!("    scope: {scope}\n  connectionSecretRef");
+        connection("acme", &store("acme"), "").replace("  connectionSecretRef", &scope)
+    };
+    world.simulator.push_fault(Fault::on(Operation::Create, Effect::LostAnswer));
+    world.sandbox.apply(&with("first")).await;
+    world.until_asked(Operation::Create, 1).await;
+    let id = id_of(&world.settled("acme").await);
+    world.sandbox.apply(&with("second")).await;
+    let looked = world.until("acme", "Ready", "False", "ReplacementRequired").await;
+    assert_eq!(status_of(&looked).drifted_fields, ["spec.rutter.scope"]);
+    world.sandbox.apply(&with("first")).await;
+    world.settled("acme").await;
+    world.ends_with(&[&id], 1, 0);
+}
+
+/// The edit comes while the create is open: what was sent counts, not what is declared by the time that the record is found.
+#[tokio::test]
+async fn a_scope_that_is_edited_while_the_answer_is_lost_is_not_taken_for_the_records() {
+    let world = World::new("scope-open").await;
+    world.simulator.push_fault(Fault::on(Operation::Create, Effect::LostAnswer));
+    world.sandbox.apply(&connection("acme", &store("acme"), "")).await;
+    world.until_asked(Operation::Create, 1).await;
+    world.change("acme", &json!({"spec": {"rutter": {"scope": "second"}}})).await;
+    world.until("acme", "Ready", "False", "ReplacementRequired").await;
+    assert_eq!(world.asked(Operation::Create), 1);
+}
+
 /// A record is not given up before it is certain that the next one could be made.
 #[tokio::test]
 async fn a_record_is_not_replaced_while_the_new_one_lacks_its_credentials() {
