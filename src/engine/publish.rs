@@ -14,6 +14,7 @@ use k8s_openapi::{ByteString, api::core::v1::Secret};
 use kube::{
     Api, ResourceExt,
     api::{Patch, PostParams},
+    core::Status,
 };
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
@@ -60,6 +61,7 @@ pub(super) async fn publish(
         Place::Free => match api.create(&post_params(), &fresh(name, target, secret)).await {
             // Somebody was quicker; the next pass looks at what they made.
             Err(kube::Error::Api(s)) if s.is_already_exists() => Err(PassError::Stale),
+            Err(kube::Error::Api(s)) if is_ending(&s) => Ok(Some(ending())),
             Err(kube::Error::Api(s)) if s.is_forbidden() => Ok(Some(forbidden(name))),
             Err(e) => Err(failed(e)),
             Ok(_) => Ok(None),
@@ -124,7 +126,19 @@ fn conflict(name: &str) -> Problem {
     Problem::new(Reason::ConnectionSecretConflict, message)
 }
 
-/// A permission is missing, or the namespace is being deleted. An id must be recorded all the same.
+/// Nothing new comes into a namespace that is being deleted, whoever may write Secrets there.
+fn is_ending(status: &Status) -> bool {
+    let causes = status.details.as_ref().map(|details| details.causes.as_slice()).unwrap_or_default();
+    status.is_forbidden() && causes.iter().any(|cause| cause.reason == "NamespaceTerminating")
+}
+
+/// The object goes in a moment, and what it made is recorded, so that it goes too.
+fn ending() -> Problem {
+    let text = "The namespace is being deleted: nothing can be written into it any more. The object goes with it";
+    Problem::new(Reason::DependencyNotReady, text)
+}
+
+/// A permission is missing. An id must be recorded all the same.
 fn forbidden(name: &str) -> Problem {
     let message = format!(
         "The operator may not write Secret {name}. Grant it get, create and patch on Secrets in this namespace"
