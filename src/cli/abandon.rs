@@ -13,13 +13,16 @@ use super::{
     view::View,
 };
 use crate::{
-    api::v1alpha1::{Connection, IntegrationInstance, Managed, StoredIntent},
-    domain::intent::Creation,
+    api::{
+        keys,
+        v1alpha1::{Connection, IntegrationInstance, Managed, StoredIntent},
+    },
+    domain::{intent::Creation, reason::Reason},
 };
 use anyhow::bail;
-use kube::ResourceExt;
+use kube::{ResourceExt, api::DynamicObject};
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// Let an object go whose deletion is blocked, and leave the provider as it is
 ///
@@ -80,17 +83,21 @@ impl Abandon {
 
     async fn abandon<K: Managed + Namespaced>(self, program: &str) -> anyhow::Result<Exit> {
         let scope = self.scope.open().await?;
-        let object: K = scope.get(&self.name.name).await?;
-        let mut left = LeftBehind::of(&object, &scope);
-        refuse(&object, self.force, program)?;
-        if !object.finalizers().iter().any(|f| f == K::FINALIZER) {
+        let stored = scope.stored::<K>(&self.name.name).await?;
+        // What cannot be read is let go too: there may be no other way out.
+        let (mut left, standing) = match stored.clone().try_parse::<K>() {
+            Ok(object) => (LeftBehind::of(&object, &scope), standing(&object, program)),
+            Err(_) => (LeftBehind::of_unreadable::<K>(&stored, &scope), standing_of_unreadable(&stored)),
+        };
+        refuse::<K>(&stored, standing, self.force)?;
+        if !stored.finalizers().iter().any(|f| f == K::FINALIZER) {
             self.output
                 .print(&left, || format!("{} is not held by Tradewind: there is nothing to do\n", left.title))?;
             return Ok(Exit::Done);
         }
         if self.yes {
-            let metadata = json!({"resourceVersion": object.resource_version(), "finalizers": left.other_finalizers});
-            scope.patch::<K>(&left.name, &json!({"metadata": metadata})).await?;
+            let metadata = json!({"resourceVersion": stored.resource_version(), "finalizers": left.other_finalizers});
+            scope.patch_stored::<K>(&left.name, &json!({"metadata": metadata})).await?;
             left.abandoned = true;
         }
         self.output.print(&left, || left.text())?;
@@ -98,26 +105,37 @@ impl Abandon {
     }
 }
 
+/// What an object says of its deletion, where that goes on by itself; `None` where it is blocked.
+type Standing = Option<String>;
+
+fn standing<K: Managed + Namespaced>(object: &K, program: &str) -> Standing {
+    let view = View::managed(object, program);
+    (view.waits_for != Turn::Person).then(|| format!("{}: {}", view.reason, view.message))
+}
+
+fn standing_of_unreadable(stored: &DynamicObject) -> Standing {
+    let all = stored.data.pointer("/status/conditions").and_then(Value::as_array).cloned().unwrap_or_default();
+    let is_blocked = all.iter().any(|c| c["type"] == "Ready" && c["reason"] == Reason::DeletionBlocked.to_string());
+    (!is_blocked).then(|| "the operator has not said that it cannot read the object".to_owned())
+}
+
 /// Only what is being deleted, and would not go otherwise, is abandoned.
-fn refuse<K: Managed + Namespaced>(object: &K, force: bool, program: &str) -> anyhow::Result<()> {
-    let (name, namespace) = (object.name_any(), object.namespace().unwrap_or_default());
+fn refuse<K: Namespaced>(stored: &DynamicObject, standing: Standing, force: bool) -> anyhow::Result<()> {
+    let (name, namespace) = (stored.name_any(), stored.namespace().unwrap_or_default());
     let kind = K::TYPED.resource();
-    if object.meta().deletion_timestamp.is_none() {
+    if stored.metadata.deletion_timestamp.is_none() {
         bail!(
             "{kind} {name} is not being deleted. Delete it first: kubectl delete {kind} {name} -n {namespace}. \
              To leave its record at the provider on purpose, set deletionPolicy: Retain before that"
         );
     }
-    let view = View::managed(object, program);
-    if view.waits_for != Turn::Person && !force {
-        bail!(
-            "the deletion of {kind} {name} is not blocked ({}: {}). Wait for the operator, or, if none runs any more, \
-             add --force",
-            view.reason,
-            view.message
-        );
+    match standing {
+        Some(standing) if !force => bail!(
+            "the deletion of {kind} {name} is not blocked ({standing}). Wait for the operator, or, if none runs any more, \
+             add --force"
+        ),
+        Some(_) | None => Ok(()),
     }
-    Ok(())
 }
 
 impl LeftBehind {
@@ -142,6 +160,28 @@ impl LeftBehind {
             open_attempt,
             connection_secret: declaration.connection_secret_ref().map(|r| r.name.clone()),
             other_finalizers: object.finalizers().iter().filter(|f| *f != K::FINALIZER).cloned().collect(),
+            abandoned: false,
+        }
+    }
+
+    /// The same of an object that this version cannot read: what stands in the places that every version has.
+    fn of_unreadable<K: Managed + Namespaced>(stored: &DynamicObject, scope: &Scope) -> Self {
+        let text = |path: &str| stored.data.pointer(path).and_then(Value::as_str).map(str::to_owned);
+        let candidates = stored.data.pointer("/status/creation/candidates").and_then(Value::as_array);
+        let intent = stored.annotations().get(keys::CREATE_INTENT).and_then(|text| serde_json::from_str(text).ok());
+        Self {
+            kind: K::TYPED.as_str(),
+            title: format!("{}/{}", K::TYPED.resource(), stored.name_any()),
+            namespace: scope.namespace().to_owned(),
+            name: stored.name_any(),
+            provider: text("/spec/provider").unwrap_or_else(|| "the provider".to_owned()),
+            account: text("/status/account"),
+            external_id: text("/status/externalId"),
+            candidates: candidates.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect(),
+            // Whether it is settled stands in what cannot be read; where an id is known, that is what it made.
+            open_attempt: intent.filter(|_| text("/status/externalId").is_none()),
+            connection_secret: text("/spec/connectionSecretRef/name"),
+            other_finalizers: stored.finalizers().iter().filter(|f| *f != K::FINALIZER).cloned().collect(),
             abandoned: false,
         }
     }

@@ -8,7 +8,7 @@ use crate::api::v1alpha1::{Connection, IntegrationInstance, ProviderAccount};
 use anyhow::anyhow;
 use kube::{
     Api, Client, Config, Resource,
-    api::{Patch, PatchParams},
+    api::{ApiResource, DynamicObject, Patch, PatchParams},
     client::ClientBuilder,
     config::{KubeConfigOptions, Kubeconfig},
     core::NamespaceResourceScope,
@@ -124,6 +124,21 @@ impl Scope {
         self.api::<K>().get(name).await.map_err(|error| self.explain(error, K::TYPED, name))
     }
 
+    /// An object that must be there, as it is stored, be it readable or not.
+    pub(super) async fn stored<K: Namespaced>(&self, name: &str) -> anyhow::Result<DynamicObject> {
+        self.all_stored::<K>().get(name).await.map_err(|error| self.explain(error, K::TYPED, name))
+    }
+
+    /// Lays a merge patch over an object, without reading what it then is.
+    pub(super) async fn patch_stored<K: Namespaced>(&self, name: &str, body: &Value) -> anyhow::Result<()> {
+        let patched = self.all_stored::<K>().patch(name, &patch_params(), &Patch::Merge(body)).await;
+        patched.map(drop).map_err(|error| self.explain(error, K::TYPED, name))
+    }
+
+    fn all_stored<K: Namespaced>(&self) -> Api<DynamicObject> {
+        Api::namespaced_with(self.client.clone(), &self.namespace, &ApiResource::erase::<K>(&()))
+    }
+
     /// A failed request about one object, in plain words.
     pub(super) fn explain(&self, error: kube::Error, kind: Kind, name: &str) -> anyhow::Error {
         if is_missing(&error) { self.missing(kind, name) } else { plain(error) }
@@ -139,8 +154,11 @@ impl Scope {
 
     /// Lays a merge patch over an object.
     pub(super) async fn patch<K: Namespaced>(&self, name: &str, body: &Value) -> anyhow::Result<K> {
-        let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
-        let patched = self.api::<K>().patch(name, &params, &Patch::Merge(body)).await;
+        let patched = self.api::<K>().patch(name, &patch_params(), &Patch::Merge(body)).await;
         patched.map_err(|error| self.explain(error, K::TYPED, name))
     }
+}
+
+fn patch_params() -> PatchParams {
+    PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() }
 }

@@ -270,10 +270,18 @@ where
     let before = object.data.pointer("/status/conditions").cloned().unwrap_or_default();
     let before: Vec<Condition> = serde_json::from_value(before).unwrap_or_default();
     let generation = object.metadata.generation.unwrap_or_default();
-    let text = format!(
-        "The stored object cannot be read by this version of Tradewind ({why}). Correct it, or run the version that wrote it"
-    );
-    let state = State::Halted(Problem::new(Reason::InvalidSpec, text));
+    let unread = format!("The stored object cannot be read by this version of Tradewind ({why}). Correct it");
+    let state = if meta.deletion_timestamp.is_some() {
+        let way_out = if K::kind(&()) == ProviderAccount::kind(&()) {
+            "or take the finalizers off that begin with tradewind.dev: nothing at the provider depends on them"
+        } else {
+            "or run `tradewind abandon` to let it go and leave the provider as it is"
+        };
+        let text = format!("{unread}, run the version that wrote it, {way_out}");
+        State::Deleting(Problem::new(Reason::DeletionBlocked, text))
+    } else {
+        State::Halted(Problem::new(Reason::InvalidSpec, format!("{unread}, or run the version that wrote it")))
+    };
     let after = lay_over(&before, picture(&state), generation, engine.clock.now());
     let observed = object.data.pointer("/status/observedGeneration").and_then(Value::as_i64);
     if after == before && observed == Some(generation) {

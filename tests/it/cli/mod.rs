@@ -24,10 +24,10 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_tradewind");
 
 /// How a run of the program ended.
 #[derive(Clone, Debug)]
-struct Ran {
-    code: Option<i32>,
-    out: String,
-    err: String,
+pub(crate) struct Ran {
+    pub(crate) code: Option<i32>,
+    pub(crate) out: String,
+    pub(crate) err: String,
 }
 
 impl Ran {
@@ -56,7 +56,7 @@ fn run(args: &[&str]) -> Ran {
 }
 
 /// Runs the program as the administrator, in the namespace of a sandbox.
-async fn run_in(sandbox: &Sandbox, args: &[&str]) -> Ran {
+pub(crate) async fn run_in(sandbox: &Sandbox, args: &[&str]) -> Ran {
     let kubeconfig = control_plane().await.kubeconfig().to_str().expect("a path");
     let args = [args, &["--kubeconfig", kubeconfig, "--namespace", sandbox.namespace()]].concat();
     let args: Vec<String> = args.into_iter().map(str::to_owned).collect();
