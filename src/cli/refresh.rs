@@ -10,6 +10,8 @@ use super::{
     output::OutputArgs,
     question::Question,
     refusal::Blocked,
+    turn::Turn,
+    view::View,
     wait::WaitArgs,
 };
 use crate::{
@@ -36,7 +38,7 @@ use strum::IntoEnumIterator;
 /// Each run asks with a new token, and one token asks the provider at most once, also where nobody can tell whether it
 /// heard. A later token replaces an earlier one. Ends with 0 once the provider has taken the request, with 1 where it
 /// failed, was refused, or cannot be made at this provider, and with 4 where nobody can tell, or where there is nothing
-/// to ask for: an object that is suspended, being deleted, only observed, or has no record yet.
+/// to ask for: an object that is suspended, being deleted, only observed, waits for a person, or has no record yet.
 #[derive(clap::Args, Debug)]
 pub(super) struct Refresh {
     /// A Connection, or KIND/NAME such as ii/acme
@@ -95,7 +97,8 @@ impl Refresh {
     async fn request<K: Managed + Namespaced>(&self, scope: &Scope, program: &str) -> anyhow::Result<Exit> {
         let name = &self.name.name;
         let object: K = scope.get(name).await?;
-        if let Some(why) = needless(&object) {
+        let why = needless(&object).or_else(|| stuck(&object, program));
+        if let Some(why) = why {
             let resume = format!("{program} resume {} -n {}", K::TYPED.argument(name), scope.namespace());
             return Err(Blocked::new(format!("{} {name} {}", K::TYPED.resource(), why.text(&resume))).into());
         }
@@ -105,7 +108,13 @@ impl Refresh {
             None
         } else {
             self.output.note(&format!("{}: waiting until the provider was asked", self.name));
-            let outcome = |object: K| asked.outcome(&object);
+            let outcome = |object: K| match (asked.outcome(&object)?, stuck(&object, program)) {
+                (None, Some(why)) => {
+                    let (kind, why) = (K::TYPED.resource(), why.text(""));
+                    Err(Blocked::new(format!("{kind} {name} {why}. The request stands until then")).into())
+                }
+                (outcome, _) => Ok(outcome),
+            };
             Some(self.wait.until(scope, name, "asked the provider to refresh", outcome).await?)
         };
         let exit = refresh.as_ref().map_or(Exit::Done, exit);
@@ -163,16 +172,18 @@ impl Asked {
 }
 
 /// Why there is nothing to ask for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Needless {
     Deleting,
     Suspended,
     Observed,
     NoRecord,
+    /// Nothing goes on before a person has done this.
+    Stuck(String),
 }
 
 impl Needless {
-    fn text(self, resume: &str) -> String {
+    fn text(&self, resume: &str) -> String {
         match self {
             Self::Deleting => "is being deleted: nothing is refreshed any more".to_owned(),
             Self::Suspended => format!("is suspended: nothing is asked of the provider. Resume it first: {resume}"),
@@ -184,6 +195,7 @@ impl Needless {
             Self::NoRecord => "has no record at the provider yet: there is nothing to refresh. A new record is loaded \
                                without being asked"
                 .to_owned(),
+            Self::Stuck(why) => format!("waits for a person, and nothing is refreshed before that is done: {why}"),
         }
     }
 }
@@ -201,6 +213,12 @@ fn needless<K: Managed>(object: &K) -> Option<Needless> {
     } else {
         Some(Needless::NoRecord)
     }
+}
+
+/// The operator asks for a refresh only of a record that works and is as declared.
+fn stuck<K: Managed + Namespaced>(object: &K, program: &str) -> Option<Needless> {
+    let view = View::managed(object, program);
+    (view.waits_for == Turn::Person).then(|| Needless::Stuck(format!("{}: {}", view.reason, view.message)))
 }
 
 /// Whether the operator has nothing more to do for a refresh.

@@ -121,6 +121,34 @@ async fn where_there_is_nothing_to_ask_for_nothing_is_written() {
     assert!(missing.err.starts_with("Error: there is no IntegrationInstance acme in"), "{}", missing.err);
 }
 
+/// Nobody waits for what will not happen: a person is told at once what has to be done.
+#[tokio::test]
+async fn what_waits_for_a_person_is_said_at_once() {
+    let sandbox = Sandbox::new("cli-refresh").await;
+    let stuck = |kind: &str, reason: &str| {
+        let conditions = [condition("Ready", "False", reason, "Put it right"), condition(kind, "True", reason, "")];
+        json!({"conditions": conditions, "externalId": "42"})
+    };
+    store(&sandbox, stuck("Stalled", "ReplacementRequired")).await;
+    let ran = run_in(&sandbox, &["refresh", "acme"]).await;
+    let says = "Error: connection acme waits for a person, and nothing is refreshed before that is done: \
+                ReplacementRequired: Put it right\n";
+    assert_eq!((ran.code, ran.err.as_str()), (Some(4), says));
+    assert_eq!(asked(&sandbox.get::<Connection>("acme").await.expect("the store")), None, "nothing is written");
+    super::forge(&sandbox, stuck("Reconciling", "SecretNotFound")).await;
+    assert_eq!(run_in(&sandbox, &["refresh", "acme"]).await.code, Some(4));
+
+    // The operator comes upon it only once it was asked.
+    super::forge(&sandbox, works()).await;
+    let operator = async {
+        sandbox.wait_for("acme", HANG, |object: &Connection| asked(object).is_some()).await;
+        super::forge(&sandbox, stuck("Stalled", "Disabled")).await;
+    };
+    let (ran, ()) = tokio::join!(run_in(&sandbox, &["refresh", "acme"]), operator);
+    assert_eq!((ran.code, ran.out.as_str()), (Some(4), ""), "{}", ran.err);
+    assert!(ran.err.contains("Disabled: Put it right. The request stands until then"), "{}", ran.err);
+}
+
 #[tokio::test]
 async fn nobody_has_to_wait_and_nobody_waits_forever() {
     let sandbox = Sandbox::new("cli-refresh").await;
