@@ -8,6 +8,7 @@ use std::fmt::Debug;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::process::Stdio;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
@@ -41,20 +42,29 @@ const ROLE: &str = include_str!("../../config/rbac/role.yaml");
 const SLOTS: u32 = 8;
 
 /// The error is kept too: one clear failure a test, and not one attempt of minutes a test.
-static CONTROL_PLANE: OnceCell<Result<Cluster, String>> = OnceCell::const_new();
+static CONTROL_PLANE: OnceCell<Result<Arc<Cluster>, String>> = OnceCell::const_new();
 
 /// The control plane, started by whoever asks first. It outlives the runtime of that test, and ends with the process.
-pub(crate) async fn control_plane() -> &'static Cluster {
-    let started = CONTROL_PLANE.get_or_init(async || start().await.map_err(|error| format!("{error:#}"))).await;
+pub(crate) async fn control_plane() -> &'static Arc<Cluster> {
+    let started = CONTROL_PLANE
+        .get_or_init(async || start("cluster").await.map(Arc::new).map_err(|error| format!("{error:#}")))
+        .await;
     started.as_ref().unwrap_or_else(|why| panic!("there is no control plane to test against: {why}"))
 }
 
-async fn start() -> anyhow::Result<Cluster> {
+/// A control plane of one test, for what would take something away from all others. It ends with the last sandbox in it.
+pub(crate) async fn control_plane_of_its_own() -> Arc<Cluster> {
+    let cluster = start("private").await.unwrap_or_else(|why| panic!("no control plane of its own: {why:#}"));
+    assert!(cluster.audit_log().is_ok(), "this test takes CRDs away: unset TRADEWIND_KUBECONFIG to run it");
+    Arc::new(cluster)
+}
+
+async fn start(name: &str) -> anyhow::Result<Cluster> {
     let root = Path::new(env!("CARGO_TARGET_TMPDIR")).join("it");
     let mut slot = 0;
     let cluster = loop {
         // Another run of these tests keeps its own; a folder is used again when the run that had it is over.
-        match Cluster::start(&root.join(format!("cluster-{slot}"))).await {
+        match Cluster::start(&root.join(format!("{name}-{slot}"))).await {
             Err(Error::Busy(_) | Error::AlreadyRunning(_)) if slot < SLOTS => slot += 1,
             other => break other?,
         }
@@ -65,7 +75,7 @@ async fn start() -> anyhow::Result<Cluster> {
 }
 
 /// What the types say now, which another test compares with the files in `crds/`.
-async fn install_crds(cluster: &Cluster) -> anyhow::Result<()> {
+pub(crate) async fn install_crds(cluster: &Cluster) -> anyhow::Result<()> {
     let dir = cluster.dir().join("crds");
     let _ = std::fs::remove_dir_all(&dir);
     std::fs::create_dir_all(&dir)?;
@@ -127,7 +137,7 @@ pub(crate) type Writes = BTreeMap<String, Vec<Event>>;
 /// * Namespaces are not deleted: they end with the control plane. On a cluster of `TRADEWIND_KUBECONFIG` they carry the label
 ///   `tradewind.dev/test`.
 pub(crate) struct Sandbox {
-    cluster: &'static Cluster,
+    cluster: Arc<Cluster>,
     namespace: String,
     client: Client,
     operator_kubeconfig: PathBuf,
@@ -136,7 +146,11 @@ pub(crate) struct Sandbox {
 impl Sandbox {
     /// Makes a namespace whose name begins with `name`, and the operator's service account.
     pub(crate) async fn new(name: &str) -> Self {
-        let cluster = control_plane().await;
+        Self::on(Arc::clone(control_plane().await), name).await
+    }
+
+    /// The same on another control plane.
+    pub(crate) async fn on(cluster: Arc<Cluster>, name: &str) -> Self {
         let client = client_of(cluster.kubeconfig()).await;
         let namespace = format!("{name}-{}", &uuid::Uuid::new_v4().simple().to_string()[..8]);
         let labels = BTreeMap::from([("tradewind.dev/test".to_owned(), name.to_owned())]);
@@ -153,6 +167,11 @@ impl Sandbox {
     /// The namespace.
     pub(crate) fn namespace(&self) -> &str {
         &self.namespace
+    }
+
+    /// The control plane that the namespace is on.
+    pub(crate) fn cluster(&self) -> &Cluster {
+        &self.cluster
     }
 
     /// A client that may do everything.

@@ -120,9 +120,17 @@ impl World {
 
     /// A namespace and a provider of another making, which lives by this clock.
     pub(crate) async fn under(name: &str, clock: Clock, setup: Setup) -> Self {
+        Self::on(Sandbox::new(name).await, clock, setup).await
+    }
+
+    /// A provider of another making, for this namespace.
+    pub(crate) async fn on(sandbox: Sandbox, clock: Clock, setup: Setup) -> Self {
+        Self::at(sandbox, Simulator::new(clock, setup)).await
+    }
+
+    /// This namespace, and a provider that others may use too.
+    pub(crate) async fn at(sandbox: Sandbox, simulator: Simulator) -> Self {
         keep_logs();
-        let sandbox = Sandbox::new(name).await;
-        let simulator = Simulator::new(clock, setup);
         let (address, server) = simulator.serve().await.expect("a free port");
         let origin = format!("http://{address}");
         let settings = Settings {

@@ -6,9 +6,7 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use k8s_openapi::api::core::v1::Secret;
-use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding};
-use kube::api::{DeleteParams, PostParams};
-use kube::{Api, ResourceExt};
+use kube::ResourceExt;
 use rstest::rstest;
 use serde_json::{Value, json};
 use tradewind::api::keys;
@@ -16,7 +14,7 @@ use tradewind::api::v1alpha1::{Connection, ProviderAccount, ProviderAccountStatu
 use tradewind_simulator::rutter::{self, Deed};
 
 use super::expect::{assert_healed, assert_stalled, assert_waiting, changed};
-use crate::cluster::{HANG, Sandbox};
+use crate::cluster::HANG;
 use crate::conditions::{Kstatus, Observed};
 use crate::world::{LOGIN_CANARY, World, connection, id_of, secret, store};
 
@@ -471,43 +469,6 @@ async fn everything_that_is_deleted_at_once_goes_whatever_comes_first(#[case] or
     world.sandbox.wait_gone::<Secret>("store-login", HANG).await;
     world.assert_made(3, &[]);
     assert_eq!(world.simulator.stats().deletes, 3);
-}
-
-#[tokio::test]
-async fn a_namespace_with_everything_in_it_can_be_deleted() {
-    let mut world = World::quiet("doomed").await;
-    // The operator lives elsewhere: with the namespace go the roles in it.
-    let home = Sandbox::new("doomed-home").await;
-    let name = world.sandbox.namespace().to_owned();
-    let rules: Value = serde_yaml::from_str(include_str!("../../../config/rbac/role.yaml")).expect("a role");
-    let role: ClusterRole =
-        serde_json::from_value(json!({"metadata": {"name": name}, "rules": rules["rules"]})).expect("a role");
-    let binding: ClusterRoleBinding = serde_json::from_value(json!({
-        "metadata": {"name": name},
-        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": name},
-        "subjects": [{"kind": "ServiceAccount", "name": "tradewind", "namespace": home.namespace()}],
-    }))
-    .expect("a binding");
-    let (grants, bindings) = (Api::all(home.client().clone()), Api::all(home.client().clone()));
-    grants.create(&PostParams::default(), &role).await.expect("a new role");
-    bindings.create(&PostParams::default(), &binding).await.expect("a new binding");
-    world.kubeconfig = home.operator_kubeconfig().to_owned();
-    world.sandbox.apply(&world.account()).await;
-    world.sandbox.apply(&World::store_login()).await;
-    world.start().await;
-    for object in ["one", "two", "three"] {
-        world.sandbox.apply(&connection(object, &store(object), "")).await;
-    }
-    for object in ["one", "two", "three"] {
-        world.settled(object).await;
-    }
-    let timeout = format!("--timeout={}s", HANG.as_secs());
-    let deleted = home.kubectl(&["delete", "namespace", &name, &timeout]).await;
-    assert!(deleted.ok, "{deleted:?}");
-    world.assert_made(3, &[]);
-    assert_eq!(world.simulator.stats().deletes, 3);
-    bindings.delete(&name, &DeleteParams::default()).await.expect("the binding");
-    grants.delete(&name, &DeleteParams::default()).await.expect("the role");
 }
 
 #[tokio::test]

@@ -70,6 +70,22 @@ async fn a_held_deletion_goes_on_in_a_later_window() {
     world.ends_with(&[], 2, 2);
 }
 
+/// The window stands in the account's status: a restart opens no new one.
+#[tokio::test]
+async fn a_restart_of_the_operator_opens_no_new_window() {
+    let (mut world, [_, second]) = World::guarded("guard-restart", "1h").await;
+    world.sandbox.delete::<Connection>("one").await;
+    world.sandbox.wait_gone::<Connection>("one", HANG).await;
+    world.crash().await;
+    world.sandbox.delete::<Connection>("two").await;
+    world.start().await;
+    let held = world.held("two").await;
+    let account = world.sandbox.get::<ProviderAccount>("rutter").await.expect("an account");
+    let deletions = account.status.and_then(|s| s.deletions).expect("a window");
+    assert_eq!((deletions.count, held.finalizers().len()), (1, 1));
+    world.ends_with(&[&second], 2, 1);
+}
+
 #[tokio::test]
 async fn a_deletion_that_fails_is_counted_once() {
     use tradewind_simulator::{Effect, Fault, Operation};
