@@ -95,7 +95,7 @@ async fn a_merchant_who_connects_another_platform_is_told_of() {
 }
 
 /// A connection `acme` that waits for its merchant: its id, and the link.
-async fn awaits_merchant(world: &World) -> (String, String) {
+pub(super) async fn awaits_merchant(world: &World) -> (String, String) {
     world.sandbox.apply(&linked("acme", None)).await;
     let waiting = world.until("acme", "Ready", "False", "AuthorizationRequired").await;
     let url = world.secret_value("acme-connection", "link_url").await.expect("a link");

@@ -4,6 +4,7 @@ mod accounts;
 mod another_server;
 mod arcus;
 mod bad_input;
+mod browser;
 mod budget;
 mod deletion;
 mod expect;

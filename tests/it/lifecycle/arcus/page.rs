@@ -19,7 +19,7 @@ use crate::world::{TIMING, World, status_of, told};
 
 impl World {
     /// A connector of a shop that waits for its merchant, whose links work this long; the link.
-    async fn awaits_merchant(name: &str, lifetime: Duration) -> (Self, String) {
+    pub(in crate::lifecycle) async fn awaits_merchant(name: &str, lifetime: Duration) -> (Self, String) {
         let world = Self::with_arcus(name).await;
         world.simulator.configure_arcus(|s| s.link_lifetime = lifetime);
         world.sandbox.apply(&connector("acme", "shopify", SHOP, SECRET)).await;
@@ -29,7 +29,7 @@ impl World {
     }
 
     /// The link of this attempt, once it stands in the Secret.
-    async fn link_of(&self, attempt: i64) -> String {
+    pub(in crate::lifecycle) async fn link_of(&self, attempt: i64) -> String {
         let of = |c: &Connection| status_of(c).authorization.is_some_and(|a| a.attempt == attempt);
         self.sandbox.wait_for::<Connection>("acme", HANG, of).await;
         let search =
