@@ -70,7 +70,8 @@ pub enum AdoptionPolicy {
     Fail,
     /// Only a record that already equals the declaration.
     Match,
-    /// Any record with the same identity; differences are then corrected.
+    /// Any record with the same identity; differences are then corrected in place. At Rutter, where nothing can be, it
+    /// equals Match.
     Override,
 }
 

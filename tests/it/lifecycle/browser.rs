@@ -1,5 +1,5 @@
 //! The pages of Rutter Link and of Arcus' consent, followed by a real browser: Chromium without a window, driven by `chromedriver`
-//! through the W3C's WebDriver protocol.
+//! through the protocol of W3C for that ("web driver").
 //!
 //! Six requests of that protocol are all that is needed here, and they are JSON over HTTP, so no library for it is brought in. The
 //! same flows without a browser are in `link.rs` and `arcus/page.rs`. Where there is no chromedriver on `PATH` these tests say so on
@@ -25,7 +25,7 @@ use crate::conditions::Observed;
 use crate::lifecycle::expect::assert_healed;
 use crate::world::{World, id_of, message, told};
 
-/// The name under which WebDriver answers an element.
+/// The name under which the protocol answers an element.
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 
 /// One browser with a profile that is thrown away. It reaches nothing but this machine.
