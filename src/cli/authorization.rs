@@ -3,12 +3,9 @@
 use super::{cluster::Namespaced, question::Question, reconcile::is_asked_for};
 use crate::{
     api::v1alpha1::{AuthorizationStatus, Managed, ManagementPolicy},
-    domain::{conditions::Type, intent::Creation},
+    domain::{conditions::Type, intent::Creation, reason::Reason},
 };
 use jiff::Timestamp;
-
-/// The words by which the operator says that no more links are made before somebody asks for one.
-const ON_REQUEST: &str = "`tradewind reconcile`";
 
 /// What a person is asked to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,7 +53,7 @@ pub(super) fn ask<K: Managed + Namespaced>(object: &K, now: Timestamp) -> Ask<'_
     match link {
         Some(link) if now < link.expires_at.0 => open(object, Some(link)),
         _ if stalled.is_some_and(|c| c.reason != asked.reason) => Ask::SomethingElse,
-        _ if asked.message.contains(ON_REQUEST) && !is_asked_for(object) => Ask::Request(&asked.message),
+        _ if asked.reason == Reason::LinkExpired.as_str() && !is_asked_for(object) => Ask::Request(&asked.message),
         Some(link) => Ask::Expired(link),
         None if matches!(creation, Creation::Done(_)) && status.has_credentials == Some(false) => {
             Ask::Elsewhere(&asked.message)
@@ -137,7 +134,8 @@ mod tests {
     }
 
     fn given_up() -> Value {
-        asked("None was used. Run `tradewind reconcile`")
+        let none = condition("Authorized", "False", "LinkExpired", "None was used. Run `tradewind reconcile`");
+        json!({"status": {"conditions": [none]}})
     }
 
     fn stalled(reason: &str) -> Value {

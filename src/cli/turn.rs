@@ -78,6 +78,7 @@ fn open_reasons(conditions: &[Condition]) -> impl Iterator<Item = Reason> {
 fn asks(reason: Reason) -> Turn {
     match reason {
         Reason::AuthorizationRequired
+        | Reason::LinkExpired
         | Reason::ReauthorizationRequired
         | Reason::DependencyNotReady
         | Reason::SecretNotFound
@@ -163,6 +164,7 @@ mod tests {
     #[case::throttled(State::Failing { problem: problem(Reason::RateLimited), keep_ready: false }, Turn::Provider)]
     #[case::link_lost(State::Unlinked(problem(Reason::Creating)), Turn::Operator)]
     #[case::link_not_written(State::Unlinked(problem(Reason::PermissionDenied)), Turn::Person)]
+    #[case::link_expired(State::Unlinked(problem(Reason::LinkExpired)), Turn::Person)]
     #[case::link_in_the_way(State::Unlinked(problem(Reason::ConnectionSecretConflict)), Turn::Person)]
     #[case::account(State::AccountWorks, Turn::Nobody)]
     fn every_state_is_somebodys_turn(#[case] state: State, #[case] expected: Turn) {

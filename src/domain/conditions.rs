@@ -319,11 +319,13 @@ fn awaits(why: &str, base: Picture) -> Picture {
 /// Nobody is asked to follow what nobody has.
 fn unlinked(problem: &Problem) -> Picture {
     let stalled = problem.reason == Reason::ConnectionSecretConflict;
+    // A person's turn, as it is while they have a link.
+    let passes = !stalled && problem.reason != Reason::LinkExpired;
     let busy = if problem.reason == Reason::Creating { Reason::Creating } else { Reason::ProgressingWithRetry };
     Picture {
         ready: Some(Mark::because(problem)),
         authorized: Some(Mark::because(problem)),
-        reconciling: (!stalled).then(|| Mark::yes(busy, &problem.message)),
+        reconciling: passes.then(|| Mark::yes(busy, &problem.message)),
         stalled: stalled.then(|| Mark::yes(problem.reason, &problem.message)),
         ..Picture::default()
     }

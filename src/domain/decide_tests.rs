@@ -404,7 +404,7 @@ mod open_attempt {
         assert_eq!(expired(|_| ()), Step::Create);
         assert_eq!(expired(|f| f.in_grace = true), Step::Wait(Waiting::Grace));
         assert_eq!(expired(|f| f.deleting = true), Step::Release(Release::NothingMade));
-        let given_up = Problem::new(Reason::AuthorizationRequired, "nobody came");
+        let given_up = Problem::new(Reason::LinkExpired, "nobody came");
         let got = step(&pending(), Some(&[]), |f| (f.link, f.problem) = (LinkState::Expired, Some(&given_up)));
         assert_eq!(got, Step::Blocked(given_up.clone()));
         let late = step(&pending(), Some(&[ours("a")]), |f| f.link = LinkState::Expired);

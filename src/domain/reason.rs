@@ -67,6 +67,8 @@ pub enum Reason {
     RotationRejected,
     /// A person must authorize the connection.
     AuthorizationRequired,
+    /// Nobody has used a link for a day: another one is made on request.
+    LinkExpired,
     /// A person must authorize the connection again.
     ReauthorizationRequired,
     /// The provider disabled the connection.

@@ -86,7 +86,7 @@ pub(super) fn given_up(target: &Target, link: LinkState, now: Timestamp) -> Opti
     }
     let text = "The last link has expired, and nobody has used one for a day. Run `tradewind reconcile` when the merchant is \
                 ready: it makes a new one";
-    Some(Problem::new(Reason::AuthorizationRequired, text))
+    Some(Problem::new(Reason::LinkExpired, text))
 }
 
 /// How often a person is looked out for: often at first, then seldom.
@@ -219,7 +219,7 @@ mod tests {
     fn nobody_is_asked_for_more_than_a_day(#[case] hours: i64, #[case] authorized: &str, #[case] says: Option<&str>) {
         let (target, now) = asked_for(hours, authorized, &json!({}));
         let given_up = given_up(&target, LinkState::Expired, now);
-        assert_eq!(given_up.as_ref().map(|p| p.reason), says.map(|_| Reason::AuthorizationRequired));
+        assert_eq!(given_up.as_ref().map(|p| p.reason), says.map(|_| Reason::LinkExpired));
         assert!(given_up.is_none_or(|p| says.is_some_and(|says| p.message.contains(says))));
     }
 

@@ -97,8 +97,8 @@ pub(super) async fn blocked(engine: &Engine, target: &mut Target, problem: Probl
         State::Deleting(Problem::new(Reason::DeletionBlocked, problem.message))
     } else if comes_by_itself {
         State::Awaiting(problem)
-    } else if problem.reason == Reason::AuthorizationRequired {
-        State::AwaitsPerson(problem.message)
+    } else if problem.reason == Reason::LinkExpired {
+        State::Unlinked(problem)
     } else if problem.reason == Reason::Creating {
         State::Creating(problem.message)
     } else if matches!(problem.reason, Reason::RateLimited | Reason::ProviderUnavailable) {

@@ -60,6 +60,7 @@ fn states() -> Vec<(&'static str, State)> {
         ("the provider reports errors and retries by itself", present(Health::Unhealthy)),
         ("a merchant must authorize it before there is a record", State::AwaitsPerson("why".into())),
         ("the same, but the link is lost and another one is on its way", State::Unlinked(why(Reason::Creating))),
+        ("the same, but nobody has used a link for a day", State::Unlinked(why(Reason::LinkExpired))),
         ("the same, but the link cannot be written into its Secret", State::Unlinked(why(Reason::PermissionDenied))),
         (
             "the record is there, and waits for a merchant or for credentials",
