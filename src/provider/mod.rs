@@ -8,6 +8,9 @@ pub mod arcus;
 #[macro_use]
 mod backend;
 mod connect;
+#[cfg(test)]
+#[path = "contract_tests.rs"]
+mod contract;
 mod endpoint;
 mod error;
 mod gate;

@@ -2,9 +2,9 @@
 
 use super::*;
 use crate::{
-    api::v1alpha1::{Limits, Provider},
+    api::v1alpha1::Provider,
     domain::{connectors::CONNECTORS, verdict::Effect},
-    provider::{AllowList, Backend, DeleteReason, Session, WireError, connect, login},
+    provider::{AllowList, Backend, DeleteReason, Session, WireError, contract, login},
 };
 use bytes::Bytes;
 use http::{Request, Response};
@@ -12,12 +12,13 @@ use rstest::rstest;
 use serde_json::json;
 use std::collections::BTreeSet;
 use tokio::time::Instant;
-use tower::{ServiceExt, service_fn, util::BoxCloneSyncService};
+use tower::{service_fn, util::BoxCloneSyncService};
 use tradewind_simulator::{
     Effect as Deform, Fault, ManualClock, Operation as Asked, Setup, Simulator,
     arcus::{self, Act, Connector, Rate, Wrapping},
 };
 
+const ENDPOINT: &str = "https://api.arcuserp.com/v1";
 const HOUR: Duration = Duration::from_hours(1);
 const DAY: Duration = Duration::from_hours(24);
 
@@ -30,25 +31,9 @@ struct World {
 
 /// A session with whatever answers on the wire.
 fn session(wire: Wire, version: &str) -> Session {
-    let second = Duration::from_secs(1);
-    let settings = ConnectSettings {
-        allow: AllowList::new(&[]).expect("a list"),
-        ca_bundle: None,
-        timing: Timing { permit: second * 60, call: second * 60, lag: second },
-        poll: second,
-        wire: Some(wire),
-    };
-    let login = Login {
-        provider: Provider::Arcus,
-        endpoint: "https://api.arcuserp.com/v1".parse().expect("a URL"),
-        version: version.to_owned(),
-        name: SecretString::from("ent_simulator"),
-        secret: SecretString::from(arcus::Account::default().key),
-        fingerprint: "test".to_owned(),
-        sharing: "test".to_owned(),
-    };
-    let limits = Limits { requests_per_minute: 10_000_000, max_in_flight: 8 };
-    connect(&login, &limits, &settings, &Metrics::new()).expect("a session")
+    let key = arcus::Account::default().key;
+    let login = contract::login(Provider::Arcus, ENDPOINT, version, "ent_simulator", &key);
+    contract::session(wire, &login)
 }
 
 fn of(session: &Session) -> &Arcus {
@@ -57,9 +42,7 @@ fn of(session: &Session) -> &Arcus {
 }
 
 async fn made_by(session: &Session, want: &ConnectorWant, nonce: &str) -> Result<Made, ApiError> {
-    let ticket = session.gate.ticket().expect("a place in the budget");
-    let permit = CreatePermit::mint(nonce, Instant::now() + Duration::from_mins(1), ticket);
-    of(session).create(permit, want, &Credentials::default()).await
+    of(session).create(contract::permit(session, nonce), want, &Credentials::default()).await
 }
 
 impl World {
@@ -68,10 +51,9 @@ impl World {
     }
 
     fn speaking(settings: arcus::Settings, version: &str) -> Self {
-        let clock = ManualClock::starting_at("2026-01-05T10:00:00Z".parse().expect("a time"));
-        let simulator = Simulator::new(clock.clock(), Setup { arcus: settings, ..Setup::default() });
-        let served = simulator.in_process().map_err(|_| WireError::Broken);
-        let session = session(BoxCloneSyncService::new(served), version);
+        let key = arcus::Account::default().key;
+        let login = contract::login(Provider::Arcus, ENDPOINT, version, "ent_simulator", &key);
+        let (simulator, session, clock) = contract::simulated(Setup { arcus: settings, ..Setup::default() }, &login);
         Self { simulator, session, clock }
     }
 
@@ -132,7 +114,7 @@ impl World {
     }
 
     fn asked(&self, operation: Asked) -> usize {
-        self.simulator.stats().by_operation.get(&operation).copied().unwrap_or_default()
+        contract::asked(&self.simulator, operation)
     }
 
     /// What the simulator says to a body that we would never send.

@@ -2,42 +2,18 @@
 
 use super::*;
 use crate::{
-    api::v1alpha1::{Limits, Provider},
+    api::v1alpha1::Provider,
     domain::rules::{Form, Identity, Parameter, RUTTER_PLATFORMS, RUTTER_VERSIONS, RutterPlatform},
-    provider::{AllowList, Backend, Session, WireError, connect},
+    provider::{Backend, Session, contract},
 };
-use bytes::Bytes;
-use http::{Request, Response};
 use serde_json::json;
-use std::time::Duration;
-use tower::{ServiceExt, util::BoxCloneSyncService};
-use tradewind_simulator::{ManualClock, Operation as Asked, Setup, Simulator};
+use tradewind_simulator::{Operation as Asked, Setup, Simulator};
 
 /// A session with a simulator of its own.
 fn session(version: &str) -> (Simulator, Session) {
-    let clock = ManualClock::starting_at("2026-01-05T10:00:00Z".parse().expect("a time"));
-    let simulator = Simulator::new(clock.clock(), Setup::default());
-    let served = simulator.in_process().map_err(|_| WireError::Broken);
-    let wire: BoxCloneSyncService<Request<Bytes>, Response<Bytes>, WireError> = BoxCloneSyncService::new(served);
-    let second = Duration::from_secs(1);
-    let settings = ConnectSettings {
-        allow: AllowList::new(&[]).expect("a list"),
-        ca_bundle: None,
-        timing: Timing { permit: second * 60, call: second * 60, lag: second },
-        poll: second,
-        wire: Some(wire),
-    };
-    let login = Login {
-        provider: Provider::Rutter,
-        endpoint: "https://sandbox.example.com/versioned".parse().expect("a URL"),
-        version: version.to_owned(),
-        name: SecretString::from("test-client-id"),
-        secret: SecretString::from("test-client-secret"),
-        fingerprint: "test".to_owned(),
-        sharing: "test".to_owned(),
-    };
-    let limits = Limits { requests_per_minute: 100_000, max_in_flight: 8 };
-    let session = connect(&login, &limits, &settings, &Metrics::new()).expect("a session");
+    let endpoint = "https://sandbox.example.com/versioned";
+    let login = contract::login(Provider::Rutter, endpoint, version, "test-client-id", "test-client-secret");
+    let (simulator, session, _) = contract::simulated(Setup::default(), &login);
     (simulator, session)
 }
 
@@ -78,9 +54,7 @@ fn rutter(session: &Session) -> &Rutter {
 }
 
 async fn create(session: &Session, want: &RutterWant, credentials: &Credentials) -> Result<Created, ApiError> {
-    let ticket = session.gate.ticket().expect("a place in the budget");
-    let permit = CreatePermit::mint("test", Instant::now() + Duration::from_mins(1), ticket);
-    rutter(session).create(permit, want, credentials).await.map(|made| match made {
+    rutter(session).create(contract::permit(session, "test"), want, credentials).await.map(|made| match made {
         Made::Created(created) => *created,
         Made::Accepted(_) => panic!("Rutter tells the id with the link"),
     })
@@ -102,7 +76,7 @@ async fn raw(session: &Session, body: Value) -> u16 {
 }
 
 fn creates(simulator: &Simulator) -> usize {
-    simulator.stats().by_operation.get(&Asked::Create).copied().unwrap_or_default()
+    contract::asked(simulator, Asked::Create)
 }
 
 #[tokio::test]

@@ -2,19 +2,16 @@
 
 use super::*;
 use crate::{
-    api::v1alpha1::{Limits, Provider},
+    api::v1alpha1::Provider,
     domain::{
         instances::{SETTINGS, Setting, setting_path},
         verdict::Effect,
     },
-    provider::{AllowList, Backend, DeleteReason, Session, WireError, connect},
+    provider::{Backend, DeleteReason, Session, contract},
 };
-use bytes::Bytes;
-use http::{Request, Response};
 use rstest::rstest;
 use std::{collections::BTreeSet, time::Duration};
 use tokio::time::Instant;
-use tower::{ServiceExt, util::BoxCloneSyncService};
 use tradewind_simulator::{
     Effect as Deform, Fault, ManualClock, Operation as Asked, Setup, Simulator,
     sku_io::{self, Cleaning, Deed, Envelope, JobStatus, Presence, Starter},
@@ -33,29 +30,9 @@ impl World {
     }
 
     fn with_token(settings: sku_io::Settings, token: &str) -> Self {
-        let clock = ManualClock::starting_at("2026-01-05T10:00:00Z".parse().expect("a time"));
-        let simulator = Simulator::new(clock.clock(), Setup { sku_io: settings, ..Setup::default() });
-        let served = simulator.in_process().map_err(|_| WireError::Broken);
-        let wire: BoxCloneSyncService<Request<Bytes>, Response<Bytes>, WireError> = BoxCloneSyncService::new(served);
-        let second = Duration::from_secs(1);
-        let settings = ConnectSettings {
-            allow: AllowList::new(&[]).expect("a list"),
-            ca_bundle: None,
-            timing: Timing { permit: second * 60, call: second * 60, lag: second },
-            poll: second,
-            wire: Some(wire),
-        };
-        let login = Login {
-            provider: Provider::SkuIo,
-            endpoint: "https://beta.acme.example.com".parse().expect("a URL"),
-            version: String::new(),
-            name: SecretString::from(""),
-            secret: SecretString::from(token.to_owned()),
-            fingerprint: "test".to_owned(),
-            sharing: "test".to_owned(),
-        };
-        let limits = Limits { requests_per_minute: 10_000_000, max_in_flight: 8 };
-        let session = connect(&login, &limits, &settings, &Metrics::new()).expect("a session");
+        let login = contract::login(Provider::SkuIo, "https://beta.acme.example.com", "", "", token);
+        let setup = Setup { sku_io: settings, ..Setup::default() };
+        let (simulator, session, clock) = contract::simulated(setup, &login);
         Self { simulator, session, clock }
     }
 
@@ -69,8 +46,7 @@ impl World {
     }
 
     async fn create(&self, want: &InstanceWant) -> Result<Created, ApiError> {
-        let ticket = self.session.gate.ticket().expect("a place in the budget");
-        let permit = CreatePermit::mint("test", Instant::now() + Duration::from_mins(1), ticket);
+        let permit = contract::permit(&self.session, "test");
         only_record(self.sku().create(permit, want, &self.credentials(want)).await)
     }
 
@@ -98,7 +74,7 @@ impl World {
     }
 
     fn asked(&self, operation: Asked) -> usize {
-        self.simulator.stats().by_operation.get(&operation).copied().unwrap_or_default()
+        contract::asked(&self.simulator, operation)
     }
 
     /// What the simulator says to a body that we would never send.
