@@ -419,6 +419,13 @@ mod open_attempt {
         let no_place = Problem::new(Reason::ConnectionSecretConflict, "somebody else's");
         let got = step(&pending(), Some(&[]), |f| (f.link, f.problem) = (LinkState::Lost, Some(&no_place)));
         assert_eq!(got, Step::Blocked(no_place.clone()));
+        let no_right = Problem::new(Reason::PermissionDenied, "grant it");
+        for grace in [true, false] {
+            let got = step(&pending(), Some(&[]), |f| {
+                (f.link, f.in_grace, f.refused) = (LinkState::Lost, grace, Some(&no_right));
+            });
+            assert_eq!(got, Step::Blocked(no_right.clone()), "as long as that stands, whatever the grace");
+        }
         let late = step(&pending(), Some(&[ours("a")]), |f| f.link = LinkState::Lost);
         assert_eq!(late, Step::Record(id("a")), "whoever had it used it");
         let theirs = step(&pending(), Some(&[seen("a")]), |f| f.link = LinkState::Lost);

@@ -53,8 +53,11 @@ pub(super) async fn failed<E: External>(
     let judged = verdict(error.kind, error.retry_after);
     let failures = engine.memory.failed(&target.uid);
     let state = if target.deleting {
-        let reason = if judged == Verdict::Stall { Reason::DeletionBlocked } else { Reason::Deleting };
-        State::Deleting(Problem::new(reason, why.message))
+        State::Deleting(if judged == Verdict::Stall {
+            stuck(&why.message)
+        } else {
+            Problem::new(Reason::Deleting, why.message)
+        })
     } else if judged == Verdict::Stall {
         State::Halted(why)
     } else {
@@ -89,12 +92,19 @@ pub(super) fn explain<E: External>(target: &Target, error: &ApiError) -> Problem
     why
 }
 
+/// A deletion that does not go on before a person has put something right, or given the record up.
+fn stuck(why: &str) -> Problem {
+    let text =
+        format!("{why}. Or run `tradewind abandon`: it lets this object go, and leaves its record at the provider");
+    Problem::new(Reason::DeletionBlocked, text)
+}
+
 /// Something keeps the declaration from being carried out.
 pub(super) async fn blocked(engine: &Engine, target: &mut Target, problem: Problem) -> Result<Next, PassError> {
     let comes_by_itself =
         matches!(problem.reason, Reason::DependencyNotReady | Reason::SecretNotFound | Reason::PermissionDenied);
     let state = if target.deleting {
-        State::Deleting(Problem::new(Reason::DeletionBlocked, problem.message))
+        State::Deleting(stuck(&problem.message))
     } else if comes_by_itself {
         State::Awaiting(problem)
     } else if problem.reason == Reason::LinkExpired {

@@ -339,7 +339,32 @@ async fn announce(engine: &Engine, about: &ObjectReference, before: &[Condition]
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::v1alpha1::Connection;
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+    use rstest::rstest;
+
+    /// An object whose annotation and status speak of these attempts, and that remembers what one of them was made with.
+    #[rstest]
+    #[case::of_this_attempt(1, true)]
+    #[case::of_the_one_before(2, false)]
+    fn what_a_record_was_made_with_is_of_its_own_attempt(#[case] annotated: i64, #[case] kept: bool) {
+        let intent = |attempt: i64| {
+            json!({"uid": "u", "attempt": attempt, "nonce": format!("n{attempt}"), "at": "2026-01-01T00:00:00Z",
+                "account": "org"})
+        };
+        let object: Connection = serde_json::from_value(json!({
+            "apiVersion": "tradewind.dev/v1alpha1", "kind": "Connection",
+            "metadata": {"name": "acme", "namespace": "shop", "uid": "u",
+                "annotations": {"tradewind.dev/create-intent": intent(annotated).to_string()}},
+            "spec": {"provider": "Rutter", "accountRef": {"name": "a"}},
+            "status": {"creation": {"intent": intent(1)}, "appliedFields": [{"path": "spec.rutter.scope", "value": "s"}],
+                "appliedCredentials": {"uid": "s", "resourceVersion": "1"}},
+        }))
+        .expect("an object");
+        let next = next(&Target::from(&object), None, &|_| {}, Timestamp::UNIX_EPOCH);
+        assert_eq!((next.applied_fields.len(), next.applied_credentials.is_some()), (usize::from(kept), kept));
+        assert_eq!(next.creation.and_then(|c| c.intent).map(|i| i.attempt), Some(annotated));
+    }
 
     #[test]
     fn a_moving_stamp_alone_is_written_hourly_at_most() {

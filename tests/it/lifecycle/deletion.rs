@@ -13,9 +13,10 @@ use kube::{Api, ResourceExt};
 use rstest::rstest;
 use serde_json::{Value, json};
 use tradewind::api::keys;
-use tradewind::api::v1alpha1::{Connection, IntegrationInstance, ProviderAccount};
+use tradewind::api::v1alpha1::{Connection, ProviderAccount};
 use tradewind_simulator::{Clock, Effect, Fault, Operation};
 
+use crate::cli::run_in;
 use crate::cluster::{HANG, Kind, Sandbox, control_plane_of_its_own, install_crds};
 use crate::conditions::Observed;
 use crate::lifecycle::arcus::connector;
@@ -254,8 +255,11 @@ async fn a_record_is_deleted_whatever_its_declaration_has_come_to(#[case] spec: 
 }
 
 /// An account that is gone by force: the object says what it needs, and goes once that is there, or once it is abandoned.
+#[rstest]
+#[case::and_goes_with_its_record_once_it_is_back(false)]
+#[case::and_goes_alone_once_a_person_gives_it_up(true)]
 #[tokio::test]
-async fn a_deletion_without_an_account_is_blocked_until_the_account_is_back() {
+async fn a_deletion_without_an_account_is_blocked(#[case] abandoned: bool) {
     let world = World::new("no-account").await;
     world.sandbox.apply(&connection("acme", &store("acme"), "")).await;
     let id = id_of(&world.settled("acme").await);
@@ -270,10 +274,24 @@ async fn a_deletion_without_an_account_is_blocked_until_the_account_is_back() {
     world.sandbox.delete::<Connection>("acme").await;
     let blocked = world.until("acme", "Ready", "False", "DeletionBlocked").await;
     assert!(message(&blocked, "Ready").contains("ProviderAccount rutter"), "{}", told(&blocked));
+    assert!(message(&blocked, "Ready").contains("tradewind abandon"), "{}", told(&blocked));
     assert!(blocked.says("Stalled", "True", "DeletionBlocked"), "{}", told(&blocked));
     world.ends_with(&[&id], 1, 0);
-    world.sandbox.apply(&world.account()).await;
-    world.sandbox.wait_gone::<Connection>("acme", HANG).await;
-    world.ends_with(&[], 1, 1);
-    assert!(world.sandbox.get::<IntegrationInstance>("acme").await.is_none());
+    if abandoned {
+        let would = run_in(&world.sandbox, &["abandon", "acme"]).await;
+        assert_eq!(would.code, Some(2), "{would:?}");
+        let done = run_in(&world.sandbox, &["abandon", "acme", "--yes"]).await;
+        assert_eq!(done.code, Some(0), "{done:?}");
+        // Exactly what stays: one record, by its id.
+        for said in [&would.out, &done.out] {
+            let items: Vec<&str> = said.lines().filter(|line| line.starts_with("  - ")).collect();
+            assert_eq!(items, [format!("  - record {id}, which the object's status names")], "{said}");
+        }
+        world.sandbox.wait_gone::<Connection>("acme", HANG).await;
+        world.ends_with(&[&id], 1, 0);
+    } else {
+        world.sandbox.apply(&world.account()).await;
+        world.sandbox.wait_gone::<Connection>("acme", HANG).await;
+        world.ends_with(&[], 1, 1);
+    }
 }
