@@ -5,7 +5,7 @@ SHELL := bash
 .DEFAULT_GOAL := help
 
 CARGO ?= cargo
-# Further arguments of `make run`, such as ARGS='--namespace shop'.
+# Further arguments of `make run` and `make crash`, such as ARGS='--namespace shop' or ARGS='--short'.
 ARGS ?=
 # Tests under way at the same time. Most of them wait for a cluster and not for a processor.
 THREADS ?= 6
@@ -74,6 +74,11 @@ generate: ## Write what is generated: crds/ from the types, the tables in docs/
 .PHONY: bench
 bench: ## Measure how soon a new object's first call reaches the provider
 	$(CARGO) run --locked --release --package tradewind-bench
+
+.PHONY: crash
+crash: ## Kill the operator before and after every write, and at any moment: at least 1,000 kills in some 15 minutes (ARGS='--short')
+	$(CARGO) build --locked --package tradewind-crash --bins
+	$(CARGO) run --locked --package tradewind-crash --bin tradewind-crash -- $(ARGS)
 
 .PHONY: deny
 deny: ## Licences, banned crates and advisories (needs cargo-deny, which is no part of verify)

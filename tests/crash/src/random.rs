@@ -1,0 +1,209 @@
+//! Objects created, edited and deleted while the operator is killed at any moment.
+//!
+//! Owns the course of that: who does what when, drawn from a seed that is printed. Strangers have records from the start, some of
+//! them of stores that are declared too: those must stay theirs.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use serde_json::Map;
+use tokio::time::Instant;
+use tradewind_simulator::arcus::Act;
+use tradewind_simulator::rutter;
+use tradewind_simulator::sku_io;
+use tradewind_simulator::{Provider, Simulator, arcus};
+
+use crate::board::{Picture, Seen};
+use crate::oracle::STRANGERS;
+use crate::plane::Plane;
+use crate::sweep::unlike;
+use crate::thing::{CONFIGURED, Thing, entity_id, hash, store};
+use crate::world::{Outcome, Stuck, Subject, World, simulator};
+
+/// How much of it there is.
+#[derive(Clone, Copy, Debug)]
+pub struct Course {
+    /// Objects that are declared.
+    pub objects: usize,
+    /// For how long people are at work, and kills come.
+    pub work: Duration,
+    /// Operators at once, without a lease.
+    pub operators: usize,
+    /// Everything is drawn from it.
+    pub seed: u64,
+}
+
+/// The pause before a kill, in milliseconds.
+const PAUSE: std::ops::Range<u64> = 200..2000;
+/// Every so many-th object is deleted again.
+const DELETED: u64 = 3;
+/// So many objects of Rutter and of SKU.io each are declared although their records are strangers'.
+const CONTESTED: usize = 3;
+
+/// Numbers that look like chance and are the same for one seed: splitmix64.
+#[derive(Clone, Debug)]
+struct Draw(u64);
+
+impl Draw {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ (z >> 31)
+    }
+
+    fn within(&mut self, range: std::ops::Range<u64>) -> u64 {
+        range.start + self.next() % range.end.saturating_sub(range.start).max(1)
+    }
+
+    fn index(&mut self, length: usize) -> usize {
+        usize::try_from(self.within(0..length as u64)).unwrap_or_default()
+    }
+}
+
+impl Course {
+    /// Half of them at Rutter, a tenth at Arcus as far as it has types, the rest at SKU.io; in the order in which they are made.
+    fn things(self) -> (Vec<Thing>, usize) {
+        let entities = (self.objects / 10).div_ceil(CONFIGURED.len()).max(1);
+        let arcus = (self.objects / 10).min(entities * CONFIGURED.len());
+        let rutter = self.objects / 2;
+        let sku = self.objects - rutter - arcus;
+        let mut things: Vec<_> = (0..rutter).map(|n| Thing::new(Provider::Rutter, n)).collect();
+        things.extend((0..sku).map(|n| Thing::new(Provider::SkuIo, n)));
+        things
+            .extend((0..arcus).map(|n| Thing::of_entity(Provider::Arcus, n / CONFIGURED.len(), n % CONFIGURED.len())));
+        let mut draw = Draw(self.seed ^ 1);
+        for last in (1..things.len()).rev() {
+            things.swap(last, draw.index(last + 1));
+        }
+        (things, entities)
+    }
+
+    /// The whole of it.
+    ///
+    /// # Errors
+    /// The machinery failed. What the operator does wrong is in the outcome.
+    pub async fn run(self, plane: &Plane, subject: &Subject) -> Result<Outcome> {
+        let (things, entities) = self.things();
+        let simulator = simulator(self.seed, entities);
+        let contested = strangers(&simulator)?;
+        let mut world = World::new(plane, "random", simulator).await?;
+        for _ in 0..self.operators {
+            world.station(plane, subject, &[]).await?;
+        }
+        world.furnish(&things).await?;
+        for station in &world.stations {
+            station.program.start().await?;
+        }
+        let over = AtomicBool::new(false);
+        let people = async {
+            let deleted = self.people(&world, &things).await;
+            over.store(true, Ordering::Relaxed);
+            deleted
+        };
+        let (deleted, ()) = tokio::join!(people, self.kill(&world, &over));
+        let deleted = deleted?;
+        let stuck = world.until(|picture, _| missing(&things, &contested, &deleted, picture)).await;
+        let recovery = world.last_kill().map(|kill| kill.elapsed()).unwrap_or_default();
+        // What a stranger has is nobody's to name: such an object has no record of its own.
+        let own: Vec<_> = things.into_iter().filter(|thing| !contested.contains(&thing.key())).collect();
+        let mut outcome = world.conclude(&own, &stuck).await;
+        outcome.objects += contested.len();
+        Ok(Outcome { recovery, ..outcome })
+    }
+
+    async fn kill(self, world: &World, over: &AtomicBool) {
+        let mut draw = Draw(self.seed ^ 2);
+        while !over.load(Ordering::Relaxed) {
+            tokio::time::sleep(Duration::from_millis(draw.within(PAUSE))).await;
+            let which = draw.index(world.stations.len());
+            if let Some(station) = world.stations.get(which) {
+                station.program.strike().await;
+            }
+        }
+    }
+
+    /// Creates everything, with edits and deletions between; what was deleted, by its name on the board.
+    async fn people(self, world: &World, things: &[Thing]) -> Result<BTreeSet<String>> {
+        let mut draw = Draw(self.seed ^ 3);
+        let (begun, mut deleted, mut left) = (Instant::now(), BTreeSet::new(), Vec::new());
+        let steps = u32::try_from(things.len()).context("so many objects")?.max(1);
+        for (step, thing) in (1..).zip(things) {
+            world.apply(thing.manifest(0)).await?;
+            left.push(thing);
+            let some = draw.index(left.len());
+            let chosen = left.get(some).copied().filter(|thing| !deleted.contains(&thing.on_board()));
+            if let Some(thing) = chosen {
+                if draw.within(0..DELETED) == 0 {
+                    world.delete(thing.kind(), &thing.name).await?;
+                    deleted.insert(thing.on_board());
+                    left.swap_remove(some);
+                } else if thing.is_editable() {
+                    world.apply(thing.manifest(step as usize)).await?;
+                }
+            }
+            tokio::time::sleep_until(begun + self.work * step / steps).await;
+        }
+        Ok(deleted)
+    }
+}
+
+/// What is not as declared: there and not ready, or not gone; where a stranger has the record, not refused.
+fn missing(things: &[Thing], contested: &BTreeSet<String>, deleted: &BTreeSet<String>, picture: &Picture) -> Stuck {
+    let (gone, there): (Vec<_>, Vec<_>) = things.iter().cloned().partition(|t| deleted.contains(&t.on_board()));
+    let (theirs, ours): (Vec<_>, Vec<_>) = there.into_iter().partition(|thing| contested.contains(&thing.key()));
+    let mut left = unlike(&ours, picture, Seen::is_ready);
+    left.extend(unlike(&theirs, picture, |seen| seen.reason() == "AlreadyExists" && seen.id().is_none()));
+    left.extend(gone.iter().map(Thing::on_board).filter(|name| picture.contains_key(name)));
+    left
+}
+
+/// Strangers' records at all providers; the keys of those that are declared too.
+fn strangers(simulator: &Simulator) -> Result<BTreeSet<String>> {
+    let mut contested = BTreeSet::new();
+    for number in 0..CONTESTED {
+        let (shop, instance) = (Thing::new(Provider::Rutter, number), Thing::new(Provider::SkuIo, number));
+        for store_url in [shop.key(), store(&format!("strangers-{number}"))] {
+            let platform = "BIG_COMMERCE".to_owned();
+            simulator.act(&rutter::Deed::Connect { client_id: None, platform, store_url })?;
+        }
+        for name in [instance.key(), format!("strangers-{number}")] {
+            let store_hash = hash(&name);
+            simulator.act_sku(&sku_io::Deed::Make { tenant_id: None, name, store_hash })?;
+        }
+        contested.extend([shop.key(), instance.key()]);
+    }
+    let act = Act::Make { fields: Map::new() };
+    let made = simulator.act_arcus(&arcus::Deed { entity_id: Some(entity_id(0)), connector: STRANGERS, act })?;
+    made.context("a stranger's connector")?;
+    Ok(contested)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_object_is_declared_once() {
+        for objects in [30, 120, 500] {
+            let course = Course { objects, work: Duration::ZERO, operators: 1, seed: 7 };
+            let (things, _) = course.things();
+            let keys: BTreeSet<_> = things.iter().map(|thing| (thing.provider, thing.key())).collect();
+            assert_eq!((things.len(), keys.len()), (objects, objects));
+        }
+    }
+
+    #[test]
+    fn the_same_seed_draws_the_same() {
+        let draw = |seed| {
+            let mut draw = Draw(seed);
+            [(); 8].map(|()| draw.within(PAUSE))
+        };
+        assert_eq!(draw(1), draw(1));
+        assert_ne!(draw(1), draw(2));
+        assert!(draw(3).iter().all(|n| PAUSE.contains(n)));
+    }
+}
