@@ -67,6 +67,10 @@ test: ## All tests of all crates, those on a real control plane too; the first r
 	RUST_TEST_THREADS=$(THREADS) $(CARGO) test --locked --workspace --no-fail-fast
 	@tests/search-canaries.sh target/tmp/it
 
+.PHONY: histories
+histories: ## The real engine with simulated time: every history with one thing that goes wrong (ARGS='--sample 20000 --depth 3')
+	$(CARGO) run --locked --profile histories --package tradewind-histories -- $(ARGS)
+
 .PHONY: generate
 generate: ## Write what is generated: crds/ from the types, the tables in docs/
 	UPDATE_GENERATED=1 $(CARGO) test --locked --package tradewind --test it -- --exact $(GENERATED)

@@ -17,7 +17,7 @@ impl State {
             }
         }
         if let Some(namespace) = meta::text(gone, "/metadata/namespace") {
-            self.finish(&namespace.to_owned());
+            self.finish(namespace);
         }
     }
 

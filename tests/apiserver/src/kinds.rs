@@ -21,7 +21,7 @@ impl Definition {
 pub(crate) struct Kind {
     pub(crate) group: String,
     pub(crate) version: String,
-    pub(crate) kind: String,
+    pub(crate) name: String,
     pub(crate) plural: String,
     pub(crate) namespaced: bool,
     /// Status is written only through the subresource.
@@ -33,11 +33,11 @@ pub(crate) struct Kind {
 }
 
 impl Kind {
-    fn own(group: &str, version: &str, kind: &str, plural: &str) -> Self {
+    fn own(group: &str, version: &str, name: &str, plural: &str) -> Self {
         Self {
             group: group.to_owned(),
             version: version.to_owned(),
-            kind: kind.to_owned(),
+            name: name.to_owned(),
             plural: plural.to_owned(),
             namespaced: plural != "namespaces",
             has_status: plural == "namespaces",
@@ -54,7 +54,7 @@ impl Kind {
         Some(Self {
             group: text(spec, "group")?,
             version: text(version, "name")?,
-            kind: text(names, "kind")?,
+            name: text(names, "kind")?,
             plural: text(names, "plural")?,
             namespaced: text(spec, "scope")? == "Namespaced",
             has_status: version.pointer("/subresources/status").is_some(),

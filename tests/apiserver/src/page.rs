@@ -71,7 +71,7 @@ impl State {
         }
         let kind = self.kinds.get(selection.kind);
         let (version, name) = match kind {
-            Some(kind) if !request.partial => (kind.api_version(), format!("{}List", kind.kind)),
+            Some(kind) if !request.partial => (kind.api_version(), format!("{}List", kind.name)),
             Some(_) | None => ("meta.k8s.io/v1".to_owned(), "PartialObjectMetadataList".to_owned()),
         };
         Ok(json!({"apiVersion": version, "kind": name, "metadata": metadata, "items": items}))

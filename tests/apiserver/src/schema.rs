@@ -33,7 +33,9 @@ fn fit_value(value: &mut Value, schema: &Value) {
     match value {
         Value::Array(items) => {
             if let Some(schema) = schema.get("items") {
-                items.iter_mut().for_each(|item| fit_value(item, schema));
+                for item in items {
+                    fit_value(item, schema);
+                }
             }
         }
         Value::Object(fields) => {
@@ -44,7 +46,9 @@ fn fit_value(value: &mut Value, schema: &Value) {
                     fit_field(fields, key, schema);
                 }
             } else if let Some(schema) = schema.get("additionalProperties").filter(|s| s.is_object()) {
-                fields.values_mut().for_each(|value| fit_value(value, schema));
+                for value in fields.values_mut() {
+                    fit_value(value, schema);
+                }
             }
         }
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}

@@ -148,7 +148,7 @@ impl State {
         };
         let of = |k: &&crate::kinds::Kind| k.group == group && k.version == version;
         let verbs = json!(["create", "delete", "get", "list", "patch", "update", "watch"]);
-        let resource = |k: &crate::kinds::Kind| json!({"name": k.plural, "singularName": "", "namespaced": k.namespaced, "kind": k.kind, "verbs": verbs});
+        let resource = |k: &crate::kinds::Kind| json!({"name": k.plural, "singularName": "", "namespaced": k.namespaced, "kind": k.name, "verbs": verbs});
         let resources: Vec<Value> = self.kinds.iter().filter(of).map(resource).collect();
         let version = if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") };
         Some(json!({"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": version, "resources": resources}))

@@ -89,7 +89,7 @@ impl State {
     /// The number of the kind of a manifest.
     pub(crate) fn kind_of(&self, manifest: &Value) -> Option<usize> {
         let (version, kind) = (meta::text(manifest, "/apiVersion")?, meta::text(manifest, "/kind")?);
-        self.kinds.iter().position(|k| k.api_version() == version && k.kind == kind)
+        self.kinds.iter().position(|k| k.api_version() == version && k.name == kind)
     }
 
     pub(crate) fn at(&self, key: &Key) -> Result<&Kind, Failure> {

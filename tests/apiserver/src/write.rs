@@ -178,7 +178,7 @@ fn with_status(mut object: Value, status: Option<&Value>) -> Value {
 fn prepare(object: &mut Value, kind: &Kind) {
     if let Some(fields) = object.as_object_mut() {
         fields.insert("apiVersion".to_owned(), json!(kind.api_version()));
-        fields.insert("kind".to_owned(), json!(kind.kind));
+        fields.insert("kind".to_owned(), json!(kind.name));
     }
     if let Some(schema) = &kind.schema {
         schema::fit(object, schema);

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
+use strum::EnumIter;
 use tradewind_simulator::Effect;
 
 use crate::site::Site;
 
 /// One thing that happens.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, EnumIter)]
 pub enum Event {
     // To the process.
     /// It is killed before its request is sent.
@@ -90,67 +91,35 @@ pub enum Event {
     DeleteAccount,
 }
 
-/// All of them.
-pub const EVENTS: [Event; 37] = {
-    use Event::*;
-    [
-        CrashBefore,
-        CrashAfter,
-        Stall,
-        Takeover,
-        KubeLost,
-        KubeDown,
-        StaleView,
-        LostAnswer,
-        CutAnswer,
-        FailAfter,
-        Slow,
-        LateEffect,
-        Refuse400,
-        Refuse409,
-        Refuse429,
-        Refuse503,
-        LoseRecord,
-        Drift,
-        Stranger,
-        Delete,
-        Redeclare,
-        Edit,
-        EditKey,
-        Suspend,
-        AskReconcile,
-        AskRefresh,
-        Replace,
-        WipeStatus,
-        RestoreFull,
-        RestoreBare,
-        SetRetain,
-        SetObserve,
-        NameWrongRecord,
-        SecondObject,
-        DeleteSecret,
-        DeleteCredentials,
-        DeleteAccount,
-    ]
-};
+/// What a provider does to a request that meets one of these.
+static FAULTS: [(Event, Effect); 9] = [
+    (Event::LostAnswer, Effect::LostAnswer),
+    (Event::CutAnswer, Effect::CutAnswer),
+    (Event::FailAfter, Effect::StatusAfterApply { status: 500 }),
+    (Event::Slow, Effect::SlowBefore { delay: Duration::from_secs(6) }),
+    (Event::LateEffect, Effect::LateApply { delay: Duration::from_secs(4) }),
+    (Event::Refuse400, Effect::Refuse { status: 400, retry_after: None }),
+    (Event::Refuse409, Effect::Refuse { status: 409, retry_after: None }),
+    (Event::Refuse429, Effect::Refuse { status: 429, retry_after: Some(7) }),
+    (Event::Refuse503, Effect::Refuse { status: 503, retry_after: None }),
+];
 
 impl Event {
     /// Whether it can happen there: what cannot would be another history's double.
     #[must_use]
     pub fn fits(self, site: &Site) -> bool {
-        match self {
-            Self::CrashBefore => *site != Site::Rest,
-            Self::CrashAfter | Self::Stall | Self::Takeover | Self::KubeDown if site.is_courtesy() => false,
-            Self::CrashAfter => site.has_effect() || site.is_call(),
-            Self::Stall | Self::Takeover => site.has_effect(),
-            Self::KubeLost | Self::KubeDown => site.is_kube_write(),
-            Self::LostAnswer | Self::CutAnswer | Self::FailAfter | Self::Slow | Self::LateEffect => {
-                site.is_call() && site.has_effect()
-            }
-            Self::Refuse400 | Self::Refuse409 => site.is_call() && site.has_effect(),
-            Self::Refuse429 | Self::Refuse503 => site.is_call(),
+        let (changes, asks) = (site.has_effect(), site.is_call());
+        if self == Self::CrashBefore {
+            *site != Site::Rest
+        } else if matches!(self, Self::CrashAfter | Self::Stall | Self::Takeover) {
+            (changes || asks && self == Self::CrashAfter) && !site.is_courtesy()
+        } else if matches!(self, Self::KubeLost | Self::KubeDown) {
+            site.is_kube_write()
+        } else if self.effect().is_some() {
+            asks && (changes || matches!(self, Self::Refuse429 | Self::Refuse503))
+        } else {
             // What people do between two reads is the same as before both of them.
-            _ => site.has_effect() || site.is_call() || *site == Site::Rest,
+            changes || asks || *site == Site::Rest
         }
     }
 
@@ -226,18 +195,6 @@ impl Event {
 
     /// What the provider does to the request that it meets.
     pub(crate) fn effect(self) -> Option<Effect> {
-        let refuse = |status, retry_after| Some(Effect::Refuse { status, retry_after });
-        match self {
-            Self::LostAnswer => Some(Effect::LostAnswer),
-            Self::CutAnswer => Some(Effect::CutAnswer),
-            Self::FailAfter => Some(Effect::StatusAfterApply { status: 500 }),
-            Self::Slow => Some(Effect::SlowBefore { delay: Duration::from_secs(6) }),
-            Self::LateEffect => Some(Effect::LateApply { delay: Duration::from_secs(4) }),
-            Self::Refuse400 => refuse(400, None),
-            Self::Refuse409 => refuse(409, None),
-            Self::Refuse429 => refuse(429, Some(7)),
-            Self::Refuse503 => refuse(503, None),
-            _ => None,
-        }
+        FAULTS.iter().find(|(event, _)| *event == self).map(|(_, effect)| effect.clone())
     }
 }

@@ -15,7 +15,7 @@ mod site;
 mod tap;
 mod world;
 
-pub use event::{EVENTS, Event};
+pub use event::Event;
 pub use explore::{Found, Report, Script, describe, explore, sample, tell};
 pub use life::Outcome;
 pub use scenario::{FLAVOURS, Flavour, POLICIES, Policy, Scenario, all};

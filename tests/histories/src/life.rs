@@ -64,7 +64,7 @@ pub(crate) async fn live(scenario: Scenario, script: &[(usize, Event)]) -> Outco
         world.track().step = number;
         world.take(step);
         world.rest().await;
-        if !world.arrive(Site::Rest).is_empty() {
+        if !world.arrive(&Site::Rest).is_empty() {
             world.rest().await;
         }
         if world.mend_for(step) {

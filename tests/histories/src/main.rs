@@ -3,7 +3,8 @@
 use std::{process::ExitCode, time::Instant};
 
 use clap::Parser;
-use tradewind_histories::{EVENTS, Event, Report, Scenario, all, describe, explore, sample, tell};
+use strum::IntoEnumIterator;
+use tradewind_histories::{Event, Report, Scenario, all, describe, explore, sample, tell};
 
 /// Live every history with one event, and samples of those with more
 #[derive(Parser, Debug)]
@@ -45,8 +46,9 @@ fn main() -> anyhow::Result<ExitCode> {
     let scenarios: Vec<Scenario> =
         all().into_iter().filter(|s| args.only.as_ref().is_none_or(|only| s.to_string().contains(only))).collect();
     let named = |name: &String| {
-        let event = EVENTS.iter().find(|event| format!("{event:?}") == *name).copied();
-        event.ok_or_else(|| anyhow::anyhow!("there is no event {name}: {EVENTS:?}"))
+        let all: Vec<Event> = Event::iter().collect();
+        let event = all.iter().find(|event| format!("{event:?}") == *name).copied();
+        event.ok_or_else(|| anyhow::anyhow!("there is no event {name}. There are {all:?}"))
     };
     if args.log || !args.at.is_empty() {
         let at = |text: &String| {
@@ -56,9 +58,9 @@ fn main() -> anyhow::Result<ExitCode> {
         let script = args.at.iter().map(at).collect::<anyhow::Result<Vec<(usize, Event)>>>()?;
         return Ok(one(&scenarios, &script));
     }
-    let events = match args.event.as_slice() {
-        [] => EVENTS.to_vec(),
-        names => names.iter().map(named).collect::<anyhow::Result<_>>()?,
+    let events: Vec<Event> = match args.event.as_slice() {
+        [] => Event::iter().collect(),
+        some => some.iter().map(named).collect::<anyhow::Result<_>>()?,
     };
     let mut good = true;
     if !args.no_singles {

@@ -24,9 +24,20 @@ impl World {
     pub(crate) fn happen(&self, event: Event) -> bool {
         match event {
             // The tap sees to these.
-            Event::CrashBefore | Event::CrashAfter | Event::Stall | Event::KubeLost | Event::KubeDown => true,
-            Event::LostAnswer | Event::CutAnswer | Event::FailAfter | Event::Slow | Event::LateEffect => true,
-            Event::Refuse400 | Event::Refuse409 | Event::Refuse429 | Event::Refuse503 => true,
+            Event::CrashBefore
+            | Event::CrashAfter
+            | Event::Stall
+            | Event::KubeLost
+            | Event::KubeDown
+            | Event::LostAnswer
+            | Event::CutAnswer
+            | Event::FailAfter
+            | Event::Slow
+            | Event::LateEffect
+            | Event::Refuse400
+            | Event::Refuse409
+            | Event::Refuse429
+            | Event::Refuse503 => true,
             Event::Takeover => {
                 self.start();
                 true

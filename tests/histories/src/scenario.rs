@@ -245,9 +245,10 @@ impl Scenario {
                 })
             }
             Flavour::Arcus | Flavour::ArcusLink => {
-                let fields = match self.flavour {
-                    Flavour::ArcusLink => json!({"shop": self.store()}),
-                    _ => json!({"config": {"label_format": "pdf"}}),
+                let fields = if self.flavour == Flavour::ArcusLink {
+                    json!({"shop": self.store()})
+                } else {
+                    json!({"config": {"label_format": "pdf"}})
                 };
                 let fields = fields.as_object().cloned().unwrap_or_default();
                 simulator.act_arcus(&arcus::Act::Make { fields }.on(self.connector())).is_ok()

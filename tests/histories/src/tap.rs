@@ -62,7 +62,7 @@ struct Arrival {
 }
 
 impl Arrival {
-    async fn at(world: &World, process: &Process, site: Site) -> Self {
+    async fn at(world: &World, process: &Process, site: &Site) -> Self {
         process.lives().await;
         let events = world.arrive(site);
         if world.runs_away() {
@@ -133,7 +133,7 @@ impl Service<Request<Body>> for KubeTap {
         let Self { world, process, mut inner } = self.clone();
         Box::pin(async move {
             let site = Site::Kube(request.method().clone(), request.uri().path().to_owned());
-            let arrival = Arrival::at(&world, &process, site.clone()).await;
+            let arrival = Arrival::at(&world, &process, &site).await;
             if arrival.has(Event::KubeDown) {
                 let mut answer = Response::new(Full::new(Bytes::from_static(DOWN.as_bytes())).boxed_unsync());
                 *answer.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
@@ -153,7 +153,7 @@ pub(crate) fn wire(world: World, process: Process) -> Wire {
         let (world, process) = (world.clone(), process.clone());
         async move {
             let site = Site::Call(request.method().clone(), request.uri().path().to_owned());
-            let arrival = Arrival::at(&world, &process, site.clone()).await;
+            let arrival = Arrival::at(&world, &process, &site).await;
             for effect in arrival.events.iter().filter_map(|event| event.effect()) {
                 world.simulator().push_fault(Fault::on_any(effect));
             }

@@ -158,7 +158,7 @@ impl World {
     }
 
     /// A request is about to be sent, or nothing is under way: what is to happen here happens.
-    pub(crate) fn arrive(&self, site: Site) -> Vec<Event> {
+    pub(crate) fn arrive(&self, site: &Site) -> Vec<Event> {
         let (events, step) = {
             let mut track = self.track();
             let (here, step) = (track.points.len(), track.step);
@@ -228,7 +228,7 @@ impl World {
         let stop = future::pending().boxed().shared();
         let gate = Readiness::default().gate("watches");
         let metrics = self.0.metrics.clone();
-        async move { engine::run(reach, settings(), metrics, gate, stop).await }
+        Box::pin(engine::run(reach, settings(), metrics, gate, stop))
     }
 }
 
