@@ -52,6 +52,21 @@ fn the_test_cluster_keeps_its_form() {
 }
 
 #[test]
+fn the_api_server_in_memory_keeps_its_form() {
+    hold(EVERYWHERE, "tests/apiserver/src");
+}
+
+#[test]
+fn the_histories_keep_their_form() {
+    hold(EVERYWHERE, "tests/histories/src");
+}
+
+#[test]
+fn the_crash_harness_keeps_its_form() {
+    hold(EVERYWHERE, "tests/crash/src");
+}
+
+#[test]
 #[expect(clippy::print_stdout, reason = "a number for people, with `--nocapture`")]
 fn the_median_file_is_short() {
     let mut lengths: Vec<_> = Source::below("src").iter().map(|source| source.lines).collect();
