@@ -46,6 +46,7 @@ pub use journal::{Entry, Stats};
 pub use operation::Operation;
 pub use outcome::{Delivery, Reply};
 pub use provider::Provider;
+pub use random::Random;
 pub use serve::serve;
 pub use service::{Broken, InProcess};
 pub use simulator::{Setup, Simulator};

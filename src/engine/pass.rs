@@ -249,8 +249,9 @@ impl<E: External> Pass<'_, E> {
         // reads a new one.
         let age = if interval.is_zero() { Duration::from_mins(5) } else { interval / 2 };
         // Two that lead at once would otherwise correct each other's statuses for as long as either's knowledge lasts.
-        let doubted = target.is_requested() || self.engine.memory.contradicted(&target.uid, &target.status);
-        let freshness = if known && !doubted { Freshness::Within(age) } else { Freshness::After(self.began) };
+        let undoubted = || !self.engine.memory.contradicted(&target.uid, &target.status);
+        let shared = known && !target.is_requested() && undoubted();
+        let freshness = if shared { Freshness::Within(age) } else { Freshness::After(self.began) };
         let records = self.external.observe(look, freshness).await?;
         let matters = |r: &Record<E::Have>| {
             self.matters(target, creation, look, r)

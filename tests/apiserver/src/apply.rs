@@ -1,10 +1,10 @@
 //! Server-side apply, as far as one manager with force goes: what it applied before and does not apply now, goes.
 
+use json_patch::merge;
 use serde_json::{Map, Value};
 
 use crate::{
     fail::Failure,
-    merge::merge,
     state::{Key, State},
     write::Part,
 };

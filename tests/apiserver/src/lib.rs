@@ -25,7 +25,6 @@ mod collect;
 mod fail;
 mod handle;
 mod kinds;
-mod merge;
 mod meta;
 mod page;
 mod request;

@@ -1,12 +1,12 @@
 //! The rules of writing: what becomes of an object that is created, changed or deleted.
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
+use json_patch::merge;
 use serde_json::{Value, json};
 
 use crate::{
     fail::Failure,
     kinds::Kind,
-    merge::merge,
     meta, schema,
     state::{Key, State},
 };
@@ -209,4 +209,32 @@ fn declared(object: &Value) -> Vec<(&String, &Value)> {
 fn count(object: &mut Value) {
     let generation = object.pointer("/metadata/generation").and_then(Value::as_i64).unwrap_or_default();
     meta::set(object, "generation", Some(json!(generation + 1)));
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::clock::Clock;
+
+    #[tokio::test]
+    async fn a_patch_merges_removes_and_replaces() {
+        let mut state = State::new(Clock::starting_at(Timestamp::UNIX_EPOCH));
+        let place = |state: &State, plural: &str, namespace: &str| Key {
+            kind: state.kind("", "v1", plural).expect("a kind"),
+            namespace: namespace.to_owned(),
+            name: "n".to_owned(),
+        };
+        let (home, key) = (place(&state, "namespaces", ""), place(&state, "configmaps", "n"));
+        state.create(home, json!({})).expect("a namespace");
+        let object = json!({"a": {"b": 1, "c": 2}, "d": [1, 2], "e": "x"});
+        state.create(key.clone(), object).expect("an object");
+        let patch = json!({"a": {"b": null, "n": {"m": null, "o": 1}}, "d": [3], "e": {"f": 1}});
+        let mut patched = state.patch(&key, Part::Main, &patch).expect("a version");
+        for field in ["apiVersion", "kind", "metadata"] {
+            patched.as_object_mut().expect("an object").remove(field);
+        }
+        assert_eq!(patched, json!({"a": {"c": 2, "n": {"o": 1}}, "d": [3], "e": {"f": 1}}));
+    }
 }

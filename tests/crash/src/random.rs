@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use tradewind_simulator::arcus::Act;
 use tradewind_simulator::rutter;
 use tradewind_simulator::sku_io;
-use tradewind_simulator::{Provider, Simulator, arcus};
+use tradewind_simulator::{Provider, Random, Simulator, arcus};
 
 use crate::board::{Picture, Seen};
 use crate::oracle::STRANGERS;
@@ -42,21 +42,17 @@ const DELETED: u64 = 3;
 /// So many objects of Rutter and of SKU.io each are declared although their records are strangers'.
 const CONTESTED: usize = 3;
 
-/// Numbers that look like chance and are the same for one seed: splitmix64.
+/// What is drawn from a seed.
 #[derive(Clone, Debug)]
-struct Draw(u64);
+struct Draw(Random);
 
 impl Draw {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
+    fn seeded(seed: u64) -> Self {
+        Self(Random::seeded(seed))
     }
 
     fn within(&mut self, range: std::ops::Range<u64>) -> u64 {
-        range.start + self.next() % range.end.saturating_sub(range.start).max(1)
+        range.start + self.0.number() % range.end.saturating_sub(range.start).max(1)
     }
 
     fn index(&mut self, length: usize) -> usize {
@@ -75,7 +71,7 @@ impl Course {
         things.extend((0..sku).map(|n| Thing::new(Provider::SkuIo, n)));
         things
             .extend((0..arcus).map(|n| Thing::of_entity(Provider::Arcus, n / CONFIGURED.len(), n % CONFIGURED.len())));
-        let mut draw = Draw(self.seed ^ 1);
+        let mut draw = Draw::seeded(self.seed ^ 1);
         for last in (1..things.len()).rev() {
             things.swap(last, draw.index(last + 1));
         }
@@ -116,7 +112,7 @@ impl Course {
     }
 
     async fn kill(self, world: &World, over: &AtomicBool) {
-        let mut draw = Draw(self.seed ^ 2);
+        let mut draw = Draw::seeded(self.seed ^ 2);
         while !over.load(Ordering::Relaxed) {
             tokio::time::sleep(Duration::from_millis(draw.within(PAUSE))).await;
             let which = draw.index(world.stations.len());
@@ -128,7 +124,7 @@ impl Course {
 
     /// Creates everything, with edits and deletions between; what was deleted, by its name on the board.
     async fn people(self, world: &World, things: &[Thing]) -> Result<BTreeSet<String>> {
-        let mut draw = Draw(self.seed ^ 3);
+        let mut draw = Draw::seeded(self.seed ^ 3);
         let (begun, mut deleted, mut left) = (Instant::now(), BTreeSet::new(), Vec::new());
         let steps = u32::try_from(things.len()).context("so many objects")?.max(1);
         for (step, thing) in (1..).zip(things) {
@@ -199,7 +195,7 @@ mod tests {
     #[test]
     fn the_same_seed_draws_the_same() {
         let draw = |seed| {
-            let mut draw = Draw(seed);
+            let mut draw = Draw::seeded(seed);
             [(); 8].map(|()| draw.within(PAUSE))
         };
         assert_eq!(draw(1), draw(1));

@@ -123,69 +123,32 @@ impl Event {
         }
     }
 
+    /// Whether it is trouble of the machinery: nobody has done it.
+    fn is_fault(self) -> bool {
+        self.meets_the_request()
+            || matches!(self, Self::CrashBefore | Self::CrashAfter | Self::Stall | Self::Takeover | Self::StaleView)
+    }
+
     /// Whether it can only delay what is declared: nobody acts against it, and nobody else is there.
     #[must_use]
     pub fn is_benign(self) -> bool {
-        match self {
-            Self::CrashBefore
-            | Self::CrashAfter
-            | Self::Stall
-            | Self::Takeover
-            | Self::KubeLost
-            | Self::KubeDown
-            | Self::StaleView
-            | Self::LostAnswer
-            | Self::CutAnswer
-            | Self::FailAfter
-            | Self::Slow
-            | Self::LateEffect
-            | Self::Refuse400
-            | Self::Refuse409
-            | Self::Refuse429
-            | Self::Refuse503
-            | Self::Edit
-            | Self::Suspend
-            | Self::AskReconcile
-            | Self::AskRefresh
-            | Self::Replace
-            | Self::DeleteSecret
-            | Self::DeleteCredentials => true,
-            Self::LoseRecord
-            | Self::Drift
-            | Self::Stranger
-            | Self::Delete
-            | Self::Redeclare
-            | Self::EditKey
-            | Self::WipeStatus
-            | Self::RestoreFull
-            | Self::RestoreBare
-            | Self::SetRetain
-            | Self::SetObserve
-            | Self::NameWrongRecord
-            | Self::SecondObject
-            | Self::DeleteAccount => false,
-        }
+        self.is_fault()
+            || matches!(
+                self,
+                Self::Edit
+                    | Self::Suspend
+                    | Self::AskReconcile
+                    | Self::AskRefresh
+                    | Self::Replace
+                    | Self::DeleteSecret
+                    | Self::DeleteCredentials
+            )
     }
 
     /// Whether a create that it meets may leave an outcome that only an identity can tell.
     #[must_use]
     pub fn is_uncertain(self) -> bool {
-        matches!(
-            self,
-            Self::CrashBefore
-                | Self::CrashAfter
-                | Self::Stall
-                | Self::Takeover
-                | Self::KubeLost
-                | Self::KubeDown
-                | Self::LostAnswer
-                | Self::CutAnswer
-                | Self::FailAfter
-                | Self::Slow
-                | Self::LateEffect
-                | Self::Refuse409
-                | Self::Refuse503
-        )
+        self.is_fault() && !matches!(self, Self::StaleView | Self::Refuse400 | Self::Refuse429)
     }
 
     /// Whether it happens to the request itself and not to the world around it.

@@ -10,6 +10,7 @@ use std::{
 };
 
 use tokio::runtime::Builder;
+use tradewind_simulator::Random;
 
 use crate::{
     event::Event,
@@ -55,10 +56,14 @@ impl Report {
         for blame in &outcome.blames {
             let what = format!("{:?}: {blame}", scenario.flavour);
             let story = describe(scenario, script, &outcome.points);
-            let shorter = self.found.get(&what).is_none_or(|known| known.script.len() > script.len());
-            if shorter {
-                self.found.insert(what, Found { scenario, script: script.to_vec(), story });
-            }
+            self.keep(what, Found { scenario, script: script.to_vec(), story });
+        }
+    }
+
+    /// The shortest history stands for all in which the same went wrong.
+    fn keep(&mut self, what: String, found: Found) {
+        if self.found.get(&what).is_none_or(|known| known.script.len() > found.script.len()) {
+            self.found.insert(what, found);
         }
     }
 
@@ -67,9 +72,7 @@ impl Report {
         self.points += other.points;
         self.bad += other.bad;
         for (what, found) in other.found {
-            if self.found.get(&what).is_none_or(|known| known.script.len() > found.script.len()) {
-                self.found.insert(what, found);
-            }
+            self.keep(what, found);
         }
     }
 }
@@ -94,16 +97,16 @@ pub fn describe(scenario: Scenario, script: &[(usize, Event)], points: &[Site]) 
 /// Every history of these scenarios with no event and with one of these.
 #[must_use]
 pub fn explore(scenarios: &[Scenario], events: &[Event], threads: usize) -> Report {
-    let starts: Vec<(Scenario, Script)> = scenarios.iter().map(|s| (*s, vec![])).collect();
-    let bases = in_parallel(&starts, threads);
     let mut report = Report::default();
     let mut work = Vec::new();
-    for ((scenario, script), outcome) in starts.iter().zip(&bases) {
-        report.add(*scenario, script, outcome);
+    let bases = on_threads(threads, scenarios.len(), |number| scenarios.get(number).map(|s| (*s, tell(*s, &[]))));
+    for (scenario, outcome) in bases.into_iter().flatten() {
+        report.add(scenario, &[], &outcome);
         report.points += outcome.points.len();
-        work.extend(next(&outcome.points, 0, events).into_iter().map(|event| (*scenario, vec![event])));
+        work.extend(next(&outcome.points, 0, events).into_iter().map(|event| (scenario, [event])));
     }
-    for ((scenario, script), outcome) in work.iter().zip(in_parallel(&work, threads)) {
+    let outcomes = on_threads(threads, work.len(), |number| work.get(number).map(|(s, script)| tell(*s, script)));
+    for ((scenario, script), outcome) in work.iter().zip(outcomes.into_iter().flatten()) {
         report.add(*scenario, script, &outcome);
     }
     report
@@ -119,39 +122,27 @@ pub fn sample(
     seed: u64,
     threads: usize,
 ) -> Report {
-    let (next_number, total) = (AtomicUsize::new(0), Mutex::new(Report::default()));
-    thread::scope(|scope| {
-        for _ in 0..threads {
-            scope.spawn(|| {
-                let mut own = Report::default();
-                loop {
-                    let number = next_number.fetch_add(1, Ordering::Relaxed);
-                    if number >= count {
-                        break;
-                    }
-                    draw(
-                        scenarios,
-                        events,
-                        depth,
-                        Random(seed ^ (number as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15)),
-                        &mut own,
-                    );
-                }
-                total.lock().unwrap_or_else(PoisonError::into_inner).join(own);
-            });
-        }
+    let drawn = on_threads(threads, count, |number| {
+        let mut report = Report::default();
+        let own = seed ^ (number as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        draw(scenarios, events, depth, Random::seeded(own), &mut report);
+        report
     });
-    total.into_inner().unwrap_or_else(PoisonError::into_inner)
+    let mut total = Report::default();
+    for report in drawn {
+        total.join(report);
+    }
+    total
 }
 
 /// One history after the other, each with one more event than the one before: those on the way count too.
 fn draw(scenarios: &[Scenario], events: &[Event], depth: usize, mut random: Random, report: &mut Report) {
-    let Some(scenario) = random.of(scenarios).copied() else { return };
+    let Some(scenario) = one_of(&mut random, scenarios) else { return };
     let (mut script, mut from): (Script, usize) = (vec![], 0);
     let mut points = tell(scenario, &script).points;
     for _ in 0..depth {
         let choices = next(&points, from, events);
-        let Some((at, event)) = random.of(&choices).copied() else { return };
+        let Some((at, event)) = one_of(&mut random, &choices) else { return };
         script.push((at, event));
         from = at;
         let outcome = tell(scenario, &script);
@@ -174,40 +165,29 @@ fn next(points: &[Site], from: usize, events: &[Event]) -> Vec<(usize, Event)> {
     points.iter().enumerate().skip(from).flat_map(at).collect()
 }
 
-/// Lives histories on several threads; what came of them, in their order.
-fn in_parallel(work: &[(Scenario, Script)], threads: usize) -> Vec<Outcome> {
-    let (next, done) = (AtomicUsize::new(0), Mutex::new(Vec::with_capacity(work.len())));
+/// Works on numbered pieces on several threads; what came of them, in their order.
+fn on_threads<T: Send>(threads: usize, count: usize, work: impl Fn(usize) -> T + Sync) -> Vec<T> {
+    let (next, done) = (AtomicUsize::new(0), Mutex::new(Vec::with_capacity(count)));
     thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(|| {
                 loop {
                     let number = next.fetch_add(1, Ordering::Relaxed);
-                    let Some((scenario, script)) = work.get(number) else { return };
-                    let outcome = tell(*scenario, script);
-                    done.lock().unwrap_or_else(PoisonError::into_inner).push((number, outcome));
+                    if number >= count {
+                        return;
+                    }
+                    let result = work(number);
+                    done.lock().unwrap_or_else(PoisonError::into_inner).push((number, result));
                 }
             });
         }
     });
     let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
     done.sort_by_key(|(number, _)| *number);
-    done.into_iter().map(|(_, outcome)| outcome).collect()
+    done.into_iter().map(|(_, result)| result).collect()
 }
 
-/// Numbers that a seed decides: `SplitMix64`.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn of<'a, T>(&mut self, all: &'a [T]) -> Option<&'a T> {
-        let index = self.next().checked_rem(all.len() as u64)?;
-        all.get(usize::try_from(index).ok()?)
-    }
+fn one_of<T: Copy>(random: &mut Random, all: &[T]) -> Option<T> {
+    let index = random.number().checked_rem(all.len() as u64)?;
+    all.get(usize::try_from(index).ok()?).copied()
 }

@@ -1,30 +1,31 @@
 //! What must be true of every history, and what of those in which nobody acts against the declaration.
 
 use serde_json::Value;
+use tradewind::domain::reason::Reason;
 
 use crate::{
     event::Event,
     ledger,
-    life::{Step, condition},
+    life::{Step, condition, says},
     people::carries,
     scenario::{Flavour, NAME, NAMESPACE, Policy, SECRET, TWIN},
     world::World,
 };
 
 /// Reasons that leave a question to a person, or wait for somebody else.
-const QUESTIONS: [&str; 12] = [
-    "CreateOutcomeUnknown",
-    "DeletionBlocked",
-    "AlreadyExists",
-    "AmbiguousMatch",
-    "ExternalIdConflict",
-    "ExternalNotFound",
-    "ReplacementRequired",
-    "AdoptionForbidden",
-    "NotMatch",
-    "RefreshOutcomeUnknown",
-    "AuthorizationRequired",
-    "AccountMismatch",
+const QUESTIONS: [Reason; 12] = [
+    Reason::CreateOutcomeUnknown,
+    Reason::DeletionBlocked,
+    Reason::AlreadyExists,
+    Reason::AmbiguousMatch,
+    Reason::ExternalIdConflict,
+    Reason::ExternalNotFound,
+    Reason::ReplacementRequired,
+    Reason::AdoptionForbidden,
+    Reason::NotMatch,
+    Reason::RefreshOutcomeUnknown,
+    Reason::AuthorizationRequired,
+    Reason::AccountMismatch,
 ];
 
 /// Whether all that has happened can only have delayed what is declared.
@@ -51,7 +52,7 @@ pub(crate) fn waits(world: &World, step: Step) -> bool {
 /// Whether an object waits for a person.
 pub(crate) fn has_question(world: &World) -> bool {
     let objects = world.api().list(world.scenario().plural(), NAMESPACE);
-    objects.iter().filter_map(|o| condition(o, "Ready")).any(|(_, reason)| QUESTIONS.contains(&reason.as_str()))
+    objects.iter().any(|object| says(object, &QUESTIONS))
 }
 
 /// After a step.
@@ -146,7 +147,7 @@ fn nobody_else_touched(world: &World) {
 fn refreshed_once(world: &World, step: Step) {
     let (asked, disturbed) = {
         let track = world.track();
-        let asked = track.happened.iter().filter(|(event, ..)| *event == Event::AskRefresh).count();
+        let asked = track.happened.iter().filter(|event| **event == Event::AskRefresh).count();
         (asked + usize::from(step >= Step::Refresh), !track.happened.is_empty())
     };
     for (what, times) in ledger::refreshes(world.simulator()) {

@@ -2,7 +2,6 @@
 //!
 //! It owns who made what and what became of it. It must never ask the operator.
 
-use jiff::Timestamp;
 use tradewind_simulator::{Simulator, arcus, rutter, sku_io};
 
 use crate::scenario::{Flavour, Scenario};
@@ -16,7 +15,6 @@ pub(crate) struct Record {
     pub(crate) live: bool,
     /// What the record was given through the API after it was made.
     pub(crate) changes: usize,
-    pub(crate) born: Timestamp,
 }
 
 /// Every record that there ever was.
@@ -34,7 +32,6 @@ fn of_rutter(record: &rutter::Record) -> Record {
         ours: record.origin == rutter::Origin::Api,
         live: record.deleted_at.is_none(),
         changes: 0,
-        born: record.created_at,
     }
 }
 
@@ -44,7 +41,6 @@ fn of_sku(record: &sku_io::Record) -> Record {
         ours: record.origin == sku_io::Origin::Api,
         live: record.deleted_at.is_none(),
         changes: record.changes.len(),
-        born: record.created_at,
     }
 }
 
@@ -55,7 +51,6 @@ fn of_arcus(record: &arcus::Record) -> Record {
         ours: record.origin == arcus::Origin::Api,
         live: !record.deleted,
         changes: record.changes.len(),
-        born: record.created_at,
     }
 }
 

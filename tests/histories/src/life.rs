@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use serde_json::Value;
+use tradewind::{api::keys, domain::reason::Reason};
 
 use crate::{
     event::Event,
     judge,
-    scenario::{ACCOUNT, LOGIN, NAME, NAMESPACE, STORE_LOGIN, Scenario, TWIN},
+    scenario::{ACCOUNT, LOGIN, NAME, NAMESPACE, Policy, STORE_LOGIN, Scenario, TWIN},
     site::Site,
     world::World,
 };
@@ -56,12 +57,11 @@ pub(crate) async fn live(scenario: Scenario, script: &[(usize, Event)]) -> Outco
     // What was there before is in the provider's lists by now.
     tokio::time::sleep(TICK).await;
     world.start();
-    if scenario.policy == crate::scenario::Policy::Twins {
+    if scenario.policy == Policy::Twins {
         world.start();
     }
     tokio::spawn(world.clone().be_human());
-    for (number, step) in STEPS.into_iter().enumerate() {
-        world.track().step = number;
+    for step in STEPS {
         world.take(step);
         world.rest().await;
         if !world.arrive(&Site::Rest).is_empty() {
@@ -84,8 +84,7 @@ pub(crate) async fn live(scenario: Scenario, script: &[(usize, Event)]) -> Outco
     }
     judge::at_the_end(&world);
     let track = world.track();
-    let points = track.points.iter().map(|(site, _)| site.clone()).collect();
-    Outcome { points, blames: track.blames.clone(), void: track.void }
+    Outcome { points: track.points.clone(), blames: track.blames.clone(), void: track.void }
 }
 
 impl World {
@@ -99,10 +98,10 @@ impl World {
                     }
                 }
             }
-            Step::Edit => drop(self.change(&self.scenario().edit())),
+            Step::Edit => drop(self.change(&self.scenario().edit(1))),
             Step::Refresh => {
                 if self.scenario().refreshes() {
-                    self.annotate("tradewind.dev/refresh-requested-at");
+                    self.annotate(keys::REFRESH);
                 }
             }
             Step::Delete => {
@@ -180,4 +179,10 @@ pub(crate) fn condition(object: &Value, kind: &str) -> Option<(String, String)> 
     let one = all.iter().find(|c| c.get("type").and_then(Value::as_str) == Some(kind))?;
     let text = |key: &str| one.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
     Some((text("status"), text("reason")))
+}
+
+/// Whether the reason for which an object is ready, or is not, is one of these.
+pub(crate) fn says(object: &Value, reasons: &[Reason]) -> bool {
+    let reason = condition(object, "Ready").and_then(|(_, reason)| reason.parse().ok());
+    reason.is_some_and(|reason| reasons.contains(&reason))
 }

@@ -4,18 +4,19 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tradewind::{api::keys, domain::reason::Reason};
 use tradewind_simulator::{arcus, rutter, sku_io};
 
 use crate::{
     event::Event,
     ledger,
-    life::condition,
+    life::says,
     scenario::{ACCOUNT, Flavour, LOGIN, NAME, NAMESPACE, Policy, SECRET, STORE_LOGIN, TWIN},
     world::World,
 };
 
 /// What an object says after a refusal that only a person can answer.
-const REFUSALS: [&str; 2] = ["ProviderRejected", "CredentialsRejected"];
+const REFUSALS: [Reason; 2] = [Reason::ProviderRejected, Reason::CredentialsRejected];
 /// How late a view is that lags.
 const STALE: Duration = Duration::from_secs(20);
 
@@ -51,11 +52,11 @@ impl World {
             Event::Stranger => self.stranger(),
             Event::Delete => self.delete_object(NAME),
             Event::Redeclare => self.redeclare(),
-            Event::Edit => self.change(&edit(self)),
+            Event::Edit => self.change(&self.scenario().edit(2)),
             Event::EditKey => self.edit_key(),
             Event::Suspend => self.change(&json!({"spec": {"suspend": true}})),
-            Event::AskReconcile => self.annotate("tradewind.dev/reconcile-requested-at"),
-            Event::AskRefresh => self.scenario().refreshes() && self.annotate("tradewind.dev/refresh-requested-at"),
+            Event::AskReconcile => self.annotate(keys::RECONCILE),
+            Event::AskRefresh => self.scenario().refreshes() && self.annotate(keys::REFRESH),
             Event::Replace => self.replace(),
             Event::WipeStatus => self.wipe_status(),
             Event::RestoreFull => self.restore(true),
@@ -236,7 +237,7 @@ impl World {
         let number =
             |object: &Value, pointer: &str| object.pointer(pointer).and_then(Value::as_i64).unwrap_or_default();
         let annotation = |object: &Value| {
-            let text = object.pointer("/metadata/annotations/tradewind.dev~1create-intent")?.as_str()?;
+            let text = object.pointer("/metadata/annotations")?.get(keys::CREATE_INTENT)?.as_str()?;
             serde_json::from_str::<Value>(text).ok().map(|intent| number(&intent, "/attempt"))
         };
         self.api().list(self.scenario().plural(), NAMESPACE).iter().any(|object| {
@@ -262,9 +263,8 @@ impl World {
             }
         }
         // Who has corrected what the provider refused asks for another attempt.
-        let refused = |o: &Value| condition(o, "Ready").is_some_and(|(_, reason)| REFUSALS.contains(&reason.as_str()));
-        if self.object(NAME).is_some_and(|o| refused(&o)) {
-            self.annotate("tradewind.dev/reconcile-requested-at");
+        if self.object(NAME).is_some_and(|object| says(&object, &REFUSALS)) {
+            self.annotate(keys::RECONCILE);
         }
         self.revision() != before
     }
@@ -302,14 +302,6 @@ impl World {
             .into_iter()
             .filter(|record| record.ours && record.live)
             .collect()
-    }
-}
-
-fn edit(world: &World) -> Value {
-    match world.scenario().flavour {
-        Flavour::Rutter | Flavour::Nameless => json!({"spec": {"interval": "7m"}}),
-        Flavour::SkuIo => json!({"spec": {"settings": {"storeId": 3}}}),
-        Flavour::Arcus | Flavour::ArcusLink => json!({"spec": {"arcus": {"displayName": "Changed"}}}),
     }
 }
 

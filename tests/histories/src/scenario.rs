@@ -3,6 +3,7 @@
 //! It must never know what goes wrong in the life of it.
 
 use serde_json::{Value, json};
+use tradewind::api::keys;
 use tradewind_simulator::{Simulator, arcus, rutter, sku_io};
 
 /// The namespace of everything.
@@ -120,7 +121,7 @@ impl Scenario {
 
     /// Our finalizer on it.
     pub(crate) fn finalizer(self) -> &'static str {
-        if self.flavour == Flavour::SkuIo { "tradewind.dev/integration-instance" } else { "tradewind.dev/connection" }
+        if self.flavour == Flavour::SkuIo { keys::INSTANCE_FINALIZER } else { keys::CONNECTION_FINALIZER }
     }
 
     /// The store, in the words of the provider.
@@ -212,12 +213,14 @@ impl Scenario {
         }
     }
 
-    /// A change of what can be changed in place, or of nothing at the provider where nothing can be.
-    pub(crate) fn edit(self) -> Value {
+    /// A change of what can be changed in place, or of nothing at the provider where nothing can be; each number is another.
+    pub(crate) fn edit(self, number: u8) -> Value {
         match self.flavour {
-            Flavour::Rutter | Flavour::Nameless => json!({"spec": {"interval": "6m"}}),
-            Flavour::SkuIo => json!({"spec": {"settings": {"storeId": 2}}}),
-            Flavour::Arcus | Flavour::ArcusLink => json!({"spec": {"arcus": {"displayName": "Edited"}}}),
+            Flavour::Rutter | Flavour::Nameless => json!({"spec": {"interval": format!("{}m", 5 + number)}}),
+            Flavour::SkuIo => json!({"spec": {"settings": {"storeId": 1 + number}}}),
+            Flavour::Arcus | Flavour::ArcusLink => {
+                json!({"spec": {"arcus": {"displayName": format!("Edit {number}")}}})
+            }
         }
     }
 

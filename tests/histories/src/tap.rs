@@ -37,10 +37,10 @@ pub(crate) struct Process {
 
 impl Process {
     /// Ends it in the middle of whatever it does: this never returns.
-    async fn die<T>(&self) -> T {
+    async fn die(&self) {
         self.dead.store(true, Ordering::Relaxed);
         self.died.notify_one();
-        future::pending().await
+        future::pending::<()>().await;
     }
 
     /// Waits for its end.
@@ -70,7 +70,7 @@ impl Arrival {
         }
         tokio::time::sleep(LATENCY).await;
         if events.contains(&Event::CrashBefore) {
-            process.die::<()>().await;
+            process.die().await;
         }
         if events.iter().any(|e| matches!(e, Event::Stall | Event::Takeover)) {
             tokio::time::sleep(STALL).await;
@@ -85,7 +85,7 @@ impl Arrival {
 
     async fn leave(&self, process: &Process) {
         if self.has(Event::CrashAfter) {
-            process.die::<()>().await;
+            process.die().await;
         }
         process.lives().await;
     }

@@ -57,13 +57,12 @@ struct Inner {
 /// What has happened so far.
 #[derive(Debug, Default)]
 pub(crate) struct Track {
-    /// Every point, and at which step of the life it came.
-    pub(crate) points: Vec<(Site, usize)>,
+    /// Every point.
+    pub(crate) points: Vec<Site>,
     /// What is to happen, in order of points.
     script: Vec<(usize, Event)>,
-    /// What has happened, and at which step.
-    pub(crate) happened: Vec<(Event, usize, Site)>,
-    pub(crate) step: usize,
+    /// What has happened.
+    pub(crate) happened: Vec<Event>,
     /// Writes of objects and Secrets by operators, whatever came of them.
     pub(crate) kube_writes: usize,
     /// Writes at the provider.
@@ -82,7 +81,7 @@ impl Track {
     /// Whether the request at hand writes an object of this kind.
     pub(crate) fn is_writing(&self, plural: &str) -> bool {
         let about = |site: &Site| matches!(site, Site::Kube(_, path) if path.contains(plural));
-        self.points.last().is_some_and(|(site, _)| site.is_kube_write() && about(site))
+        self.points.last().is_some_and(|site| site.is_kube_write() && about(site))
     }
 
     /// Whether more is to happen.
@@ -147,7 +146,7 @@ impl World {
 
     /// Whether something of this kind has happened.
     pub(crate) fn has_happened(&self, kind: impl Fn(Event) -> bool) -> bool {
-        self.track().happened.iter().any(|(event, ..)| kind(*event))
+        self.track().happened.iter().any(|event| kind(*event))
     }
 
     pub(crate) fn blame(&self, what: String) {
@@ -159,19 +158,19 @@ impl World {
 
     /// A request is about to be sent, or nothing is under way: what is to happen here happens.
     pub(crate) fn arrive(&self, site: &Site) -> Vec<Event> {
-        let (events, step) = {
+        let events: Vec<Event> = {
             let mut track = self.track();
-            let (here, step) = (track.points.len(), track.step);
-            track.points.push((site.clone(), step));
-            let due: Vec<Event> = track.script.iter().filter(|(at, _)| *at == here).map(|(_, event)| *event).collect();
+            let here = track.points.len();
+            track.points.push(site.clone());
+            let due = track.script.iter().filter(|(at, _)| *at == here).map(|(_, event)| *event).collect();
             track.script.retain(|(at, _)| *at > here);
-            (due, step)
+            due
         };
         for event in &events {
             if !self.happen(*event) {
                 self.track().void = true;
             }
-            self.track().happened.push((*event, step, site.clone()));
+            self.track().happened.push(*event);
         }
         events
     }
