@@ -7,14 +7,15 @@ use super::{
     context::Engine,
     error::PassError,
     hold,
-    object::{AccountTarget, Lean},
+    object::{AccountTarget, Lean, Target},
     outcome::{self, Next},
     report, resolve,
 };
 use crate::{
-    api::v1alpha1::{AccountKind, Managed, ProviderAccount},
+    api::v1alpha1::{AccountKind, Managed, ProviderAccount, ProviderAccountStatus},
     domain::{
         conditions::State,
+        ids::AccountIdentity,
         reason::{Problem, Reason},
         verdict::{Verdict, problem, verdict},
     },
@@ -138,15 +139,40 @@ async fn works(engine: &Engine, target: &mut AccountTarget, session: &Session) -
     engine.sessions.judge(&target.uid, None);
     let identity = session.identity();
     if !target.deleting {
-        report::account(engine, target, &State::AccountWorks, |status| {
-            if status.login.as_ref() != Some(&identity.login) || identity.organisation.is_some() {
-                status.identity.clone_from(&identity.organisation);
-                status.login = identity.organisation.as_ref().map(|_| identity.login.clone());
-            }
-        })
-        .await?;
+        report::account(engine, target, &State::AccountWorks, |status| note_identity(status, &identity)).await?;
     }
     Ok(Next::After(engine.probe_interval))
+}
+
+/// Keeps in an object's account who it is there, before the object says so: a process that starts between the two writes
+/// would take the object for one of another account. False while it is not known what the account keeps.
+///
+/// # Errors
+/// [`PassError::Stale`] where somebody wrote in between.
+pub(super) async fn keep_identity(
+    engine: &Engine,
+    object: &Target,
+    identity: &AccountIdentity,
+) -> Result<bool, PassError> {
+    let found = engine.account_of(object);
+    let Some(Lean::Good(account)) = found.as_deref() else { return Ok(true) };
+    let mut target = AccountTarget::from(account.as_ref());
+    if identity.organisation.is_none() || target.status.identity == identity.organisation {
+        return Ok(true);
+    }
+    if engine.memory.outdated(&target.uid, &target.version) {
+        return Ok(false);
+    }
+    report::account_fields(engine, &mut target, |status| note_identity(status, identity)).await?;
+    Ok(true)
+}
+
+/// An identity that a login has told stays until another login tells one.
+fn note_identity(status: &mut ProviderAccountStatus, identity: &AccountIdentity) {
+    if status.login.as_ref() != Some(&identity.login) || identity.organisation.is_some() {
+        status.identity.clone_from(&identity.organisation);
+        status.login = identity.organisation.as_ref().map(|_| identity.login.clone());
+    }
 }
 
 /// Objects must not use the account: what is wrong with it must be put right first.

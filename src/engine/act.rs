@@ -1,6 +1,7 @@
 //! One step carried out: at most one write at the provider, and what it leaves in the object.
 
 use super::{
+    account,
     claims::Claims,
     context::Engine,
     create, deletions,
@@ -8,7 +9,7 @@ use super::{
     intent, link,
     meta::{self, Change},
     object::Target,
-    outcome::{self, Next},
+    outcome::{self, Next, SOON},
     publish,
     record::{describe, handled, present},
     report,
@@ -239,9 +240,8 @@ impl<E: External> Scene<'_, E> {
         let in_the_way = conflict.is_some();
         // The look itself may have told who the account is.
         let identity = self.session.identity();
-        if target.status.account.as_ref() != Some(&identity.recorded()) {
-            // It is news to the account too who it is.
-            self.engine.look_at_accounts();
+        if !account::keep_identity(self.engine, target, &identity).await? {
+            return Ok(Next::After(SOON));
         }
         let ended = self.follow_jobs(target).await;
         let now = self.engine.clock.now();

@@ -29,7 +29,7 @@ use kube::{
         reflector::{ObjectRef, Store},
     },
 };
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 use tokio::sync::mpsc;
 
 /// The engine's shared state.
@@ -126,10 +126,15 @@ impl Engine {
         Api::namespaced(self.client.clone(), namespace)
     }
 
+    /// The account that an object names, as the cache shows it.
+    #[must_use]
+    pub(super) fn account_of(&self, target: &Target) -> Option<Arc<Lean<ProviderAccount>>> {
+        self.accounts.get(&ObjectRef::new(&target.spec.account_ref().name).within(&target.namespace))
+    }
+
     /// The login of an object's account was refused: it needs a new proof.
     pub(super) fn doubt(&self, target: &Target) {
-        let reference = ObjectRef::new(&target.spec.account_ref().name).within(&target.namespace);
-        if let Some(uid) = self.accounts.get(&reference).and_then(|a| a.uid()) {
+        if let Some(uid) = self.account_of(target).and_then(|a| a.uid()) {
             self.sessions.doubt(&uid);
         }
         self.look_at_accounts();

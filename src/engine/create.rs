@@ -10,7 +10,7 @@ use super::{
     error::PassError,
     intent::{self, Given},
     object::Target,
-    outcome::{self, Next},
+    outcome::{self, Next, SOON},
     publish, report, resolve,
 };
 use crate::{
@@ -33,8 +33,6 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Two objects that would create the same record come back one after the other.
-const SOON: Duration = Duration::from_millis(250);
 /// The place in the queue of those that make the first record of an account.
 const FIRST: &str = "the first record";
 /// A name that is taken by nobody who is shown is waited for this long before it is called taken.

@@ -33,6 +33,9 @@ impl From<Next> for Action {
     }
 }
 
+/// For what this process itself is about to do: the watch brings it within moments.
+pub(super) const SOON: Duration = Duration::from_millis(250);
+
 /// Failures in a row that leave an object Ready that was.
 const TOLERATED: u32 = 2;
 

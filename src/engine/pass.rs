@@ -3,13 +3,14 @@
 //! It must never ask why it was called, and never write at the provider more than once.
 
 use super::{
+    account,
     act::{self, Scene},
     claims::Claims,
     context::Engine,
     error::PassError,
     link,
     object::Target,
-    outcome::{self, Next},
+    outcome::{self, Next, SOON},
     resolve::{self, Account},
     supplies::{At, Supplies},
 };
@@ -31,9 +32,6 @@ use crate::{
 use jiff::Timestamp;
 use std::time::Duration;
 use tokio::time::Instant;
-
-/// An object whose account has not been looked at yet comes back after this long.
-const SOON: Duration = Duration::from_millis(250);
 
 /// One pass.
 ///
@@ -134,6 +132,9 @@ struct Pass<'a, E> {
 impl<E: External> Pass<'_, E> {
     async fn run(&self, mut target: Target) -> Result<Next, PassError> {
         let identity = self.session.identity();
+        if !account::keep_identity(self.engine, &target, &identity).await? {
+            return Ok(Next::After(SOON));
+        }
         let parts = Parts::new(&target);
         let want = E::want(&target.spec);
         let key = want.as_ref().ok().and_then(E::key);

@@ -42,8 +42,12 @@ impl Reach {
         Ok(Self { client, clock, wire: None })
     }
 
-    /// Another world: an API server and providers as services, and its wall time.
-    pub fn simulated<S, B>(api_server: S, wire: Wire, now: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self
+    /// Another world: an API server as a service, and its wall time. `wire`: providers as a service too.
+    pub fn simulated<S, B>(
+        api_server: S,
+        wire: Option<Wire>,
+        now: impl Fn() -> Timestamp + Send + Sync + 'static,
+    ) -> Self
     where
         S: Service<Request<Body>, Response = Response<B>> + Send + 'static,
         S::Future: Send + 'static,
@@ -54,7 +58,7 @@ impl Reach {
         let clock = Clock::new(now);
         let timeout = TimeoutLayer::new(API_TIMEOUT);
         let service = ServiceBuilder::new().layer(listening(&clock)).layer(timeout).service(api_server);
-        Self { client: Client::new(service, "default"), clock, wire: Some(wire) }
+        Self { client: Client::new(service, "default"), clock, wire }
     }
 }
 

@@ -17,7 +17,7 @@ use crate::{
     provider::Session,
 };
 use k8s_openapi::api::core::v1::Secret;
-use kube::{Api, Resource, ResourceExt, runtime::reflector::ObjectRef};
+use kube::{Api, Resource, ResourceExt};
 use std::sync::Arc;
 
 /// The account of an object.
@@ -48,7 +48,7 @@ pub(super) fn account(engine: &Engine, target: &Target) -> Account {
     }
     let name = &target.spec.account_ref().name;
     let unusable = |text: String| Account::Unusable(Problem::new(Reason::DependencyNotReady, text));
-    let Some(found) = engine.accounts.get(&ObjectRef::new(name).within(&target.namespace)) else {
+    let Some(found) = engine.account_of(target) else {
         return unusable(format!(
             "ProviderAccount {name} does not exist in this namespace. Create it, or correct accountRef"
         ));
@@ -83,8 +83,7 @@ pub(super) fn account(engine: &Engine, target: &Target) -> Account {
 
 /// Whether the account is being deleted by now: it may be let go as soon as nothing in it has started.
 pub(super) fn is_leaving(engine: &Engine, target: &Target) -> bool {
-    let reference = ObjectRef::new(&target.spec.account_ref().name).within(&target.namespace);
-    engine.accounts.get(&reference).is_none_or(|account| account.meta().deletion_timestamp.is_some())
+    engine.account_of(target).is_none_or(|account| account.meta().deletion_timestamp.is_some())
 }
 
 /// A Secret's data and version.

@@ -7,6 +7,7 @@ use std::{
         atomic::{AtomicUsize, Ordering},
     },
     thread,
+    time::Duration,
 };
 
 use tokio::runtime::Builder;
@@ -14,7 +15,7 @@ use tradewind_simulator::Random;
 
 use crate::{
     event::Event,
-    life::{self, Outcome},
+    life::{self, Outcome, Vigil},
     scenario::Scenario,
     site::Site,
 };
@@ -78,12 +79,28 @@ impl Report {
 }
 
 /// Lives one history.
+///
+/// # Panics
+/// Where the system has nothing left for a runtime.
 #[must_use]
 pub fn tell(scenario: Scenario, script: &[(usize, Event)]) -> Outcome {
-    match Builder::new_current_thread().enable_time().start_paused(true).build() {
-        Ok(runtime) => runtime.block_on(life::live(scenario, script)),
-        Err(error) => Outcome { points: vec![], blames: vec![format!("no runtime: {error}")], void: false },
-    }
+    simulated(life::live(scenario, script))
+}
+
+/// Declares an object, and lets nobody come for this long once it is at rest.
+///
+/// # Panics
+/// Where the system has nothing left for a runtime.
+#[must_use]
+pub fn unattended(scenario: Scenario, long: Duration) -> Vigil {
+    simulated(life::wait(scenario, long))
+}
+
+/// In a time that passes whenever everybody waits.
+#[expect(clippy::expect_used, reason = "without a runtime there is no history, and nothing to say of it")]
+fn simulated<T>(life: impl Future<Output = T>) -> T {
+    let runtime = Builder::new_current_thread().enable_time().start_paused(true).build();
+    runtime.expect("a runtime without I/O needs nothing but memory").block_on(life)
 }
 
 /// A history in words.

@@ -8,7 +8,7 @@ use crate::{
     ledger,
     life::{Step, condition, says},
     people::carries,
-    scenario::{Flavour, NAME, NAMESPACE, Policy, SECRET, TWIN},
+    scenario::{ACCOUNT, Flavour, NAME, NAMESPACE, Policy, SECRET, TWIN},
     world::World,
 };
 
@@ -37,7 +37,7 @@ fn is_plain(world: &World) -> bool {
 
 /// Whether a create may have been left without anybody who can tell what came of it.
 fn is_uncertain(world: &World) -> bool {
-    let nameless = world.scenario().flavour == Flavour::Nameless;
+    let nameless = world.scenario().flavour.is_nameless();
     // When the answered record was made is asked afterwards: a refusal of that leaves it open too.
     nameless && world.has_happened(|event| event.is_uncertain() || event == Event::Refuse429)
 }
@@ -53,6 +53,23 @@ pub(crate) fn waits(world: &World, step: Step) -> bool {
 pub(crate) fn has_question(world: &World) -> bool {
     let objects = world.api().list(world.scenario().plural(), NAMESPACE);
     objects.iter().any(|object| says(object, &QUESTIONS))
+}
+
+/// After every write of an operator: an account keeps who it is before an object says so, or a process that starts now
+/// would take the object for another account's.
+pub(crate) fn after_a_write(world: &World) {
+    let Some(account) = world.api().get("provideraccounts", NAMESPACE, ACCOUNT) else { return };
+    let kept = account.pointer("/status/identity").and_then(Value::as_str);
+    // One that is declared anew has yet to learn it.
+    if kept.is_some() || world.has_happened(|event| event == Event::DeleteAccount) {
+        return;
+    }
+    for object in world.api().list(world.scenario().plural(), NAMESPACE) {
+        let said = object.pointer("/status/account").and_then(Value::as_str);
+        if said.is_some_and(|said| !said.starts_with("login:")) {
+            world.blame(format!("{} says whose it is, and the account does not", name(&object)));
+        }
+    }
 }
 
 /// After a step.
@@ -93,7 +110,7 @@ fn no_duplicates(world: &World) {
     };
     let allowed = match scenario.flavour {
         // Nobody can tell that the second one is of the same store, or that what was let go is.
-        Flavour::Nameless => {
+        Flavour::Nameless | Flavour::RutterLink => {
             1 + usize::from(world.has_happened(|event| event == Event::SecondObject))
                 + usize::from(let_go || retains(world))
         }
@@ -182,7 +199,7 @@ fn is_well(world: &World) {
         world.blame(format!("lost: status names {id:?}, live is {live:?}"));
     }
     let secret = world.api().get("secrets", NAMESPACE, SECRET);
-    let tells = matches!(world.scenario().flavour, Flavour::Rutter | Flavour::Nameless);
+    let tells = world.scenario().flavour.is_rutter();
     if tells && secret.is_none_or(|secret| secret.pointer("/data/connection_id").is_none()) {
         world.blame("the connection Secret does not tell the record".to_owned());
     }

@@ -20,7 +20,9 @@ pub(crate) struct Record {
 /// Every record that there ever was.
 pub(crate) fn records(scenario: Scenario, simulator: &Simulator) -> Vec<Record> {
     match scenario.flavour {
-        Flavour::Rutter | Flavour::Nameless => simulator.connections().iter().map(of_rutter).collect(),
+        Flavour::Rutter | Flavour::Nameless | Flavour::RutterLink => {
+            simulator.connections().iter().map(of_rutter).collect()
+        }
         Flavour::SkuIo => simulator.instances().iter().map(of_sku).collect(),
         Flavour::Arcus | Flavour::ArcusLink => simulator.connectors().iter().map(of_arcus).collect(),
     }

@@ -51,9 +51,43 @@ pub struct Outcome {
     pub void: bool,
 }
 
+/// How long the links live that somebody follows.
+const LINKS: Duration = Duration::from_mins(10);
+
+/// What an object did while nobody did anything for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Vigil {
+    /// The reason for which it is not ready.
+    pub reason: Option<String>,
+    /// Writes of objects and Secrets.
+    pub kube_writes: usize,
+    /// Writes at the provider.
+    pub calls: usize,
+    /// Requests to the provider, reads included.
+    pub requests: usize,
+}
+
+/// Declares an object that a person has to do something for, lets it come to rest, and lets nobody come for this long.
+pub(crate) async fn wait(scenario: Scenario, long: Duration) -> Vigil {
+    let world = World::new(scenario, &[], long * 2);
+    world.start();
+    world.take(Step::Declare);
+    world.rest().await;
+    let before = world.counts();
+    tokio::time::sleep(long).await;
+    let after = world.counts();
+    let ready = world.object(NAME).and_then(|object| condition(&object, "Ready"));
+    Vigil {
+        reason: ready.filter(|(status, _)| status == "False").map(|(_, reason)| reason),
+        kube_writes: after.0 - before.0,
+        calls: after.1 - before.1,
+        requests: after.2 - before.2,
+    }
+}
+
 /// Lives a life in which this happens at these points, to its end, and judges it.
 pub(crate) async fn live(scenario: Scenario, script: &[(usize, Event)]) -> Outcome {
-    let world = World::new(scenario, script);
+    let world = World::new(scenario, script, LINKS);
     // What was there before is in the provider's lists by now.
     tokio::time::sleep(TICK).await;
     world.start();
@@ -150,17 +184,19 @@ impl World {
             tokio::time::sleep(PATIENCE).await;
             self.rest().await;
         }
-        let (before, calls) = {
-            let track = self.track();
-            (track.kube_writes, track.calls)
-        };
+        let before = self.counts();
         tokio::time::sleep(Duration::from_mins(16)).await;
-        let track = self.track();
-        let after = (track.kube_writes - before, track.calls - calls);
-        drop(track);
-        if after != (0, 0) && !self.script_is_open() {
-            self.blame(format!("{} writes of objects and {} at the provider in a steady state", after.0, after.1));
+        let after = self.counts();
+        let (written, called) = (after.0 - before.0, after.1 - before.1);
+        if (written, called) != (0, 0) && !self.script_is_open() {
+            self.blame(format!("{written} writes of objects and {called} at the provider in a steady state"));
         }
+    }
+
+    /// Writes of objects and Secrets, writes at the provider, and all requests to it.
+    fn counts(&self) -> (usize, usize, usize) {
+        let track = self.track();
+        (track.kube_writes, track.calls, track.points.iter().filter(|site| site.is_call()).count())
     }
 
     fn written(&self) -> (usize, usize, u64) {

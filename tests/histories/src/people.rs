@@ -129,8 +129,8 @@ impl World {
             Flavour::Nameless => {
                 self.change(&json!({"spec": {"rutter": {"parameters": {"account_id": "acct_other"}}}}))
             }
-            // The name, the type and the shop are immutable.
-            Flavour::SkuIo | Flavour::Arcus | Flavour::ArcusLink => false,
+            // The name, the type and the shop are immutable, and a merchant chooses the store behind a link.
+            Flavour::RutterLink | Flavour::SkuIo | Flavour::Arcus | Flavour::ArcusLink => false,
         }
     }
 
@@ -195,7 +195,7 @@ impl World {
         let Some(id) = self.recorded(NAME) else { return false };
         let simulator = self.simulator();
         match self.scenario().flavour {
-            Flavour::Rutter | Flavour::Nameless => {
+            Flavour::Rutter | Flavour::Nameless | Flavour::RutterLink => {
                 id.parse().is_ok_and(|connection| simulator.act(&rutter::Deed::Delete { connection }).is_ok())
             }
             Flavour::SkuIo => {
@@ -218,7 +218,7 @@ impl World {
                 let fields = fields(json!({"config": {"label_format": "zpl"}}));
                 self.simulator().act_arcus(&arcus::Act::Change { fields }.on(self.scenario().connector())).is_ok()
             }
-            Flavour::Rutter | Flavour::Nameless | Flavour::ArcusLink => false,
+            Flavour::Rutter | Flavour::Nameless | Flavour::RutterLink | Flavour::ArcusLink => false,
         }
     }
 
@@ -273,27 +273,45 @@ impl World {
     pub(crate) async fn be_human(self) {
         loop {
             tokio::time::sleep(Duration::from_secs(10)).await;
-            let (connector, simulator) = (self.scenario().connector(), self.simulator());
             match self.scenario().flavour {
-                Flavour::Arcus | Flavour::ArcusLink => {
-                    if simulator.connector(connector).is_some_and(|c| !c.deleted && !c.has_credentials) {
-                        let _ = simulator.act_arcus(&arcus::Act::EnterCredentials.on(connector));
+                Flavour::Arcus => self.enter_credentials(),
+                Flavour::ArcusLink => {
+                    self.enter_credentials();
+                    if self.is_link_out() {
+                        let _ = self.simulator().act_arcus(&arcus::Act::Approve.on(self.scenario().connector()));
                     }
-                    self.consent();
                 }
+                Flavour::RutterLink => self.follow_link(),
                 Flavour::Rutter | Flavour::Nameless | Flavour::SkuIo => return,
             }
         }
     }
 
-    /// Consents behind the link that stands in a Secret, if any does and still works.
-    fn consent(&self) {
+    fn enter_credentials(&self) {
+        let connector = self.scenario().connector();
+        if self.simulator().connector(connector).is_some_and(|c| !c.deleted && !c.has_credentials) {
+            let _ = self.simulator().act_arcus(&arcus::Act::EnterCredentials.on(connector));
+        }
+    }
+
+    /// Connects the store behind the link of every connection that waits for it.
+    fn follow_link(&self) {
+        if !self.is_link_out() {
+            return;
+        }
+        for waiting in self.simulator().connections().iter().filter(|c| c.platform.is_none() && c.deleted_at.is_none())
+        {
+            let (platform, store_url) = ("BIG_COMMERCE".to_owned(), self.scenario().store().to_owned());
+            let _ = self.simulator().act(&rutter::Deed::FollowLink { connection: waiting.id, platform, store_url });
+        }
+    }
+
+    /// Whether a Secret holds a link, of an object that is to stay.
+    fn is_link_out(&self) -> bool {
         let handed_out =
             self.api().list("secrets", NAMESPACE).iter().any(|secret| secret.pointer("/data/link_url").is_some());
         let deleting = self.object(NAME).is_some_and(|object| object.pointer("/metadata/deletionTimestamp").is_some());
-        if handed_out && !deleting {
-            let _ = self.simulator().act_arcus(&arcus::Act::Approve.on(self.scenario().connector()));
-        }
+        handed_out && !deleting
     }
 
     /// How many records the operators have made that are there.

@@ -28,6 +28,8 @@ pub enum Flavour {
     Rutter,
     /// Rutter with credentials; nothing tells two records of one store apart.
     Nameless,
+    /// Rutter with its own page for a merchant to connect by; the create answers a link.
+    RutterLink,
     /// SKU.io; an instance is told by its name.
     SkuIo,
     /// Arcus without consent; an entity has one connector of a type.
@@ -37,8 +39,20 @@ pub enum Flavour {
 }
 
 /// All of them.
-pub const FLAVOURS: [Flavour; 5] =
-    [Flavour::Rutter, Flavour::Nameless, Flavour::SkuIo, Flavour::Arcus, Flavour::ArcusLink];
+pub const FLAVOURS: [Flavour; 6] =
+    [Flavour::Rutter, Flavour::Nameless, Flavour::RutterLink, Flavour::SkuIo, Flavour::Arcus, Flavour::ArcusLink];
+
+impl Flavour {
+    /// Whether nothing tells two records of one store apart.
+    pub(crate) fn is_nameless(self) -> bool {
+        matches!(self, Self::Nameless | Self::RutterLink)
+    }
+
+    /// Whether it is Rutter's, one way or another.
+    pub(crate) fn is_rutter(self) -> bool {
+        matches!(self, Self::Rutter | Self::Nameless | Self::RutterLink)
+    }
+}
 
 /// What is declared beside the record itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,8 +104,10 @@ pub struct Scenario {
 pub fn all() -> Vec<Scenario> {
     let means = |s: &Scenario| match s.policy {
         // A record that nothing tells cannot be found.
-        Policy::Stranger | Policy::Adopt | Policy::Observe => s.flavour != Flavour::Nameless,
-        Policy::Plain | Policy::Retain | Policy::Recreate | Policy::Twins | Policy::Ahead | Policy::Behind => true,
+        Policy::Stranger | Policy::Adopt | Policy::Observe => !s.flavour.is_nameless(),
+        // What a merchant has connected is theirs to connect anew: the CRD refuses the combination.
+        Policy::Recreate => s.flavour != Flavour::RutterLink,
+        Policy::Plain | Policy::Retain | Policy::Twins | Policy::Ahead | Policy::Behind => true,
     };
     let pairs = FLAVOURS.iter().flat_map(|f| POLICIES.iter().map(|p| Scenario { flavour: *f, policy: *p }));
     pairs.filter(means).collect()
@@ -127,7 +143,7 @@ impl Scenario {
     /// The store, in the words of the provider.
     pub(crate) fn store(self) -> &'static str {
         match self.flavour {
-            Flavour::Rutter => "store-acme.mybigcommerce.com",
+            Flavour::Rutter | Flavour::RutterLink => "store-acme.mybigcommerce.com",
             Flavour::Nameless => "acct_acme",
             Flavour::SkuIo => "acme0000",
             Flavour::Arcus => "shippo",
@@ -139,7 +155,7 @@ impl Scenario {
     pub(crate) fn furniture(self) -> Vec<Value> {
         let secret = |name: &str, data: Value| json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": data});
         let (provider, login, more) = match self.flavour {
-            Flavour::Rutter | Flavour::Nameless => {
+            Flavour::Rutter | Flavour::Nameless | Flavour::RutterLink => {
                 let account = rutter::Account::default();
                 ("Rutter", json!({"client_id": account.client_id, "client_secret": account.client_secret}), json!({}))
             }
@@ -194,6 +210,10 @@ impl Scenario {
         match self.flavour {
             Flavour::Rutter => rutter("BIG_COMMERCE", json!({"store_url": self.store()})),
             Flavour::Nameless => rutter("STRIPE", json!({"account_id": self.store()})),
+            Flavour::RutterLink => json!({
+                "provider": "Rutter", "platform": "BIG_COMMERCE", "connectionSecretRef": {"name": SECRET},
+                "rutter": {"authorization": "Link"}
+            }),
             Flavour::SkuIo => json!({
                 "provider": "SkuIo", "platform": "big-commerce", "name": NAME, "integrationId": 5,
                 "accessTokenSecretRef": {"name": STORE_LOGIN, "key": "oauth_access_token"},
@@ -216,7 +236,9 @@ impl Scenario {
     /// A change of what can be changed in place, or of nothing at the provider where nothing can be; each number is another.
     pub(crate) fn edit(self, number: u8) -> Value {
         match self.flavour {
-            Flavour::Rutter | Flavour::Nameless => json!({"spec": {"interval": format!("{}m", 5 + number)}}),
+            Flavour::Rutter | Flavour::Nameless | Flavour::RutterLink => {
+                json!({"spec": {"interval": format!("{}m", 5 + number)}})
+            }
             Flavour::SkuIo => json!({"spec": {"settings": {"storeId": 1 + number}}}),
             Flavour::Arcus | Flavour::ArcusLink => {
                 json!({"spec": {"arcus": {"displayName": format!("Edit {number}")}}})
@@ -232,8 +254,8 @@ impl Scenario {
     /// A stranger makes a record of the same store; whether that was possible.
     pub(crate) fn stranger_comes(self, simulator: &Simulator) -> bool {
         match self.flavour {
-            Flavour::Rutter | Flavour::Nameless => {
-                let platform = if self.flavour == Flavour::Rutter { "BIG_COMMERCE" } else { "STRIPE" };
+            Flavour::Rutter | Flavour::Nameless | Flavour::RutterLink => {
+                let platform = if self.flavour == Flavour::Nameless { "STRIPE" } else { "BIG_COMMERCE" };
                 let store_url = self.store().to_owned();
                 let deed = rutter::Deed::Connect { client_id: None, platform: platform.to_owned(), store_url };
                 simulator.act(&deed).is_ok()

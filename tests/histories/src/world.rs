@@ -24,6 +24,7 @@ use tradewind_simulator::{Clock as ProviderClock, Setup, Simulator, arcus, rutte
 
 use crate::{
     event::Event,
+    judge,
     scenario::{NAMESPACE, Policy, Scenario},
     site::Site,
     tap::{self, KubeTap, Process},
@@ -91,11 +92,11 @@ impl Track {
 }
 
 impl World {
-    /// A world in which this is declared and nothing has happened.
-    pub(crate) fn new(scenario: Scenario, script: &[(usize, Event)]) -> Self {
+    /// A world in which this is declared and nothing has happened; links live for so long.
+    pub(crate) fn new(scenario: Scenario, script: &[(usize, Event)], links: Duration) -> Self {
         let ahead = if scenario.policy == Policy::Ahead { SKEW } else { SignedDuration::ZERO };
         let api = ApiServer::new(Clock::starting_at(EPOCH.saturating_add(ahead).unwrap_or(EPOCH)));
-        let simulator = Simulator::new(ProviderClock::starting_at(EPOCH), setup());
+        let simulator = Simulator::new(ProviderClock::starting_at(EPOCH), setup(links));
         let track = Track { script: script.to_vec(), ..Track::default() };
         let world =
             Self(Arc::new(Inner { scenario, api, simulator, metrics: Metrics::new(), track: Mutex::new(track) }));
@@ -188,6 +189,7 @@ impl World {
     pub(crate) fn wrote(&self, site: &Site) {
         if site.is_kube_write() {
             self.track().kube_writes += 1;
+            judge::after_a_write(self);
         }
     }
 
@@ -223,7 +225,7 @@ impl World {
         let behind = if self.scenario().policy == Policy::Behind { SKEW } else { SignedDuration::ZERO };
         let clock = self.simulator().clock().clone();
         let now = move || clock.now().saturating_sub(behind).unwrap_or(EPOCH);
-        let reach = Reach::simulated(tap, tap::wire(self.clone(), process.clone()), now);
+        let reach = Reach::simulated(tap, Some(tap::wire(self.clone(), process.clone())), now);
         let stop = future::pending().boxed().shared();
         let gate = Readiness::default().gate("watches");
         let metrics = self.0.metrics.clone();
@@ -249,7 +251,7 @@ fn settings() -> Settings {
 }
 
 /// A provider that grants nothing, and whose lists lag.
-fn setup() -> Setup {
+fn setup(links: Duration) -> Setup {
     // Data that moves by itself is written now and then; it would look like unrest.
     let (seconds, never) = (Duration::from_secs, Duration::from_hours(1000));
     let rutter = rutter::Settings {
@@ -265,6 +267,12 @@ fn setup() -> Setup {
         sync_period: never,
         ..sku_io::Settings::default()
     };
-    let arcus = arcus::Settings { test_rate: None, live_rate: None, sync_period: never, ..arcus::Settings::default() };
+    let arcus = arcus::Settings {
+        test_rate: None,
+        live_rate: None,
+        sync_period: never,
+        link_lifetime: links,
+        ..arcus::Settings::default()
+    };
     Setup { rutter, sku_io, arcus, ..Setup::default() }
 }
