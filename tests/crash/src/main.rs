@@ -4,8 +4,9 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use clap::Parser;
+use tokio::signal::unix::{SignalKind, signal};
 use tradewind_crash::run::Plan;
 
 /// Kills the operator before and after every write, and at any moment, and counts what that costs at the providers
@@ -33,7 +34,14 @@ async fn main() -> Result<()> {
     let here = std::env::current_exe()?;
     let beside = |name| here.with_file_name(name);
     let (operator, naive) = (beside("crash-operator"), beside("crash-naive"));
-    let report = Plan { operator, naive, dir, lanes, seed, short }.run(|line| println!("{line}")).await?;
+    let plan = Plan { operator, naive, dir, lanes, seed, short };
+    let mut terminate = signal(SignalKind::terminate())?;
+    // Dropped on the way out, the run ends every process that it has started.
+    let report = tokio::select! {
+        report = plan.run(|line| println!("{line}")) => report?,
+        _ = tokio::signal::ctrl_c() => bail!("interrupted"),
+        _ = terminate.recv() => bail!("terminated"),
+    };
     println!("{report}");
     ensure!(report.failures.is_empty(), "{} thing(s) are not as they must be", report.failures.len());
     Ok(())

@@ -26,6 +26,8 @@ pub struct Record {
     pub stranger: bool,
     /// How often it was made through the API; more than once only where a create brings a deleted one back.
     pub made: usize,
+    /// What edits change, and are seen by.
+    pub edited: String,
     /// All that nobody but its owner may change.
     pub state: String,
 }
@@ -40,6 +42,7 @@ pub fn records(simulator: &Simulator) -> Vec<Record> {
         live: r.deleted_at.is_none(),
         stranger: r.origin != Origin::Api,
         made: usize::from(r.origin == Origin::Api),
+        edited: String::new(),
         state: format!("{:?} {} {:?}", r.deleted_at, r.incremental_syncs, r.backfills),
     });
     let sku = simulator.instances().into_iter().map(|r| Record {
@@ -49,6 +52,7 @@ pub fn records(simulator: &Simulator) -> Vec<Record> {
         live: r.deleted_at.is_none(),
         stranger: r.origin != Origin::Api,
         made: usize::from(r.origin == Origin::Api),
+        edited: r.integration_settings.get("store_id").map(ToString::to_string).unwrap_or_default(),
         state: format!("{:?} {:?} {:?} {:?}", r.deleted_at, r.changed_at, r.changes, r.refreshes),
     });
     let arcus = simulator.connectors().into_iter().map(|r| Record {
@@ -58,6 +62,7 @@ pub fn records(simulator: &Simulator) -> Vec<Record> {
         live: !r.deleted,
         stranger: is_strangers(r.origin, r.connector),
         made: r.tally.creates + r.tally.overwrites,
+        edited: r.display_name.clone(),
         state: format!("{:?} {:?} {:?} {:?}", r.deleted_at, r.changed_at, r.changes, r.tally),
     });
     rutter.chain(sku).chain(arcus).collect()
@@ -182,6 +187,7 @@ mod tests {
             live: true,
             stranger: false,
             made: 1,
+            edited: thing.edited(0),
             state: String::new(),
         }
     }

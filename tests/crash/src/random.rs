@@ -3,7 +3,7 @@
 //! Owns the course of that: who does what when, drawn from a seed that is printed. Strangers have records from the start, some of
 //! them of stores that are declared too: those must stay theirs.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -15,10 +15,10 @@ use tradewind_simulator::rutter;
 use tradewind_simulator::sku_io;
 use tradewind_simulator::{Provider, Random, Simulator, arcus};
 
-use crate::board::{Picture, Seen};
-use crate::oracle::STRANGERS;
+use crate::board::Picture;
+use crate::oracle::{Record, STRANGERS};
 use crate::plane::Plane;
-use crate::sweep::unlike;
+use crate::sweep::{unedited, unlike};
 use crate::thing::{CONFIGURED, Thing, entity_id, hash, store};
 use crate::world::{Outcome, Stuck, Subject, World, simulator};
 
@@ -96,13 +96,13 @@ impl Course {
         }
         let over = AtomicBool::new(false);
         let people = async {
-            let deleted = self.people(&world, &things).await;
+            let done = self.people(&world, &things).await;
             over.store(true, Ordering::Relaxed);
-            deleted
+            done
         };
-        let (deleted, ()) = tokio::join!(people, self.kill(&world, &over));
-        let deleted = deleted?;
-        let stuck = world.until(|picture, _| missing(&things, &contested, &deleted, picture)).await;
+        let (done, ()) = tokio::join!(people, self.kill(&world, &over));
+        let done = done?;
+        let stuck = world.until(|picture, records| missing(&things, &contested, &done, picture, records)).await;
         let recovery = world.last_kill().map(|kill| kill.elapsed()).unwrap_or_default();
         // What a stranger has is nobody's to name: such an object has no record of its own.
         let own: Vec<_> = things.into_iter().filter(|thing| !contested.contains(&thing.key())).collect();
@@ -122,36 +122,52 @@ impl Course {
         }
     }
 
-    /// Creates everything, with edits and deletions between; what was deleted, by its name on the board.
-    async fn people(self, world: &World, things: &[Thing]) -> Result<BTreeSet<String>> {
+    /// Creates everything, with edits and deletions between.
+    async fn people(self, world: &World, things: &[Thing]) -> Result<Done> {
         let mut draw = Draw::seeded(self.seed ^ 3);
-        let (begun, mut deleted, mut left) = (Instant::now(), BTreeSet::new(), Vec::new());
+        let (begun, mut done, mut left) = (Instant::now(), Done::default(), Vec::new());
         let steps = u32::try_from(things.len()).context("so many objects")?.max(1);
         for (step, thing) in (1..).zip(things) {
             world.apply(thing.manifest(0)).await?;
             left.push(thing);
             let some = draw.index(left.len());
-            let chosen = left.get(some).copied().filter(|thing| !deleted.contains(&thing.on_board()));
+            let chosen = left.get(some).copied().filter(|thing| !done.deleted.contains(&thing.on_board()));
             if let Some(thing) = chosen {
                 if draw.within(0..DELETED) == 0 {
                     world.delete(thing.kind(), &thing.name).await?;
-                    deleted.insert(thing.on_board());
+                    done.deleted.insert(thing.on_board());
                     left.swap_remove(some);
                 } else if thing.is_editable() {
                     world.apply(thing.manifest(step as usize)).await?;
+                    done.edits.insert(thing.on_board(), step as usize);
                 }
             }
             tokio::time::sleep_until(begun + self.work * step / steps).await;
         }
-        Ok(deleted)
+        Ok(done)
     }
 }
 
-/// What is not as declared: there and not ready, or not gone; where a stranger has the record, not refused.
-fn missing(things: &[Thing], contested: &BTreeSet<String>, deleted: &BTreeSet<String>, picture: &Picture) -> Stuck {
-    let (gone, there): (Vec<_>, Vec<_>) = things.iter().cloned().partition(|t| deleted.contains(&t.on_board()));
+/// What people have done, by the names on the board.
+#[derive(Clone, Debug, Default)]
+struct Done {
+    deleted: BTreeSet<String>,
+    /// The last edit of what was edited.
+    edits: BTreeMap<String, usize>,
+}
+
+/// What is not as declared: there and not ready, or not with its last edit, or not gone; where a stranger has the record, not refused.
+fn missing(
+    things: &[Thing],
+    contested: &BTreeSet<String>,
+    done: &Done,
+    picture: &Picture,
+    records: &[Record],
+) -> Stuck {
+    let (gone, there): (Vec<_>, Vec<_>) = things.iter().cloned().partition(|t| done.deleted.contains(&t.on_board()));
     let (theirs, ours): (Vec<_>, Vec<_>) = there.into_iter().partition(|thing| contested.contains(&thing.key()));
-    let mut left = unlike(&ours, picture, Seen::is_ready);
+    let edit = |thing: &Thing| done.edits.get(&thing.on_board()).copied().unwrap_or_default();
+    let mut left = unedited(ours.iter().map(|thing| (thing, edit(thing))), picture, records);
     left.extend(unlike(&theirs, picture, |seen| seen.reason() == "AlreadyExists" && seen.id().is_none()));
     left.extend(gone.iter().map(Thing::on_board).filter(|name| picture.contains_key(name)));
     left

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use http::Method;
-use tradewind_simulator::Provider;
+use tradewind_simulator::{Operation, Provider};
 
 use crate::board::Seen;
 use crate::oracle::records;
@@ -37,6 +37,8 @@ pub struct Verdict {
     pub duplicates: usize,
     /// Creates that reached the provider.
     pub sent: usize,
+    /// Creates that took hold of what another one had made: Arcus has one connector of a type, and no duplicates.
+    pub overwrites: usize,
 }
 
 impl Verdict {
@@ -45,13 +47,13 @@ impl Verdict {
     pub fn is_kept(&self) -> bool {
         let promised = self.moment == Moment::BeforeTheCheck || self.provider != Provider::Rutter;
         let unsent = self.moment == Moment::AfterTheCheck || self.sent == 1;
-        unsent && (self.duplicates == 0 || !promised)
+        unsent && (self.duplicates == 0 || !promised) && (self.overwrites == 0 || self.moment == Moment::AfterTheCheck)
     }
 }
 
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { provider, moment, duplicates, sent } = self;
+        let Self { provider, moment, duplicates, sent, overwrites } = self;
         let moment = match moment {
             Moment::BeforeTheCheck => "before the permit check",
             Moment::AfterTheCheck => "after it",
@@ -63,7 +65,7 @@ impl fmt::Display for Verdict {
         };
         write!(
             f,
-            "stopped {moment:<23} {:<7} creates sent={sent} duplicates={duplicates} ({key})",
+            "stopped {moment:<23} {:<7} creates sent={sent} duplicates={duplicates} overwrites={overwrites} ({key})",
             format!("{provider:?}")
         )
     }
@@ -104,27 +106,30 @@ pub async fn stop(plane: &Plane, subject: &Subject, provider: Provider, moment: 
     let stuck = world.until(|picture, _| unlike(&things, picture, Seen::is_ready)).await;
     ensure!(stuck.is_empty(), "the other operator did not take over: {:?}", world.board.now());
     // The answer, or the create, goes its way; who waits for it wakes up.
-    let before = first.tap.count();
     snare.release.send(()).ok().context("the write is held")?;
     first.program.go_on().await?;
-    tokio::time::timeout(PATIENCE, went_on(&world, before)).await.context("the stopped one to go on")??;
+    tokio::time::timeout(PATIENCE, ended(&world, moment)).await.context("the stopped one to go on")??;
     let key = thing.key();
-    let sent =
-        world.simulator.journal().iter().filter(|e| e.operation == tradewind_simulator::Operation::Create).count();
+    let (sent, overwrites) = (sent(&world), world.simulator.stats().overwrites.values().sum());
     let live = records(&world.simulator).into_iter().filter(|r| r.live && r.key == key).count();
     for station in &world.stations {
         station.program.end().await?;
     }
-    Ok(Verdict { provider, moment, duplicates: live.saturating_sub(1), sent })
+    Ok(Verdict { provider, moment, duplicates: live.saturating_sub(1), sent, overwrites })
 }
 
-/// Until the first operator has come to the end of its create: it says so itself, or its next write shows it.
-async fn went_on(world: &World, before: u64) -> Result<()> {
+/// Creates that have reached the providers.
+fn sent(world: &World) -> usize {
+    world.simulator.journal().iter().filter(|entry| entry.operation == Operation::Create).count()
+}
+
+/// Until the first operator's create has come to its end: it was sent after all, or its operator says that it was not.
+async fn ended(world: &World, moment: Moment) -> Result<()> {
     let first = world.stations.first().context("an operator")?;
     loop {
         let log = tokio::fs::read_to_string(first.program.log()).await?;
-        let created = log.contains(" creating ") || log.contains("creating object=");
-        if created && (log.contains("superseded") || log.contains("had been replaced") || first.tap.count() > before) {
+        let unsent = moment == Moment::BeforeTheCheck && log.contains(" not sent: ");
+        if unsent || sent(world) > 1 {
             return Ok(());
         }
         tokio::time::sleep(Duration::from_millis(50)).await;

@@ -2,6 +2,7 @@
 //!
 //! Owns the script of a life and the list of lives. A life must never know where its kills are.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use anyhow::Result;
@@ -76,7 +77,7 @@ impl Script {
             for thing in things {
                 world.apply(thing.manifest(1)).await?;
             }
-            stuck = world.until(|picture, records| unedited(things, picture, records)).await;
+            stuck = world.until(|picture, records| unedited(things.iter().map(|t| (t, 1)), picture, records)).await;
         }
         if subject.is_ours() && stuck.is_empty() && things.iter().all(Thing::has_refresh) {
             let ask = json!({"metadata": {"annotations": {tradewind::api::keys::REFRESH: AGAIN}}});
@@ -106,16 +107,19 @@ impl Script {
     }
 }
 
-/// Whether the provider has the edit, and the object says that it is well.
-fn unedited(things: &[Thing], picture: &Picture, records: &[Record]) -> Stuck {
-    let mut left = unlike(things, picture, Seen::is_ready);
-    let sent = |thing: &&Thing| {
-        let key = thing.key();
-        let field = if thing.provider == Provider::SkuIo { "store_id" } else { "display_name" };
-        records.iter().any(|r| r.key == key && r.live && r.state.contains(field))
+/// The things of which the provider does not show this edit, or which do not say that they are well.
+pub(crate) fn unedited<'a>(
+    things: impl Iterator<Item = (&'a Thing, usize)>,
+    picture: &Picture,
+    records: &[Record],
+) -> Stuck {
+    let live: BTreeMap<_, _> = records.iter().filter(|r| r.live).map(|r| ((r.provider, r.key.as_str()), r)).collect();
+    let is_well = |(thing, edit): &(&Thing, usize)| {
+        let record = live.get(&(thing.provider, thing.key().as_str())).copied();
+        let ready = picture.get(&thing.on_board()).is_some_and(Seen::is_ready);
+        ready && record.is_some_and(|record| record.edited == thing.edited(*edit))
     };
-    left.extend(things.iter().filter(|thing| !sent(thing)).map(Thing::on_board));
-    left
+    things.filter(|pair| !is_well(pair)).map(|(thing, _)| thing.on_board()).collect()
 }
 
 /// The things that are not like this on the board.

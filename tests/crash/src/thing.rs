@@ -80,6 +80,16 @@ impl Thing {
         self.provider != Provider::Rutter
     }
 
+    /// What an edit changes, as [`crate::oracle::Record::edited`] shows it.
+    #[must_use]
+    pub fn edited(&self, edit: usize) -> String {
+        match self.provider {
+            Provider::Rutter => String::new(),
+            Provider::SkuIo => (edit + 1).to_string(),
+            Provider::Arcus => display_name(edit),
+        }
+    }
+
     /// Whether its provider loads data on request.
     #[must_use]
     pub fn has_refresh(&self) -> bool {
@@ -246,4 +256,6 @@ pub fn setup(seed: u64, entities: usize) -> Setup {
 }
 
 /// How late lists show a new record.
-pub const LIST_LAG: Duration = Duration::from_millis(500);
+///
+/// Longer than an operator takes to start and look: or a new one would see a record before anybody could doubt that it is there.
+pub const LIST_LAG: Duration = Duration::from_millis(2500);

@@ -35,7 +35,7 @@ const LOOK: Duration = Duration::from_millis(100);
 pub const TIMES: [(&str, Duration); 4] = [
     ("--call-timeout", Duration::from_secs(4)),
     ("--permit-life", Duration::from_secs(2)),
-    ("--list-lag", Duration::from_secs(1)),
+    ("--list-lag", Duration::from_secs(3)),
     ("--poll", Duration::from_secs(1)),
 ];
 
