@@ -15,7 +15,7 @@ KEEP ?=
 # The tests that own generated files: they compare them, and write them with UPDATE_GENERATED=1. They need no cluster.
 GENERATED := manifests::the_files_are_what_the_types_say docs::the_states_on_the_page_are_those_of_the_program \
   docs::the_platforms_on_the_page_are_those_of_the_program docs::the_settings_on_the_page_are_those_of_the_program \
-  docs::the_connectors_on_the_page_are_those_of_the_program
+  docs::the_connectors_on_the_page_are_those_of_the_program docs::the_mistakes_on_the_page_are_those_that_are_made
 
 .PHONY: help
 help: ## Print this list
@@ -65,11 +65,22 @@ verify: fmt-check lint generated examples docs ## Format, lints, generated files
 test: ## All tests of all crates, those on a real control plane too; the first run builds it, which takes minutes
 	@rm -rf target/tmp/it/logs
 	RUST_TEST_THREADS=$(THREADS) $(CARGO) test --locked --workspace --no-fail-fast
+	$(MAKE) --no-print-directory test-memory
 	@tests/search-canaries.sh target/tmp/it
+
+# The same tests hold the API server in memory to what the real one does; those in a module `real` need the real one.
+.PHONY: test-memory
+test-memory: ## The lifecycle tests once more, against the API server in memory that the histories run on
+	@rm -rf target/tmp/it/memory
+	TRADEWIND_APISERVER=memory RUST_TEST_THREADS=$$(( $(THREADS) * 3 )) $(CARGO) test --locked --workspace --test it -- lifecycle:: --skip ::real::
 
 .PHONY: histories
 histories: ## The real engine with simulated time: every history with one thing that goes wrong (ARGS='--sample 20000 --depth 3')
 	$(CARGO) run --locked --profile histories --package tradewind-histories -- $(ARGS)
+
+.PHONY: mutants
+mutants: ## Make every mistake of tests/mutants/mutants.yaml in a copy of the sources: the tests must catch each (ARGS='--only grace')
+	$(CARGO) run --locked --package tradewind-mutants -- $(ARGS)
 
 .PHONY: generate
 generate: ## Write what is generated: crds/ from the types, the tables in docs/

@@ -4,6 +4,7 @@
 //! With `UPDATE_GENERATED=1` (`make generate`) the tables of states, platforms and settings are written instead of compared.
 
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
@@ -217,6 +218,19 @@ fn the_connectors_on_the_page_are_those_of_the_program() {
     let rows: String = CONNECTORS.iter().map(connector).collect();
     let head = "| `spec.platform` | its own fields of `spec.arcus` | who gives it access |\n|---|---|---|\n";
     hold("providers/arcus.md", "connectors", &format!("{head}{rows}"));
+}
+
+#[test]
+fn the_mistakes_on_the_page_are_those_that_are_made() {
+    let mut rows = String::new();
+    for mutant in tradewind_mutants::all().expect("the list of mistakes") {
+        let source =
+            std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(&mutant.file)).expect("a source");
+        mutant.applied(&source).expect("a mistake that can be made");
+        let _ = writeln!(rows, "| {} | {} | `{}` | `{}` |", mutant.area, mutant.mistake, mutant.file, mutant.caught_by);
+    }
+    let head = "| area | mistake | where | caught by |\n|---|---|---|---|\n";
+    hold("mutants.md", "mistakes", &format!("{head}{rows}"));
 }
 
 /// The first cells of the table of reasons on the page of a provider.
