@@ -13,9 +13,10 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use futures::StreamExt;
+use jiff::Timestamp;
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
-use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
+use k8s_openapi::api::rbac::v1::{PolicyRule, Role, RoleBinding};
 use kube::api::{DeleteParams, DynamicObject, GroupVersionKind, Patch, PatchParams, PostParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::runtime::{WatchStreamExt, watcher};
@@ -25,9 +26,11 @@ use serde::de::DeserializeOwned;
 use serde_json::json;
 use tokio::io::AsyncWriteExt;
 use tokio::sync::OnceCell;
-use tradewind_cluster::{Cluster, Error, Event, Mark};
+use tradewind::engine::Reach;
+use tradewind_cluster::{AuditLog, Cluster, Error, Event, Mark};
 
 use crate::manifests;
+use crate::memory::{self, Memory};
 
 /// How long anything may take before a test counts as hung. Generous on purpose: no test passes or fails by the speed of a machine.
 pub(crate) const HANG: Duration = Duration::from_mins(2);
@@ -136,23 +139,37 @@ pub(crate) type Writes = BTreeMap<String, Vec<Event>>;
 /// * The client belongs to the runtime of the test that made the sandbox.
 /// * Namespaces are not deleted: they end with the control plane. On a cluster of `TRADEWIND_KUBECONFIG` they carry the label
 ///   `tradewind.dev/test`.
+/// * Of the API server in memory there is one for each sandbox, without rights, CEL, validation and kubectl: a test that needs
+///   one of these is in a module `real`, which a run with that one leaves out.
 pub(crate) struct Sandbox {
-    cluster: Arc<Cluster>,
+    server: Server,
     namespace: String,
     client: Client,
-    operator_kubeconfig: PathBuf,
+}
+
+/// The API server of a sandbox.
+enum Server {
+    Real { cluster: Arc<Cluster>, operator_kubeconfig: PathBuf },
+    Memory(Memory),
 }
 
 impl Sandbox {
     /// Makes a namespace whose name begins with `name`, and the operator's service account.
     pub(crate) async fn new(name: &str) -> Self {
-        Self::on(Arc::clone(control_plane().await), name).await
+        if memory::is_meant() { Self::in_memory(name) } else { Self::on(Arc::clone(control_plane().await), name).await }
+    }
+
+    fn in_memory(name: &str) -> Self {
+        one_tls_provider();
+        let namespace = unique(name);
+        let memory = Memory::new(&namespace, &Path::new(env!("CARGO_TARGET_TMPDIR")).join("it/memory"));
+        Self { client: memory.client(), server: Server::Memory(memory), namespace }
     }
 
     /// The same on another control plane.
     pub(crate) async fn on(cluster: Arc<Cluster>, name: &str) -> Self {
         let client = client_of(cluster.kubeconfig()).await;
-        let namespace = format!("{name}-{}", &uuid::Uuid::new_v4().simple().to_string()[..8]);
+        let namespace = unique(name);
         let labels = BTreeMap::from([("tradewind.dev/test".to_owned(), name.to_owned())]);
         let mut object = Namespace::default();
         object.metadata.name = Some(namespace.clone());
@@ -161,7 +178,7 @@ impl Sandbox {
         allow_operator(&client, &namespace).await.expect("the operator's service account");
         let operator_kubeconfig =
             cluster.service_account_kubeconfig(&namespace, OPERATOR).await.expect("a token for the operator");
-        Self { cluster, namespace, client, operator_kubeconfig }
+        Self { server: Server::Real { cluster, operator_kubeconfig }, namespace, client }
     }
 
     /// The namespace.
@@ -171,7 +188,41 @@ impl Sandbox {
 
     /// The control plane that the namespace is on.
     pub(crate) fn cluster(&self) -> &Cluster {
-        &self.cluster
+        self.real().0
+    }
+
+    fn real(&self) -> (&Cluster, &Path) {
+        match &self.server {
+            Server::Real { cluster, operator_kubeconfig } => (cluster, operator_kubeconfig),
+            Server::Memory(_) => panic!("this test needs the real API server: it belongs into a module `real`"),
+        }
+    }
+
+    fn audit_log(&self) -> &AuditLog {
+        match &self.server {
+            Server::Real { cluster, .. } => cluster.audit_log().expect("an audit log"),
+            Server::Memory(memory) => memory.audit_log(),
+        }
+    }
+
+    /// The way of the operator to the API server, with the operator's rights. `kubeconfig`: of somebody else's rights.
+    pub(crate) async fn reach(&self, kubeconfig: Option<&Path>) -> Reach {
+        match &self.server {
+            Server::Memory(memory) if kubeconfig.is_none() => {
+                Reach::simulated(memory.for_operator(self.operator()), None, Timestamp::now)
+            }
+            Server::Real { .. } | Server::Memory(_) => {
+                let kubeconfig = Kubeconfig::read_from(kubeconfig.unwrap_or_else(|| self.operator_kubeconfig()));
+                let options = KubeConfigOptions::default();
+                let config = Config::from_custom_kubeconfig(kubeconfig.expect("a kubeconfig"), &options).await;
+                Reach::real(config.expect("a config")).expect("a client")
+            }
+        }
+    }
+
+    /// As whom the operator is known.
+    fn operator(&self) -> String {
+        format!("system:serviceaccount:{}:{OPERATOR}", self.namespace)
     }
 
     /// A client that may do everything.
@@ -181,12 +232,12 @@ impl Sandbox {
 
     /// A kubeconfig that acts as the operator.
     pub(crate) fn operator_kubeconfig(&self) -> &Path {
-        &self.operator_kubeconfig
+        self.real().1
     }
 
     /// A client that acts as the operator.
     pub(crate) async fn operator_client(&self) -> Client {
-        client_of(&self.operator_kubeconfig).await
+        client_of(self.operator_kubeconfig()).await
     }
 
     /// The objects of a kind in this namespace, for the administrator.
@@ -223,6 +274,45 @@ impl Sandbox {
     /// Reads an object that may not be there.
     pub(crate) async fn get<K: Kind>(&self, name: &str) -> Option<K> {
         self.api::<K>().get_opt(name).await.expect("an answer of the API server")
+    }
+
+    /// `kubectl replace` with the manifest as somebody has it in a file, without our metadata.
+    pub(crate) async fn replace(&self, yaml: &str) {
+        for mut object in documents(yaml) {
+            let api = self.dynamic_api(&object).await;
+            let name = object.name_any();
+            object.metadata.resource_version = api.get(&name).await.expect("an object to replace").resource_version();
+            api.replace(&name, &PostParams::default(), &object).await.expect("an object that can be replaced");
+        }
+    }
+
+    /// Takes one right of the operator's role away. Returns once the authorizer, which follows by a watch of its own, has seen it.
+    pub(crate) async fn deny(&self, verb: &str, resource: &str) {
+        let mut rules = Vec::new();
+        for rule in role().rules.unwrap_or_default() {
+            for of_rule in rule.resources.iter().flatten() {
+                let mut one = rule.clone();
+                one.resources = Some(vec![of_rule.clone()]);
+                one.verbs.retain(|of_one| of_rule != resource || of_one != verb);
+                rules.push(one);
+            }
+        }
+        self.set_rules(rules, verb, resource, false).await;
+    }
+
+    /// Gives the operator back all that its role says. `verb` and `resource`: of what was taken away.
+    pub(crate) async fn allow(&self, verb: &str, resource: &str) {
+        self.set_rules(role().rules.unwrap_or_default(), verb, resource, true).await;
+    }
+
+    async fn set_rules(&self, rules: Vec<PolicyRule>, verb: &str, resource: &str, allowed: bool) {
+        let patch = Patch::Merge(json!({"rules": rules}));
+        self.api::<Role>().patch(OPERATOR, &PatchParams::default(), &patch).await.expect("a role to change");
+        let (kind, part) = resource.split_once('/').unwrap_or((resource, ""));
+        let (user, part) = (format!("--as={}", self.operator()), format!("--subresource={part}"));
+        let question = ["auth", "can-i", verb, kind, &part, &user];
+        let followed = async { while self.kubectl(&question).await.ok != allowed {} };
+        tokio::time::timeout(HANG, followed).await.expect("an authorizer that follows");
     }
 
     /// Asks for the deletion of an object that is there. Finalizers may keep it: see [`Sandbox::wait_gone`].
@@ -268,13 +358,12 @@ impl Sandbox {
 
     /// Where the audit log ends now, for [`Sandbox::audit_writes`].
     pub(crate) fn mark(&self) -> Mark {
-        self.cluster.audit_log().and_then(tradewind_cluster::AuditLog::mark).expect("an audit log")
+        self.audit_log().mark().expect("an audit log")
     }
 
     /// What the operator of this sandbox wrote since, or tried to: the answer's code is in the event.
     pub(crate) fn audit_writes(&self, since: Mark) -> Writes {
-        let operator = format!("system:serviceaccount:{}:{OPERATOR}", self.namespace);
-        let events = self.cluster.audit_log().and_then(|log| log.since(since)).expect("an audit log");
+        let (operator, events) = (self.operator(), self.audit_log().since(since).expect("an audit log"));
         let mut writes = Writes::new();
         for event in events.filter(|event| event.user == operator && event.is_write()) {
             if event.api_group == tradewind::api::GROUP || event.is_about("", "secrets") {
@@ -291,7 +380,7 @@ impl Sandbox {
 
     /// Runs kubectl with something to read, for `--filename=-`.
     pub(crate) async fn kubectl_with(&self, args: &[&str], input: &str) -> Said {
-        let mut command = self.cluster.kubectl();
+        let mut command = self.cluster().kubectl();
         command.arg("--namespace").arg(&self.namespace).args(args);
         let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
         let mut child = piped.expect("kubectl");
@@ -305,15 +394,24 @@ impl Sandbox {
     }
 }
 
+/// A name that no other sandbox has.
+fn unique(name: &str) -> String {
+    format!("{name}-{}", &uuid::Uuid::new_v4().simple().to_string()[..8])
+}
+
 /// The documents of a YAML text.
 pub(crate) fn documents(yaml: &str) -> Vec<DynamicObject> {
     let documents: Vec<serde_json::Value> = serde_yaml::from_multiple(yaml).unwrap_or_else(|e| panic!("{e}\n{yaml}"));
     documents.into_iter().map(|document| serde_json::from_value(document).expect("a Kubernetes object")).collect()
 }
 
-async fn client_of(kubeconfig: &Path) -> Client {
-    // As in the program: one TLS provider for everything. The second one to ask gets an error, which says only that.
+/// As in the program, for everything. The second one to ask gets an error, which says only that.
+fn one_tls_provider() {
     let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
+async fn client_of(kubeconfig: &Path) -> Client {
+    one_tls_provider();
     let kubeconfig = Kubeconfig::read_from(kubeconfig).expect("a kubeconfig");
     let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await;
     let mut config = config.expect("a kubeconfig that kube can use");
@@ -327,7 +425,7 @@ async fn allow_operator(client: &Client, namespace: &str) -> anyhow::Result<()> 
     let created = PostParams::default();
     let account: ServiceAccount = serde_json::from_value(json!({"metadata": {"name": OPERATOR}}))?;
     Api::namespaced(client.clone(), namespace).create(&created, &account).await?;
-    let role: Role = serde_yaml::from_str(ROLE)?;
+    let role = role();
     Api::namespaced(client.clone(), namespace).create(&created, &role).await?;
     let binding: RoleBinding = serde_json::from_value(json!({
         "metadata": {"name": OPERATOR},
@@ -336,6 +434,10 @@ async fn allow_operator(client: &Client, namespace: &str) -> anyhow::Result<()> 
     }))?;
     Api::namespaced(client.clone(), namespace).create(&created, &binding).await?;
     Ok(())
+}
+
+fn role() -> Role {
+    serde_yaml::from_str(ROLE).expect("config/rbac/role.yaml is a Role")
 }
 
 /// An object as a person wants to read it. Secrets in tests hold canaries, which must not be in any output: their data is left out.

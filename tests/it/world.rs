@@ -10,9 +10,8 @@ use futures::FutureExt;
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::api::events::v1::Event;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::ResourceExt;
 use kube::api::{ListParams, Patch, PatchParams};
-use kube::config::{KubeConfigOptions, Kubeconfig};
-use kube::{Config, ResourceExt};
 use serde_json::{Value, json};
 use tokio::net::TcpSocket;
 use tokio::sync::oneshot;
@@ -21,7 +20,7 @@ use tradewind::api::keys;
 use tradewind::api::v1alpha1::{Connection, ManagedStatus, ManagementPolicy, ProviderAccount};
 use tradewind::domain::decide::Resolution;
 use tradewind::domain::intent::{Stored, Timing};
-use tradewind::engine::{self, Reach};
+use tradewind::engine;
 use tradewind::provider::AllowList;
 use tradewind::serve::Readiness;
 use tradewind::settings::Settings;
@@ -56,8 +55,8 @@ pub(crate) struct World {
     /// Base URL of the simulated provider.
     pub(crate) endpoint: String,
     pub(crate) settings: Settings,
-    /// Whose rights the operator has: those of the sandbox's own service account, unless a test says otherwise.
-    pub(crate) kubeconfig: PathBuf,
+    /// Whose rights the operator has, where not those of the sandbox's own service account.
+    pub(crate) kubeconfig: Option<PathBuf>,
     operator: Option<Operator>,
     address: SocketAddr,
     server: JoinHandle<()>,
@@ -148,8 +147,7 @@ impl World {
             shutdown_grace: Duration::from_secs(10),
         };
         let endpoint = format!("{origin}/versioned");
-        let kubeconfig = sandbox.operator_kubeconfig().to_owned();
-        Self { sandbox, simulator, endpoint, settings, kubeconfig, operator: None, address, server }
+        Self { sandbox, simulator, endpoint, settings, kubeconfig: None, operator: None, address, server }
     }
 
     /// A namespace, a provider, an account with its login, a Secret for stores, and a running operator.
@@ -197,12 +195,10 @@ spec:
     /// Starts the operator and waits until it watches.
     pub(crate) async fn start(&mut self) {
         assert!(self.operator.is_none(), "one operator at a time");
-        let kubeconfig = Kubeconfig::read_from(&self.kubeconfig).expect("a kubeconfig");
-        let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.expect("a config");
         let (stop, stopped) = oneshot::channel::<()>();
         let stopped = stopped.map(drop).boxed().shared();
         let task = tokio::spawn(engine::run(
-            Reach::real(config).expect("a client"),
+            self.sandbox.reach(self.kubeconfig.as_deref()).await,
             self.settings.clone(),
             Metrics::new(),
             Readiness::default().gate("watches"),

@@ -13,13 +13,15 @@ impl State {
     /// Applies a manifest: creates the object or changes it.
     pub(crate) fn apply(&mut self, key: &Key, manager: &str, manifest: Value) -> Result<Value, Failure> {
         let place = (key.clone(), manager.to_owned());
-        let stored = if self.objects.contains_key(key) {
-            let mut patch =
-                self.applied.get(&place).map_or_else(|| Value::Object(Map::new()), |last| gone(last, &manifest));
-            overlay(&mut patch, &manifest);
-            self.patch(key, Part::Main, &patch)?
-        } else {
-            self.create(key.clone(), manifest.clone())?
+        let stored = match self.objects.get(key).cloned() {
+            None => self.create(key.clone(), manifest.clone())?,
+            Some(mut next) => {
+                if let Some(last) = self.applied.get(&place) {
+                    merge(&mut next, &gone(last, &manifest));
+                }
+                overlay(&mut next, &manifest);
+                self.replace(key, Part::Main, next)?
+            }
         };
         self.applied.insert(place, manifest);
         Ok(stored)
@@ -41,19 +43,14 @@ fn gone(last: &Value, next: &Value) -> Value {
     Value::Object(patch)
 }
 
-/// Like a merge, but what removes stays.
-fn overlay(patch: &mut Value, manifest: &Value) {
-    match (patch, manifest) {
-        (Value::Object(patch), Value::Object(manifest)) => {
+/// Like a merge, but a null is a value.
+fn overlay(object: &mut Value, manifest: &Value) {
+    match (object, manifest) {
+        (Value::Object(object), Value::Object(manifest)) => {
             for (key, value) in manifest {
-                match patch.get_mut(key) {
-                    Some(inner) if inner.is_object() && value.is_object() => overlay(inner, value),
-                    Some(_) | None => {
-                        patch.insert(key.clone(), value.clone());
-                    }
-                }
+                overlay(object.entry(key.as_str()).or_insert(Value::Null), value);
             }
         }
-        (patch, manifest) => merge(patch, manifest),
+        (object, manifest) => object.clone_from(manifest),
     }
 }

@@ -39,13 +39,21 @@ impl State {
         }
     }
 
+    /// What is created with owners of which there is none, as from a backup, goes at once.
+    pub(crate) fn collect_created(&mut self, key: &Key, object: &Value) {
+        if !meta::owners(object).is_empty() && !self.is_owned(object) {
+            self.let_go(key);
+        }
+    }
+
     fn orphans(&self, uid: &str) -> Vec<Key> {
-        let exists = |uid: &str| self.objects.values().any(|o| meta::text(o, "/metadata/uid") == Some(uid));
-        let orphaned = |object: &Value| {
-            let owners = meta::owners(object);
-            owners.contains(&uid) && !owners.into_iter().any(exists)
-        };
+        let orphaned = |object: &Value| meta::owners(object).contains(&uid) && !self.is_owned(object);
         self.objects.iter().filter(|(_, object)| orphaned(object)).map(|(key, _)| key.clone()).collect()
+    }
+
+    fn is_owned(&self, object: &Value) -> bool {
+        let exists = |uid: &str| self.objects.values().any(|o| meta::text(o, "/metadata/uid") == Some(uid));
+        meta::owners(object).into_iter().any(exists)
     }
 
     /// A deletion that nobody asked for by name; what is gone already needs none.

@@ -26,10 +26,10 @@ pub struct ApiServer {
 }
 
 impl ApiServer {
-    /// A server without objects that knows a few kinds of Kubernetes' own.
+    /// A server without objects that knows a few kinds of Kubernetes' own. Its number sets its UIDs apart from those of others.
     #[must_use]
-    pub fn new(clock: Clock) -> Self {
-        Self { state: Arc::new(Mutex::new(State::new(clock))), changed: watch::Sender::new(0) }
+    pub fn new(clock: Clock, number: u32) -> Self {
+        Self { state: Arc::new(Mutex::new(State::new(clock, number))), changed: watch::Sender::new(0) }
     }
 
     /// What a kube client speaks to.

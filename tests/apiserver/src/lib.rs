@@ -11,12 +11,12 @@
 //!
 //! # What it must never do
 //!
-//! * Be kinder than a real one. The lifecycle tests run against both.
+//! * Be kinder than a real one. The lifecycle tests run against both (`make test-memory`).
 //! * Know anything about Tradewind.
 //!
 //! # What it does not do
 //!
-//! Authorization, admission, CEL and the validation of values, JSON patches and strategic merges: a test that is about one
+//! Authorization, admission, CEL and the validation of values, and strategic merges: a test that is about one
 //! of these needs a real one.
 
 mod apply;

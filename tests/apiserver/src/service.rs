@@ -121,6 +121,9 @@ impl State {
             (&Method::PATCH, true) if request.content_type.starts_with("application/merge-patch") => {
                 self.patch(&key, part, &parse()?).map(|object| (StatusCode::OK, object))
             }
+            (&Method::PATCH, true) if request.content_type.starts_with("application/json-patch") => {
+                self.patch_by_steps(&key, part, parse()?).map(|object| (StatusCode::OK, object))
+            }
             (&Method::PATCH, true) if request.content_type.starts_with("application/apply-patch") => {
                 let manager = request.query("fieldManager").unwrap_or_default().to_owned();
                 self.apply(&key, &manager, parse()?).map(|object| (StatusCode::OK, object))

@@ -53,6 +53,8 @@ pub(crate) struct Change {
 #[derive(Debug)]
 pub(crate) struct State {
     pub(crate) clock: Clock,
+    /// Sets its UIDs apart from those of other servers.
+    number: u32,
     pub(crate) kinds: Vec<Kind>,
     pub(crate) objects: BTreeMap<Key, Value>,
     pub(crate) log: Vec<Change>,
@@ -64,9 +66,10 @@ pub(crate) struct State {
 }
 
 impl State {
-    pub(crate) fn new(clock: Clock) -> Self {
+    pub(crate) fn new(clock: Clock, number: u32) -> Self {
         Self {
             clock,
+            number,
             kinds: kinds::own(),
             objects: BTreeMap::new(),
             log: Vec::new(),
@@ -115,10 +118,10 @@ impl State {
         self.objects.iter().filter(|(key, _)| place(key)).collect()
     }
 
-    /// A UID that no object ever had. The same course of events brings the same ones.
+    /// A UID that no object ever had. The same course of events on a server of the same number brings the same ones.
     pub(crate) fn uid(&mut self) -> String {
         self.uids += 1;
-        format!("00000000-0000-4000-8000-{:012x}", self.uids)
+        format!("{:08x}-0000-4000-8000-{:012x}", self.number, self.uids)
     }
 
     /// Stores a version of an object.

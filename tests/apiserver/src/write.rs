@@ -59,7 +59,9 @@ impl State {
             meta::set(&mut object, field, value);
         }
         prepare(&mut object, &kind);
-        Ok(self.store(&key, object))
+        let stored = self.store(&key, object);
+        self.collect_created(&key, &stored);
+        Ok(stored)
     }
 
     /// A namespace must be there, and not on its way out.
@@ -77,6 +79,15 @@ impl State {
     pub(crate) fn patch(&mut self, key: &Key, part: Part, patch: &Value) -> Result<Value, Failure> {
         let mut next = self.get(key)?.clone();
         merge(&mut next, patch);
+        self.replace(key, part, next)
+    }
+
+    /// Applies a JSON patch.
+    pub(crate) fn patch_by_steps(&mut self, key: &Key, part: Part, steps: Value) -> Result<Value, Failure> {
+        let steps: json_patch::Patch =
+            serde_json::from_value(steps).map_err(|e| Failure::bad_request(format!("this is no JSON patch: {e}")))?;
+        let mut next = self.get(key)?.clone();
+        json_patch::patch(&mut next, &steps).map_err(|e| Failure::invalid(e.to_string()))?;
         self.replace(key, part, next)
     }
 
@@ -220,7 +231,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_patch_merges_removes_and_replaces() {
-        let mut state = State::new(Clock::starting_at(Timestamp::UNIX_EPOCH));
+        let mut state = State::new(Clock::starting_at(Timestamp::UNIX_EPOCH), 0);
         let place = |state: &State, plural: &str, namespace: &str| Key {
             kind: state.kind("", "v1", plural).expect("a kind"),
             namespace: namespace.to_owned(),

@@ -95,7 +95,7 @@ impl World {
     /// A world in which this is declared and nothing has happened; links live for so long.
     pub(crate) fn new(scenario: Scenario, script: &[(usize, Event)], links: Duration) -> Self {
         let ahead = if scenario.policy == Policy::Ahead { SKEW } else { SignedDuration::ZERO };
-        let api = ApiServer::new(Clock::starting_at(EPOCH.saturating_add(ahead).unwrap_or(EPOCH)));
+        let api = ApiServer::new(Clock::starting_at(EPOCH.saturating_add(ahead).unwrap_or(EPOCH)), 0);
         let simulator = Simulator::new(ProviderClock::starting_at(EPOCH), setup(links));
         let track = Track { script: script.to_vec(), ..Track::default() };
         let world =

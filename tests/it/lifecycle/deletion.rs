@@ -95,140 +95,6 @@ async fn account_and_login_are_held_while_in_use_and_go_in_every_order() {
     lives.await;
 }
 
-/// A world whose operator lives in another namespace than the objects, as an operator of a whole cluster does: with the namespace go
-/// the roles in it.
-async fn from_elsewhere(name: &str) -> (World, Sandbox) {
-    let mut world = World::quiet(name).await;
-    let home = Sandbox::new("home").await;
-    let namespace = world.sandbox.namespace().to_owned();
-    let rules: Value = serde_yaml::from_str(include_str!("../../../config/rbac/role.yaml")).expect("a role");
-    let role: ClusterRole =
-        serde_json::from_value(json!({"metadata": {"name": namespace}, "rules": rules["rules"]})).expect("a role");
-    let binding: ClusterRoleBinding = serde_json::from_value(json!({
-        "metadata": {"name": namespace},
-        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": namespace},
-        "subjects": [{"kind": "ServiceAccount", "name": "tradewind", "namespace": home.namespace()}],
-    }))
-    .expect("a binding");
-    Api::all(home.client().clone()).create(&PostParams::default(), &role).await.expect("a new role");
-    Api::all(home.client().clone()).create(&PostParams::default(), &binding).await.expect("a new binding");
-    world.kubeconfig = home.operator_kubeconfig().to_owned();
-    (world, home)
-}
-
-/// Deletes the namespace of a world, and waits until the namespace controller has done so.
-async fn delete_namespace(world: &World, home: &Sandbox) {
-    let timeout = format!("--timeout={}s", HANG.as_secs());
-    let deleted = home.kubectl(&["delete", "namespace", world.sandbox.namespace(), &timeout]).await;
-    assert!(deleted.ok, "{deleted:?}");
-}
-
-/// Connections, an instance, a connector whose link a merchant has, and a create that is under way: nothing may be created in the
-/// namespace from its deletion on, neither Secrets nor events.
-#[tokio::test]
-async fn a_namespace_goes_with_all_kinds_of_objects_in_all_states() {
-    let (mut world, home) = from_elsewhere("doomed-all").await;
-    world.furnish().await;
-    world.furnish_sku("").await;
-    world.sandbox.apply(&world.arcus_account("arcus", ARCUS_KEY)).await;
-    world.simulator.configure_arcus(|s| s.link_lifetime = Duration::from_secs(12));
-    world.start().await;
-    for name in TWO {
-        world.sandbox.apply(&connection(name, &store(name), "")).await;
-    }
-    world.sandbox.apply(&instance("acme", "")).await;
-    for name in TWO {
-        world.settled(name).await;
-    }
-    world.well("acme").await;
-    let shop =
-        connector("shop", "shopify", "    shop: acme.myshopify.com\n", "  connectionSecretRef: {name: shop-link}\n");
-    world.sandbox.apply(&shop).await;
-    world.until("shop", "Authorized", "False", "AuthorizationRequired").await;
-    world.sandbox.wait_for::<Secret>("shop-link", HANG, |_| true).await;
-
-    let creates = world.asked(Operation::Create);
-    world.simulator.push_fault(Fault::on(Operation::Create, Effect::SlowBefore { delay: Duration::from_secs(2) }));
-    world.sandbox.apply(&connection("late", &store("late"), "")).await;
-    world.until_asked(Operation::Create, creates + 1).await;
-    delete_namespace(&world, &home).await;
-    let stats = world.simulator.stats();
-    assert!(world.live().is_empty() && world.live_at_sku().is_empty(), "{stats:?}");
-    // The connector was never made, since nobody followed its link.
-    assert_eq!((stats.creates, stats.deletes), (4, 4), "{stats:?}");
-    assert!(world.simulator.connectors().iter().all(|connector| connector.deleted));
-}
-
-/// With the namespace goes the operator's own role: then whoever may do more runs the operator until the namespace is gone, as
-/// docs/conditions.md says.
-#[tokio::test]
-async fn a_namespace_that_took_the_operators_role_with_it_goes_once_somebody_runs_the_operator() {
-    let home = Sandbox::new("doomed-role-home").await;
-    let mut world = World::new("doomed-role").await;
-    world.sandbox.apply(&connection("acme", &store("acme"), "")).await;
-    let id = id_of(&world.settled("acme").await);
-    // It has not got to it before its rights were gone.
-    world.stop().await;
-    let namespaces: Api<Namespace> = Api::all(home.client().clone());
-    namespaces.delete(world.sandbox.namespace(), &DeleteParams::default()).await.expect("a namespace");
-    world.sandbox.wait_gone::<RoleBinding>("tradewind", HANG).await;
-    let left = world.sandbox.get::<Connection>("acme").await.expect("it is held by its finalizer");
-    assert_eq!(left.finalizers(), [keys::CONNECTION_FINALIZER]);
-    world.ends_with(&[&id], 1, 0);
-
-    world.kubeconfig = world.sandbox.cluster().kubeconfig().to_owned();
-    world.start().await;
-    delete_namespace_ends(&namespaces, world.sandbox.namespace()).await;
-    world.ends_with(&[], 1, 1);
-}
-
-async fn delete_namespace_ends(namespaces: &Api<Namespace>, name: &str) {
-    let gone = async { while namespaces.get_opt(name).await.expect("an answer").is_some() {} };
-    tokio::time::timeout(HANG, gone).await.expect("the end of the namespace");
-}
-
-/// `kubectl delete -f crds/`, while the operator runs; and it goes on once they are back.
-#[tokio::test]
-async fn the_crds_go_with_all_objects_and_records_and_can_be_installed_again() {
-    let cluster = control_plane_of_its_own().await;
-    let sandbox = Sandbox::on(Arc::clone(&cluster), "crds").await;
-    let mut world = World::on(sandbox, Clock::real(), World::setup()).await;
-    world.furnish().await;
-    world.furnish_sku("").await;
-    world.start().await;
-    world.sandbox.apply(&connection("acme", &store("acme"), "")).await;
-    world.sandbox.apply(&instance("acme", "")).await;
-    world.settled("acme").await;
-    world.well("acme").await;
-
-    let crds: Api<CustomResourceDefinition> = Api::all(world.sandbox.client().clone());
-    let ours = |list: Vec<CustomResourceDefinition>| {
-        list.into_iter().filter(|crd| crd.spec.group == tradewind::api::GROUP).collect::<Vec<_>>()
-    };
-    let installed = ours(crds.list(&ListParams::default()).await.expect("a list").items);
-    assert!(installed.len() >= 3, "{installed:#?}");
-    for crd in &installed {
-        crds.delete(&crd.name_any(), &DeleteParams::default()).await.expect("a CRD to delete");
-    }
-    let gone = async { while !ours(crds.list(&ListParams::default()).await.expect("a list").items).is_empty() {} };
-    tokio::time::timeout(HANG, gone).await.expect("the end of the CRDs: no object holds them");
-    for name in ["rutter-api", "sku-api"] {
-        let login = world.sandbox.get::<Secret>(name).await.expect("it was not deleted");
-        assert!(!is_held(&login), "nobody needs {name} any more");
-    }
-    let stats = world.simulator.stats();
-    assert_eq!((stats.creates, stats.deletes, world.live().len(), world.live_at_sku().len()), (2, 2, 0, 0));
-
-    install_crds(&cluster).await.expect("the CRDs again");
-    world.furnish().await;
-    world.sandbox.apply(&connection("acme", &store("acme"), "")).await;
-    assert_healed(&world.settled("acme").await);
-    world.sandbox.delete::<Connection>("acme").await;
-    world.sandbox.wait_gone::<Connection>("acme", HANG).await;
-    let stats = world.simulator.stats();
-    assert_eq!((stats.creates, stats.deletes), (3, 3));
-}
-
 /// A deletion needs the id, the account and its login: not a declaration that could be carried out.
 #[rstest]
 #[case::no_such_store(json!({"rutter": {"parameters": {"store_url": "nonsense"}}}))]
@@ -254,44 +120,187 @@ async fn a_record_is_deleted_whatever_its_declaration_has_come_to(#[case] spec: 
     world.ends_with(&[], 1, 1);
 }
 
-/// An account that is gone by force: the object says what it needs, and goes once that is there, or once it is abandoned.
-#[rstest]
-#[case::and_goes_with_its_record_once_it_is_back(false)]
-#[case::and_goes_alone_once_a_person_gives_it_up(true)]
-#[tokio::test]
-async fn a_deletion_without_an_account_is_blocked(#[case] abandoned: bool) {
-    let world = World::new("no-account").await;
-    world.sandbox.apply(&connection("acme", &store("acme"), "")).await;
-    let id = id_of(&world.settled("acme").await);
-    world.sandbox.wait_for::<ProviderAccount>("rutter", HANG, is_held).await;
-    // Somebody takes the finalizers off, as somebody always does.
-    let off = json!({"metadata": {"finalizers": null}});
-    let patch = kube::api::Patch::Merge(&off);
-    world.sandbox.delete::<ProviderAccount>("rutter").await;
-    let account = world.sandbox.api::<ProviderAccount>();
-    let _ = account.patch("rutter", &kube::api::PatchParams::default(), &patch).await;
-    world.sandbox.wait_gone::<ProviderAccount>("rutter", HANG).await;
-    world.sandbox.delete::<Connection>("acme").await;
-    let blocked = world.until("acme", "Ready", "False", "DeletionBlocked").await;
-    assert!(message(&blocked, "Ready").contains("ProviderAccount rutter"), "{}", told(&blocked));
-    assert!(message(&blocked, "Ready").contains("tradewind abandon"), "{}", told(&blocked));
-    assert!(blocked.says("Stalled", "True", "DeletionBlocked"), "{}", told(&blocked));
-    world.ends_with(&[&id], 1, 0);
-    if abandoned {
-        let would = run_in(&world.sandbox, &["abandon", "acme"]).await;
-        assert_eq!(would.code, Some(2), "{would:?}");
-        let done = run_in(&world.sandbox, &["abandon", "acme", "--yes"]).await;
-        assert_eq!(done.code, Some(0), "{done:?}");
-        // Exactly what stays: one record, by its id.
-        for said in [&would.out, &done.out] {
-            let items: Vec<&str> = said.lines().filter(|line| line.starts_with("  - ")).collect();
-            assert_eq!(items, [format!("  - record {id}, which the object's status names")], "{said}");
+/// Rights, the controllers of namespaces and CRDs, and our own command line are a real API server's.
+mod real {
+    use super::*;
+
+    /// A world whose operator lives in another namespace than the objects, as an operator of a whole cluster does: with the namespace go
+    /// the roles in it.
+    async fn from_elsewhere(name: &str) -> (World, Sandbox) {
+        let mut world = World::quiet(name).await;
+        let home = Sandbox::new("home").await;
+        let namespace = world.sandbox.namespace().to_owned();
+        let rules: Value = serde_yaml::from_str(include_str!("../../../config/rbac/role.yaml")).expect("a role");
+        let role: ClusterRole =
+            serde_json::from_value(json!({"metadata": {"name": namespace}, "rules": rules["rules"]})).expect("a role");
+        let binding: ClusterRoleBinding = serde_json::from_value(json!({
+            "metadata": {"name": namespace},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": namespace},
+            "subjects": [{"kind": "ServiceAccount", "name": "tradewind", "namespace": home.namespace()}],
+        }))
+        .expect("a binding");
+        Api::all(home.client().clone()).create(&PostParams::default(), &role).await.expect("a new role");
+        Api::all(home.client().clone()).create(&PostParams::default(), &binding).await.expect("a new binding");
+        world.kubeconfig = Some(home.operator_kubeconfig().to_owned());
+        (world, home)
+    }
+
+    /// Deletes the namespace of a world, and waits until the namespace controller has done so.
+    async fn delete_namespace(world: &World, home: &Sandbox) {
+        let timeout = format!("--timeout={}s", HANG.as_secs());
+        let deleted = home.kubectl(&["delete", "namespace", world.sandbox.namespace(), &timeout]).await;
+        assert!(deleted.ok, "{deleted:?}");
+    }
+
+    /// Connections, an instance, a connector whose link a merchant has, and a create that is under way: nothing may be created in the
+    /// namespace from its deletion on, neither Secrets nor events.
+    #[tokio::test]
+    async fn a_namespace_goes_with_all_kinds_of_objects_in_all_states() {
+        let (mut world, home) = from_elsewhere("doomed-all").await;
+        world.furnish().await;
+        world.furnish_sku("").await;
+        world.sandbox.apply(&world.arcus_account("arcus", ARCUS_KEY)).await;
+        world.simulator.configure_arcus(|s| s.link_lifetime = Duration::from_secs(12));
+        world.start().await;
+        for name in TWO {
+            world.sandbox.apply(&connection(name, &store(name), "")).await;
         }
-        world.sandbox.wait_gone::<Connection>("acme", HANG).await;
+        world.sandbox.apply(&instance("acme", "")).await;
+        for name in TWO {
+            world.settled(name).await;
+        }
+        world.well("acme").await;
+        let shop = connector(
+            "shop",
+            "shopify",
+            "    shop: acme.myshopify.com\n",
+            "  connectionSecretRef: {name: shop-link}\n",
+        );
+        world.sandbox.apply(&shop).await;
+        world.until("shop", "Authorized", "False", "AuthorizationRequired").await;
+        world.sandbox.wait_for::<Secret>("shop-link", HANG, |_| true).await;
+
+        let creates = world.asked(Operation::Create);
+        world.simulator.push_fault(Fault::on(Operation::Create, Effect::SlowBefore { delay: Duration::from_secs(2) }));
+        world.sandbox.apply(&connection("late", &store("late"), "")).await;
+        world.until_asked(Operation::Create, creates + 1).await;
+        delete_namespace(&world, &home).await;
+        let stats = world.simulator.stats();
+        assert!(world.live().is_empty() && world.live_at_sku().is_empty(), "{stats:?}");
+        // The connector was never made, since nobody followed its link.
+        assert_eq!((stats.creates, stats.deletes), (4, 4), "{stats:?}");
+        assert!(world.simulator.connectors().iter().all(|connector| connector.deleted));
+    }
+
+    /// With the namespace goes the operator's own role: then whoever may do more runs the operator until the namespace is gone, as
+    /// docs/conditions.md says.
+    #[tokio::test]
+    async fn a_namespace_that_took_the_operators_role_with_it_goes_once_somebody_runs_the_operator() {
+        let home = Sandbox::new("doomed-role-home").await;
+        let mut world = World::new("doomed-role").await;
+        world.sandbox.apply(&connection("acme", &store("acme"), "")).await;
+        let id = id_of(&world.settled("acme").await);
+        // It has not got to it before its rights were gone.
+        world.stop().await;
+        let namespaces: Api<Namespace> = Api::all(home.client().clone());
+        namespaces.delete(world.sandbox.namespace(), &DeleteParams::default()).await.expect("a namespace");
+        world.sandbox.wait_gone::<RoleBinding>("tradewind", HANG).await;
+        let left = world.sandbox.get::<Connection>("acme").await.expect("it is held by its finalizer");
+        assert_eq!(left.finalizers(), [keys::CONNECTION_FINALIZER]);
         world.ends_with(&[&id], 1, 0);
-    } else {
-        world.sandbox.apply(&world.account()).await;
-        world.sandbox.wait_gone::<Connection>("acme", HANG).await;
+
+        world.kubeconfig = Some(world.sandbox.cluster().kubeconfig().to_owned());
+        world.start().await;
+        delete_namespace_ends(&namespaces, world.sandbox.namespace()).await;
         world.ends_with(&[], 1, 1);
+    }
+
+    async fn delete_namespace_ends(namespaces: &Api<Namespace>, name: &str) {
+        let gone = async { while namespaces.get_opt(name).await.expect("an answer").is_some() {} };
+        tokio::time::timeout(HANG, gone).await.expect("the end of the namespace");
+    }
+
+    /// `kubectl delete -f crds/`, while the operator runs; and it goes on once they are back.
+    #[tokio::test]
+    async fn the_crds_go_with_all_objects_and_records_and_can_be_installed_again() {
+        let cluster = control_plane_of_its_own().await;
+        let sandbox = Sandbox::on(Arc::clone(&cluster), "crds").await;
+        let mut world = World::on(sandbox, Clock::real(), World::setup()).await;
+        world.furnish().await;
+        world.furnish_sku("").await;
+        world.start().await;
+        world.sandbox.apply(&connection("acme", &store("acme"), "")).await;
+        world.sandbox.apply(&instance("acme", "")).await;
+        world.settled("acme").await;
+        world.well("acme").await;
+
+        let crds: Api<CustomResourceDefinition> = Api::all(world.sandbox.client().clone());
+        let ours = |list: Vec<CustomResourceDefinition>| {
+            list.into_iter().filter(|crd| crd.spec.group == tradewind::api::GROUP).collect::<Vec<_>>()
+        };
+        let installed = ours(crds.list(&ListParams::default()).await.expect("a list").items);
+        assert!(installed.len() >= 3, "{installed:#?}");
+        for crd in &installed {
+            crds.delete(&crd.name_any(), &DeleteParams::default()).await.expect("a CRD to delete");
+        }
+        let gone = async { while !ours(crds.list(&ListParams::default()).await.expect("a list").items).is_empty() {} };
+        tokio::time::timeout(HANG, gone).await.expect("the end of the CRDs: no object holds them");
+        for name in ["rutter-api", "sku-api"] {
+            let login = world.sandbox.get::<Secret>(name).await.expect("it was not deleted");
+            assert!(!is_held(&login), "nobody needs {name} any more");
+        }
+        let stats = world.simulator.stats();
+        assert_eq!((stats.creates, stats.deletes, world.live().len(), world.live_at_sku().len()), (2, 2, 0, 0));
+
+        install_crds(&cluster).await.expect("the CRDs again");
+        world.furnish().await;
+        world.sandbox.apply(&connection("acme", &store("acme"), "")).await;
+        assert_healed(&world.settled("acme").await);
+        world.sandbox.delete::<Connection>("acme").await;
+        world.sandbox.wait_gone::<Connection>("acme", HANG).await;
+        let stats = world.simulator.stats();
+        assert_eq!((stats.creates, stats.deletes), (3, 3));
+    }
+
+    /// An account that is gone by force: the object says what it needs, and goes once that is there, or once it is abandoned.
+    #[rstest]
+    #[case::and_goes_with_its_record_once_it_is_back(false)]
+    #[case::and_goes_alone_once_a_person_gives_it_up(true)]
+    #[tokio::test]
+    async fn a_deletion_without_an_account_is_blocked(#[case] abandoned: bool) {
+        let world = World::new("no-account").await;
+        world.sandbox.apply(&connection("acme", &store("acme"), "")).await;
+        let id = id_of(&world.settled("acme").await);
+        world.sandbox.wait_for::<ProviderAccount>("rutter", HANG, is_held).await;
+        // Somebody takes the finalizers off, as somebody always does.
+        let off = json!({"metadata": {"finalizers": null}});
+        let patch = kube::api::Patch::Merge(&off);
+        world.sandbox.delete::<ProviderAccount>("rutter").await;
+        let account = world.sandbox.api::<ProviderAccount>();
+        let _ = account.patch("rutter", &kube::api::PatchParams::default(), &patch).await;
+        world.sandbox.wait_gone::<ProviderAccount>("rutter", HANG).await;
+        world.sandbox.delete::<Connection>("acme").await;
+        let blocked = world.until("acme", "Ready", "False", "DeletionBlocked").await;
+        assert!(message(&blocked, "Ready").contains("ProviderAccount rutter"), "{}", told(&blocked));
+        assert!(message(&blocked, "Ready").contains("tradewind abandon"), "{}", told(&blocked));
+        assert!(blocked.says("Stalled", "True", "DeletionBlocked"), "{}", told(&blocked));
+        world.ends_with(&[&id], 1, 0);
+        if abandoned {
+            let would = run_in(&world.sandbox, &["abandon", "acme"]).await;
+            assert_eq!(would.code, Some(2), "{would:?}");
+            let done = run_in(&world.sandbox, &["abandon", "acme", "--yes"]).await;
+            assert_eq!(done.code, Some(0), "{done:?}");
+            // Exactly what stays: one record, by its id.
+            for said in [&would.out, &done.out] {
+                let items: Vec<&str> = said.lines().filter(|line| line.starts_with("  - ")).collect();
+                assert_eq!(items, [format!("  - record {id}, which the object's status names")], "{said}");
+            }
+            world.sandbox.wait_gone::<Connection>("acme", HANG).await;
+            world.ends_with(&[&id], 1, 0);
+        } else {
+            world.sandbox.apply(&world.account()).await;
+            world.sandbox.wait_gone::<Connection>("acme", HANG).await;
+            world.ends_with(&[], 1, 1);
+        }
     }
 }

@@ -5,9 +5,7 @@ use std::time::Duration;
 use futures::FutureExt;
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::api::events::v1::Event;
-use kube::Config;
 use kube::api::ListParams;
-use kube::config::{KubeConfigOptions, Kubeconfig};
 use rstest::rstest;
 use serde_json::json;
 use tradewind::api::keys;
@@ -292,11 +290,9 @@ async fn a_link_is_in_no_status_event_log_or_metric() {
     let world = World::quiet("link-canary").await;
     world.furnish().await;
     world.sandbox.apply(&world.arcus_account("arcus", ARCUS_KEY)).await;
-    let kubeconfig = Kubeconfig::read_from(&world.kubeconfig).expect("a kubeconfig");
-    let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.expect("a config");
     let (metrics, never) = (Metrics::new(), std::future::pending::<()>().boxed().shared());
     let operator = tokio::spawn(engine::run(
-        engine::Reach::real(config).expect("a client"),
+        world.sandbox.reach(None).await,
         world.settings.clone(),
         metrics.clone(),
         Readiness::default().gate("watches"),

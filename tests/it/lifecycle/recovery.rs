@@ -126,49 +126,6 @@ async fn asks<K: Kind + Observed>(world: &World, name: &str, id: &str) {
     assert_eq!(all.pointer("/status/creation/candidates"), Some(&json!([id])), "{}", K::kind(&()));
 }
 
-/// The status is what a backup may leave out. Without it the credentials of the store are given once more where the provider takes
-/// them, since nobody knows which ones it has; nothing else is written either way.
-#[rstest]
-#[case::with_status(true)]
-#[case::without_status(false)]
-#[tokio::test]
-async fn a_restored_namespace_halts_and_goes_on_with_its_records_when_a_person_says_so(#[case] with_status: bool) {
-    let mut lost = furnished("lost").await;
-    let (before, backup) = (ids(&lost).await, back_up(&lost.sandbox).await);
-    let with_a_status = backup.iter().filter(|o| o.data.get("status").is_some()).count();
-    assert_eq!(with_a_status, 6, "three accounts and what they are for");
-    lost.crash().await;
-    let writes = written(&lost.simulator);
-    let mut restored = elsewhere(&lost, "restored").await;
-    restore(&restored.sandbox, &backup, with_status).await;
-    restored.start().await;
-    asks::<Connection>(&restored, "acme", &before["connection/acme"]).await;
-    asks::<Connection>(&restored, "labels", &before["connection/labels"]).await;
-    asks::<IntegrationInstance>(&restored, "acme", &before["integrationinstance/acme"]).await;
-    assert_eq!(written(&restored.simulator), writes, "nothing is written before a person has answered");
-
-    for (name, id) in &before {
-        let resolved = run_in(&restored.sandbox, &["resolve", name, "--adopt", id]).await;
-        assert_eq!(resolved.code, Some(0), "{resolved:?}");
-    }
-    all_work(&restored).await;
-    assert_eq!(ids(&restored).await, before);
-    restored.looked_at::<IntegrationInstance>("acme").await;
-    restored.well("acme").await;
-    let [creates, updates, deletes, refreshes] = writes;
-    let token = usize::from(!with_status);
-    assert_eq!(written(&restored.simulator), [creates, updates + token, deletes, refreshes]);
-
-    // The restored Secret had the lost object for its owner, and is the new one's now, with the very same content.
-    let owned = |secret: &Secret| {
-        let uid = secret.owner_references().first().map(|owner| owner.uid.clone());
-        uid.is_some() && backup.iter().all(|o| o.uid() != uid)
-    };
-    restored.sandbox.wait_for::<Secret>("acme-connection", HANG, owned).await;
-    let id = restored.secret_value("acme-connection", "connection_id").await;
-    assert_eq!(id.as_ref(), Some(&before["connection/acme"]));
-}
-
 /// What was adopted carries no attempt, so nothing is asked: its declaration says whose the record is.
 #[rstest]
 #[case::with_status(true)]
@@ -263,4 +220,52 @@ async fn a_move_to_another_cluster_leaves_every_record_as_it_is() {
     new.sandbox.wait_gone::<Connection>("acme", HANG).await;
     let [creates, updates, deletes, refreshes] = writes;
     assert_eq!(written(&new.simulator), [creates, updates, deletes + 1, refreshes]);
+}
+
+/// Our own command line asks a real API server.
+mod real {
+    use super::*;
+
+    /// The status is what a backup may leave out. Without it the credentials of the store are given once more where the provider takes
+    /// them, since nobody knows which ones it has; nothing else is written either way.
+    #[rstest]
+    #[case::with_status(true)]
+    #[case::without_status(false)]
+    #[tokio::test]
+    async fn a_restored_namespace_halts_and_goes_on_with_its_records_when_a_person_says_so(#[case] with_status: bool) {
+        let mut lost = furnished("lost").await;
+        let (before, backup) = (ids(&lost).await, back_up(&lost.sandbox).await);
+        let with_a_status = backup.iter().filter(|o| o.data.get("status").is_some()).count();
+        assert_eq!(with_a_status, 6, "three accounts and what they are for");
+        lost.crash().await;
+        let writes = written(&lost.simulator);
+        let mut restored = elsewhere(&lost, "restored").await;
+        restore(&restored.sandbox, &backup, with_status).await;
+        restored.start().await;
+        asks::<Connection>(&restored, "acme", &before["connection/acme"]).await;
+        asks::<Connection>(&restored, "labels", &before["connection/labels"]).await;
+        asks::<IntegrationInstance>(&restored, "acme", &before["integrationinstance/acme"]).await;
+        assert_eq!(written(&restored.simulator), writes, "nothing is written before a person has answered");
+
+        for (name, id) in &before {
+            let resolved = run_in(&restored.sandbox, &["resolve", name, "--adopt", id]).await;
+            assert_eq!(resolved.code, Some(0), "{resolved:?}");
+        }
+        all_work(&restored).await;
+        assert_eq!(ids(&restored).await, before);
+        restored.looked_at::<IntegrationInstance>("acme").await;
+        restored.well("acme").await;
+        let [creates, updates, deletes, refreshes] = writes;
+        let token = usize::from(!with_status);
+        assert_eq!(written(&restored.simulator), [creates, updates + token, deletes, refreshes]);
+
+        // The restored Secret had the lost object for its owner, and is the new one's now, with the very same content.
+        let owned = |secret: &Secret| {
+            let uid = secret.owner_references().first().map(|owner| owner.uid.clone());
+            uid.is_some() && backup.iter().all(|o| o.uid() != uid)
+        };
+        restored.sandbox.wait_for::<Secret>("acme-connection", HANG, owned).await;
+        let id = restored.secret_value("acme-connection", "connection_id").await;
+        assert_eq!(id.as_ref(), Some(&before["connection/acme"]));
+    }
 }

@@ -4,11 +4,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Secret;
-use k8s_openapi::api::rbac::v1::Role;
 use kube::ResourceExt;
-use kube::api::{Patch, PatchParams};
 use rstest::rstest;
-use serde_json::json;
 use tradewind::api::keys;
 use tradewind::api::v1alpha1::Connection;
 use tradewind_simulator::arcus::{Act, Connector, LinkStatus};
@@ -261,75 +258,62 @@ async fn a_crash_at_any_moment_leaves_one_link_that_works_and_one_connector(
     world.arcus_ends_with(&[], 1, 1);
 }
 
-/// The expiry is written, and the link cannot be: as good as a crash between the two. Nobody has that link.
-#[rstest]
-#[case::and_crashes(true)]
-#[case::and_goes_on(false)]
-#[tokio::test]
-async fn an_operator_that_cannot_write_the_link_asks_for_a_new_one_once_it_can(#[case] crashes: bool) {
-    let mut world = World::with_arcus("arcus-half-link").await;
-    allow_secrets(&world, false).await;
-    world.sandbox.apply(&connector("acme", "shopify", SHOP, SECRET)).await;
-    let said = world.until("acme", "Ready", "False", "PermissionDenied").await;
-    assert!(status_of(&said).authorization.is_some(), "the expiry comes first: {}", told(&said));
-    assert!(message(&said, "Ready").contains("Grant it"), "{}", told(&said));
-    assert!(said.says("Authorized", "False", "PermissionDenied"), "nobody has a link to follow: {}", told(&said));
-    if crashes {
-        world.crash().await;
-    }
-    let links = world.simulator.arcus_links().len();
-    allow_secrets(&world, true).await;
-    if crashes {
-        world.start().await;
-    }
-    world.provider_until("another link", |s| s.arcus_links().len() > links).await;
-    authorized(&world).await;
-}
+/// Rights are a real API server's.
+mod real {
+    use super::*;
 
-/// Each link is a create: as long as none can be written, they come with growing pauses, and the words stay those of the cause.
-#[tokio::test]
-async fn links_that_cannot_be_written_are_asked_for_less_and_less_often() {
-    let world = World::with_arcus("arcus-no-place").await;
-    allow_secrets(&world, false).await;
-    world.sandbox.apply(&connector("acme", "shopify", SHOP, SECRET)).await;
-    let mut pauses = vec![];
-    for attempt in 1..=3 {
-        let refused = |c: &Connection| {
-            let expiry = status_of(c).authorization;
-            expiry.is_some_and(|a| a.attempt == attempt) && c.says("Ready", "False", "PermissionDenied")
-        };
-        let object = world.sandbox.wait_for::<Connection>("acme", HANG, refused).await;
-        let creation = status_of(&object).creation.unwrap_or_default();
-        let (intent, refused) = (creation.intent.expect("an intent"), creation.refused.expect("a refusal"));
-        pauses.push(refused.retry_at.expect("a time").0.duration_since(intent.at.0));
-        for kind in ["Ready", "Authorized"] {
-            assert!(object.says(kind, "False", "PermissionDenied"), "{}", told(&object));
-            assert!(message(&object, kind).contains("Grant it get, create and patch"), "{}", told(&object));
+    /// The expiry is written, and the link cannot be: as good as a crash between the two. Nobody has that link.
+    #[rstest]
+    #[case::and_crashes(true)]
+    #[case::and_goes_on(false)]
+    #[tokio::test]
+    async fn an_operator_that_cannot_write_the_link_asks_for_a_new_one_once_it_can(#[case] crashes: bool) {
+        let mut world = World::with_arcus("arcus-half-link").await;
+        world.sandbox.deny("create", "secrets").await;
+        world.sandbox.apply(&connector("acme", "shopify", SHOP, SECRET)).await;
+        let said = world.until("acme", "Ready", "False", "PermissionDenied").await;
+        assert!(status_of(&said).authorization.is_some(), "the expiry comes first: {}", told(&said));
+        assert!(message(&said, "Ready").contains("Grant it"), "{}", told(&said));
+        assert!(said.says("Authorized", "False", "PermissionDenied"), "nobody has a link to follow: {}", told(&said));
+        if crashes {
+            world.crash().await;
         }
+        let links = world.simulator.arcus_links().len();
+        world.sandbox.allow("create", "secrets").await;
+        if crashes {
+            world.start().await;
+        }
+        world.provider_until("another link", |s| s.arcus_links().len() > links).await;
+        authorized(&world).await;
     }
-    assert!(pauses[2] > pauses[0], "{pauses:?}");
-    assert_eq!(world.simulator.arcus_links().len(), 3);
-    allow_secrets(&world, true).await;
-    // Whoever has granted it does not wait for the pause to end.
-    world.request("acme").await;
-    world.provider_until("another link", |s| s.arcus_links().len() == 4).await;
-    authorized(&world).await;
-}
 
-/// Lets the operator make Secrets, or not.
-async fn allow_secrets(world: &World, allow: bool) {
-    let role = world.sandbox.get::<Role>("tradewind").await.expect("the operator's role");
-    let mut rules = serde_json::to_value(role.rules).expect("rules");
-    for rule in rules.as_array_mut().expect("a list") {
-        if rule["resources"] == json!(["secrets"]) {
-            rule["verbs"] = if allow { json!(["get", "create", "patch"]) } else { json!(["get", "patch"]) };
+    /// Each link is a create: as long as none can be written, they come with growing pauses, and the words stay those of the cause.
+    #[tokio::test]
+    async fn links_that_cannot_be_written_are_asked_for_less_and_less_often() {
+        let world = World::with_arcus("arcus-no-place").await;
+        world.sandbox.deny("create", "secrets").await;
+        world.sandbox.apply(&connector("acme", "shopify", SHOP, SECRET)).await;
+        let mut pauses = vec![];
+        for attempt in 1..=3 {
+            let refused = |c: &Connection| {
+                let expiry = status_of(c).authorization;
+                expiry.is_some_and(|a| a.attempt == attempt) && c.says("Ready", "False", "PermissionDenied")
+            };
+            let object = world.sandbox.wait_for::<Connection>("acme", HANG, refused).await;
+            let creation = status_of(&object).creation.unwrap_or_default();
+            let (intent, refused) = (creation.intent.expect("an intent"), creation.refused.expect("a refusal"));
+            pauses.push(refused.retry_at.expect("a time").0.duration_since(intent.at.0));
+            for kind in ["Ready", "Authorized"] {
+                assert!(object.says(kind, "False", "PermissionDenied"), "{}", told(&object));
+                assert!(message(&object, kind).contains("Grant it get, create and patch"), "{}", told(&object));
+            }
         }
+        assert!(pauses[2] > pauses[0], "{pauses:?}");
+        assert_eq!(world.simulator.arcus_links().len(), 3);
+        world.sandbox.allow("create", "secrets").await;
+        // Whoever has granted it does not wait for the pause to end.
+        world.request("acme").await;
+        world.provider_until("another link", |s| s.arcus_links().len() == 4).await;
+        authorized(&world).await;
     }
-    let patch = Patch::Merge(json!({"rules": rules}));
-    world.sandbox.api::<Role>().patch("tradewind", &PatchParams::default(), &patch).await.expect("a role to change");
-    // The authorizer follows its own watch.
-    let user = format!("--as=system:serviceaccount:{}:tradewind", world.sandbox.namespace());
-    let followed =
-        async { while world.sandbox.kubectl(&["auth", "can-i", "create", "secrets", &user]).await.ok != allow {} };
-    tokio::time::timeout(HANG, followed).await.expect("an authorizer that follows");
 }

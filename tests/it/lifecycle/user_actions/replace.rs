@@ -13,12 +13,6 @@ use tradewind_simulator::{Effect, Fault, Operation};
 use crate::cluster::HANG;
 use crate::world::{World, connection, id_of, message, status_of, store, told};
 
-/// `kubectl replace` with a manifest of a person, which knows nothing of finalizers and annotations.
-async fn replace(world: &World, manifest: &str) {
-    let said = world.sandbox.kubectl_with(&["replace", "--filename=-"], manifest).await;
-    assert!(said.ok, "{}", said.err);
-}
-
 fn is_bound(connection: &Connection) -> bool {
     let finalizer = connection.finalizers().iter().any(|finalizer| finalizer == keys::CONNECTION_FINALIZER);
     finalizer && connection.annotations().contains_key(keys::CREATE_INTENT)
@@ -30,7 +24,7 @@ async fn a_wiped_finalizer_is_put_back_when_ready() {
     let manifest = connection("acme", &store("acme"), "");
     world.sandbox.apply(&manifest).await;
     let before = world.settled("acme").await;
-    replace(&world, &manifest).await;
+    world.sandbox.replace(&manifest).await;
     let after = world.sandbox.wait_for::<Connection>("acme", HANG, is_bound).await;
     assert_eq!(after.annotations().get(keys::CREATE_INTENT), before.annotations().get(keys::CREATE_INTENT));
     assert_eq!(id_of(&world.reconciled("acme").await), id_of(&before));
@@ -51,7 +45,7 @@ async fn an_open_attempt_survives_a_wiped_annotation(#[case] effect: Effect) {
     let manifest = connection("acme", &store("acme"), "");
     world.sandbox.apply(&manifest).await;
     world.until_asked(Operation::Create, 1).await;
-    replace(&world, &manifest).await;
+    world.sandbox.replace(&manifest).await;
     let ready = world.settled("acme").await;
     assert!(is_bound(&ready), "{}", told(&ready));
     world.ends_with(&[&id_of(&ready)], 1, 0);
@@ -64,7 +58,7 @@ async fn an_open_attempt_survives_a_replacement_by_another_store() {
     world.simulator.push_fault(Fault::on(Operation::Create, Effect::LostAnswer));
     world.sandbox.apply(&connection("acme", &store("first"), "")).await;
     world.until_asked(Operation::Create, 1).await;
-    replace(&world, &connection("acme", &store("second"), "")).await;
+    world.sandbox.replace(&connection("acme", &store("second"), "")).await;
     let halted = world.until("acme", "Ready", "False", "ReplacementRequired").await;
     world.ends_with(&[&id_of(&halted)], 1, 0);
 }
@@ -108,7 +102,7 @@ async fn a_record_of_which_all_is_forgotten_is_in_the_way_until_a_person_adopts_
     world.sandbox.apply(&manifest).await;
     let id = id_of(&world.settled("acme").await);
     world.stop().await;
-    replace(&world, &manifest).await;
+    world.sandbox.replace(&manifest).await;
     let wipe = Patch::Merge(json!({"status": null}));
     world.sandbox.api::<Connection>().patch_status("acme", &PatchParams::default(), &wipe).await.expect("a status");
     world.start().await;
