@@ -1,6 +1,6 @@
 //! The CustomResourceDefinitions, made from the types and tidied for the API server.
 
-use super::v1alpha1::{Connection, IntegrationInstance, KEEPS_NULL, ProviderAccount};
+use super::v1alpha1::{ClusterProviderAccount, Connection, IntegrationInstance, KEEPS_NULL, ProviderAccount};
 use kube::CustomResourceExt;
 use serde_json::{Value, json};
 
@@ -18,7 +18,7 @@ pub struct Crd {
 /// # Errors
 /// A type whose CRD cannot be written as JSON; a mistake in the types, seen by the first test that calls this.
 pub fn all() -> Result<Vec<Crd>, serde_json::Error> {
-    [Connection::crd(), IntegrationInstance::crd(), ProviderAccount::crd()]
+    [ClusterProviderAccount::crd(), Connection::crd(), IntegrationInstance::crd(), ProviderAccount::crd()]
         .into_iter()
         .map(|crd| {
             let mut manifest = serde_json::to_value(&crd)?;

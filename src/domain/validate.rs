@@ -15,8 +15,8 @@ use super::{
     schedule, stores,
 };
 use crate::api::v1alpha1::{
-    AccountKind, AccountRef, AdoptionPolicy, AppliedField, Authorization, ConnectionSpec, Declaration,
-    IntegrationInstanceSpec, ManagementPolicy, ParameterValue, Provider, RutterConnection, Sync,
+    AdoptionPolicy, AppliedField, Authorization, ConnectionSpec, Declaration, IntegrationInstanceSpec,
+    ManagementPolicy, ParameterValue, Provider, RutterConnection, Sync,
 };
 use jiff::civil::Date;
 use std::{collections::BTreeMap, time::Duration};
@@ -135,7 +135,6 @@ pub fn interval(text: &str) -> Result<Duration, Problem> {
 /// `UnsupportedPlatform` for what this version does not serve, `InvalidSpec` for what no version could.
 pub fn arcus(spec: &ConnectionSpec) -> Result<ConnectorWant, Problem> {
     interval(&spec.interval)?;
-    served_account(&spec.account_ref)?;
     ConnectorWant::new(spec)
 }
 
@@ -145,23 +144,12 @@ pub fn wrong_kind(kind: &str, provider: &str) -> Problem {
     invalid(format!("spec.provider: what is declared of {provider} is an object of kind {kind}"))
 }
 
-/// What this version does not serve of any declaration.
-fn served_account(account: &AccountRef) -> Result<(), Problem> {
-    match account.kind {
-        AccountKind::ProviderAccount => Ok(()),
-        AccountKind::ClusterProviderAccount => {
-            Err(unserved("accountRef.kind ClusterProviderAccount", "name a ProviderAccount"))
-        }
-    }
-}
-
 /// What an `IntegrationInstance` wants of SKU.io.
 ///
 /// # Errors
 /// `UnsupportedPlatform` for what this version does not serve, `InvalidSpec` for what no version could.
 pub fn instance(spec: &IntegrationInstanceSpec) -> Result<InstanceWant, Problem> {
     interval(&spec.interval)?;
-    served_account(&spec.account_ref)?;
     if spec.access_token_secret_ref.is_none() && spec.management_policy == ManagementPolicy::Full {
         return Err(invalid("spec.accessTokenSecretRef is missing: SKU.io needs the store's token"));
     }
@@ -179,7 +167,6 @@ pub fn rutter(spec: &ConnectionSpec) -> Result<RutterWant, Problem> {
         .as_ref()
         .filter(|_| spec.provider == Provider::Rutter)
         .ok_or_else(|| invalid("spec.rutter is missing: provider Rutter needs it"))?;
-    served_account(&spec.account_ref)?;
     if settings.authorization == Authorization::Link {
         return link(spec, settings);
     }
@@ -354,7 +341,6 @@ mod tests {
     #[case::link(json!({"rutter": {"authorization": "Link"}}), Reason::InvalidSpec, "connectionSecretRef")]
     #[case::unknown_in_its_place(json!({"platform": "SHOPIFY"}), Reason::InvalidSpec, "acme.myshopify.com")]
     #[case::no_such_day(json!({"sync": {"orders": {"startDate": "2025-02-30"}}}), Reason::InvalidSpec, "spec.sync.orders.startDate")]
-    #[case::shared_account(json!({"accountRef": {"kind": "ClusterProviderAccount"}}), Reason::UnsupportedPlatform, "ProviderAccount")]
     #[case::custom_domain(json!({"rutter": {"parameters": {"store_url": "shop.example.com"}}}), Reason::InvalidSpec, "store-abc123")]
     #[case::suffix_alone(json!({"rutter": {"parameters": {"store_url": ".mybigcommerce.com"}}}), Reason::InvalidSpec, "store_url")]
     #[case::secret_in_the_open(json!({"rutter": {"parameters": {"oauth_access_token": "t"}}}), Reason::InvalidSpec, "move it to the Secret")]

@@ -1,4 +1,4 @@
-//! One pass over one ProviderAccount: its login is checked, a session opened for it, its identity learned, and the
+//! One pass over one account of either kind: its login is checked, a session opened for it, its identity learned, and the
 //! account held for as long as objects use it.
 //!
 //! It must never write at the provider.
@@ -12,7 +12,7 @@ use super::{
     report, resolve,
 };
 use crate::{
-    api::v1alpha1::{AccountKind, Managed, ProviderAccount, ProviderAccountStatus},
+    api::v1alpha1::{Managed, ProviderAccountStatus},
     domain::{
         conditions::State,
         ids::AccountIdentity,
@@ -32,8 +32,7 @@ const HELD: Duration = Duration::from_secs(5);
 ///
 /// # Errors
 /// Where the API server did not take part; the provider's failures end in a status instead.
-pub(super) async fn pass(engine: &Engine, object: &ProviderAccount) -> Result<Next, PassError> {
-    let mut target = AccountTarget::from(object);
+pub(super) async fn pass(engine: &Engine, mut target: AccountTarget) -> Result<Next, PassError> {
     if engine.memory.outdated(&target.uid, &target.version) || !engine.synced() {
         return Ok(Next::After(Duration::from_millis(250)));
     }
@@ -75,11 +74,14 @@ impl Users {
     }
 
     fn count<K: Managed>(&mut self, store: &Store<Lean<K>>, target: &AccountTarget) {
-        for object in store.state().iter().filter(|o| o.namespace().as_deref() == Some(&target.namespace)) {
+        for object in store.state().iter() {
+            let namespace = object.namespace().unwrap_or_default();
+            if !target.namespace.is_empty() && target.namespace != namespace {
+                continue;
+            }
             let bound = object.finalizers().iter().any(|f| f == K::FINALIZER);
             let deleting = object.meta().deletion_timestamp.is_some();
-            let names = object.good().map(|o| (o.account_ref().kind, o.account_ref().name.as_str()));
-            let is_ours = names.is_none_or(|names| names == (AccountKind::ProviderAccount, target.name.as_str()));
+            let is_ours = object.good().is_none_or(|o| target.is_named(o.account_ref(), &namespace));
             let may_start = object.good().is_some_and(|o| o.provider() == target.spec.provider) && !deleting;
             self.bound += usize::from(is_ours && bound);
             self.coming += usize::from(is_ours && !bound && may_start);
@@ -116,7 +118,7 @@ async fn check(engine: &Engine, target: &mut AccountTarget) -> Result<Next, Pass
 /// The session of the account's login as it stands in the Secret now.
 async fn open(engine: &Engine, target: &AccountTarget) -> Result<Result<Arc<Session>, Problem>, PassError> {
     let name = &target.spec.credentials_secret_ref.name;
-    let data = match resolve::secret(engine, &target.namespace, name).await? {
+    let data = match resolve::secret(engine, &target.secrets, name).await? {
         Ok((data, _)) => data,
         Err(problem) => return Ok(Err(problem)),
     };
@@ -154,9 +156,7 @@ pub(super) async fn keep_identity(
     object: &Target,
     identity: &AccountIdentity,
 ) -> Result<bool, PassError> {
-    let found = engine.account_of(object);
-    let Some(Lean::Good(account)) = found.as_deref() else { return Ok(true) };
-    let mut target = AccountTarget::from(account.as_ref());
+    let Some(mut target) = engine.accounts.of(object).and_then(|found| found.account) else { return Ok(true) };
     if identity.organisation.is_none() || target.status.identity == identity.organisation {
         return Ok(true);
     }

@@ -1,21 +1,19 @@
 //! Who else wants the same record: the cache read as [`domain::claims`](crate::domain::claims) asks for it.
 
 use super::{
+    accounts::AccountName,
     context::Engine,
     object::{Lean, Target},
 };
 use crate::{
-    api::v1alpha1::{Managed, ManagementPolicy, ProviderAccount},
+    api::v1alpha1::{Managed, ManagementPolicy},
     domain::{
         claims::{self, Claimant},
         ids::{AccountIdentity, ExternalId, NaturalKey},
     },
     provider::External,
 };
-use kube::{
-    ResourceExt,
-    runtime::reflector::{ObjectRef, Store},
-};
+use kube::{ResourceExt, runtime::reflector::Store};
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
@@ -33,7 +31,7 @@ struct Claim {
     /// Identity of the account that its record, or its open attempt, belongs to.
     account: Option<String>,
     /// The account that it names.
-    names: ObjectRef<Lean<ProviderAccount>>,
+    names: AccountName,
 }
 
 impl Register {
@@ -48,7 +46,7 @@ impl Register {
             version,
             claimant: claimant::<E>(&target),
             account: target.account(&target.creation()),
-            names: ObjectRef::new(&target.spec.account_ref().name).within(&target.namespace),
+            names: AccountName::of(target.spec.account_ref(), &target.namespace),
         });
         all.insert(uid, Arc::clone(&claim));
         claim
@@ -101,8 +99,8 @@ impl<'a> Claims<'a> {
         if let Some(recorded) = &other.account {
             return self.identity.is(recorded);
         }
-        let account = self.engine.accounts.get(&other.names).and_then(|a| a.uid());
-        let session = account.and_then(|uid| self.engine.sessions.get(&uid)?.session);
+        let account = self.engine.accounts.get(&other.names);
+        let session = account.and_then(|account| self.engine.sessions.get(&account.uid)?.session);
         session.is_some_and(|(session, _)| self.identity.is(&session.identity().recorded()))
     }
 }

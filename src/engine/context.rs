@@ -1,15 +1,18 @@
 //! What every pass has in common: clients, caches, sessions, memory.
 
 use super::{
+    accounts::Accounts,
     claims::Register,
     clock::Clock,
     memory::Memory,
-    object::{Lean, Target},
+    object::{AccountTarget, Lean, Target},
     sessions::Sessions,
     starting::Starting,
 };
 use crate::{
-    api::v1alpha1::{Connection, Declaration, IntegrationInstance, ProviderAccount},
+    api::v1alpha1::{
+        AccountKind, ClusterProviderAccount, Connection, Declaration, IntegrationInstance, ProviderAccount,
+    },
     domain::{
         intent::{Creation, Timing},
         reason::Reason,
@@ -22,14 +25,14 @@ use futures::FutureExt;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::{
-    Api, Client, ResourceExt,
-    api::{DynamicObject, PatchParams},
+    Api, Client,
+    api::{ApiResource, DynamicObject, PatchParams},
     runtime::{
         events::{Event, EventType, Recorder, Reporter},
-        reflector::{ObjectRef, Store},
+        reflector::Store,
     },
 };
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 use tokio::sync::mpsc;
 
 /// The engine's shared state.
@@ -43,7 +46,7 @@ pub(super) struct Engine {
     /// All `IntegrationInstance`s that are watched.
     pub(super) instances: Store<Lean<IntegrationInstance>>,
     /// All accounts that are watched.
-    pub(super) accounts: Store<Lean<ProviderAccount>>,
+    pub(super) accounts: Accounts,
     /// Open sessions, by account.
     pub(super) sessions: Sessions,
     /// What this process remembers.
@@ -63,7 +66,7 @@ pub(super) struct Engine {
     /// How often accounts are probed.
     pub(super) probe_interval: Duration,
     /// Asks for a look at all accounts; those that nobody doubts are not probed for it.
-    pub(super) suspect: mpsc::Sender<()>,
+    pub(super) suspects: [mpsc::Sender<()>; 2],
 }
 
 /// Field manager of all our writes.
@@ -120,22 +123,42 @@ impl Engine {
         external.now().unwrap_or_else(|| self.clock.now())
     }
 
-    /// The accounts of a namespace.
+    /// The account itself, for writes of a part of it.
     #[must_use]
-    pub(super) fn accounts_in(&self, namespace: &str) -> Api<ProviderAccount> {
-        Api::namespaced(self.client.clone(), namespace)
+    pub(super) fn account(&self, target: &AccountTarget) -> Api<DynamicObject> {
+        match target.named.kind {
+            AccountKind::ProviderAccount => {
+                let kind = ApiResource::erase::<ProviderAccount>(&());
+                Api::namespaced_with(self.client.clone(), &target.namespace, &kind)
+            }
+            AccountKind::ClusterProviderAccount => {
+                Api::all_with(self.client.clone(), &ApiResource::erase::<ClusterProviderAccount>(&()))
+            }
+        }
     }
 
-    /// The account that an object names, as the cache shows it.
-    #[must_use]
-    pub(super) fn account_of(&self, target: &Target) -> Option<Arc<Lean<ProviderAccount>>> {
-        self.accounts.get(&ObjectRef::new(&target.spec.account_ref().name).within(&target.namespace))
+    /// The account that an object names, as the API server has it now; `None` where it is gone, or cannot be read.
+    ///
+    /// # Errors
+    /// The API server's refusal.
+    pub(super) async fn fetch_account(&self, target: &Target) -> kube::Result<Option<AccountTarget>> {
+        let (client, name) = (self.client.clone(), &target.spec.account_ref().name);
+        Ok(match target.spec.account_ref().kind {
+            AccountKind::ProviderAccount => {
+                let found = Api::<ProviderAccount>::namespaced(client, &target.namespace).get_opt(name).await?;
+                found.as_ref().map(AccountTarget::from)
+            }
+            AccountKind::ClusterProviderAccount => {
+                let found = Api::<ClusterProviderAccount>::all(client).get_opt(name).await?;
+                found.as_ref().map(AccountTarget::from)
+            }
+        })
     }
 
     /// The login of an object's account was refused: it needs a new proof.
     pub(super) fn doubt(&self, target: &Target) {
-        if let Some(uid) = self.account_of(target).and_then(|a| a.uid()) {
-            self.sessions.doubt(&uid);
+        if let Some(account) = self.accounts.of(target) {
+            self.sessions.doubt(&account.uid);
         }
         self.look_at_accounts();
     }
@@ -143,7 +166,9 @@ impl Engine {
     /// An object waits for its account: it may have to be held first.
     pub(super) fn look_at_accounts(&self) {
         // Full means that a look is on its way already.
-        let _ = self.suspect.try_send(());
+        for suspect in &self.suspects {
+            let _ = suspect.try_send(());
+        }
     }
 
     /// Parameters of all our patches.
@@ -155,7 +180,7 @@ impl Engine {
     /// All caches are complete, so that an absence in them means something.
     #[must_use]
     pub(super) fn synced(&self) -> bool {
-        ready(&self.connections) && ready(&self.instances) && ready(&self.accounts)
+        ready(&self.connections) && ready(&self.instances) && self.accounts.synced()
     }
 
     /// Tells people what an object came to say of itself. The same again within minutes is one event with a count.
@@ -188,7 +213,8 @@ async fn publish(recorder: &Recorder, about: &ObjectReference, event: Event) {
     }
 }
 
-fn ready<K: kube::runtime::reflector::Lookup + Clone + 'static>(store: &Store<K>) -> bool
+/// Whether a cache has read its first list.
+pub(super) fn ready<K: kube::runtime::reflector::Lookup + Clone + 'static>(store: &Store<K>) -> bool
 where
     K::DynamicType: Eq + std::hash::Hash + Clone,
 {

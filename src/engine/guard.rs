@@ -6,11 +6,11 @@ use super::{
     account,
     context::Engine,
     error::PassError,
-    object::{Lean, Target},
+    object::{AccountTarget, Lean, Target},
     outcome::Next,
     pass, report,
 };
-use crate::api::v1alpha1::{Managed, ProviderAccount};
+use crate::api::v1alpha1::{Account, Managed};
 use futures::FutureExt;
 use kube::{ResourceExt, runtime::controller::Action};
 use std::{future::Future, panic::AssertUnwindSafe, sync::Arc, time::Duration};
@@ -39,24 +39,25 @@ pub(super) async fn managed<K: Managed>(object: Arc<Lean<K>>, engine: Arc<Engine
     guarded(&engine, K::KIND, object.as_ref(), work).await
 }
 
-/// A pass over a ProviderAccount.
+/// A pass over an account of either kind.
 ///
 /// # Errors
 /// Why the pass ended early.
-pub(super) async fn provider_account(
-    object: Arc<Lean<ProviderAccount>>,
-    engine: Arc<Engine>,
-) -> Result<Action, PassError> {
+pub(super) async fn account<K>(object: Arc<Lean<K>>, engine: Arc<Engine>) -> Result<Action, PassError>
+where
+    K: Account,
+    AccountTarget: for<'a> From<&'a K>,
+{
     let work = async {
         match object.as_ref() {
-            Lean::Good(object) => Box::pin(account::pass(&engine, object)).await,
+            Lean::Good(object) => Box::pin(account::pass(&engine, AccountTarget::from(object.as_ref()))).await,
             Lean::Bad { meta, error } => {
-                let told = Box::pin(report::malformed::<ProviderAccount>(&engine, meta, error)).await;
+                let told = Box::pin(report::malformed::<K>(&engine, meta, error)).await;
                 told.map(|()| Next::After(RARELY))
             }
         }
     };
-    guarded(&engine, "ProviderAccount", object.as_ref(), work).await
+    guarded(&engine, K::KIND, object.as_ref(), work).await
 }
 
 async fn guarded(

@@ -4,7 +4,7 @@
 use super::{
     context::Engine,
     error::{PassError, bound},
-    object::{AccountTarget, Lean},
+    object::AccountTarget,
     report,
 };
 use crate::api::keys;
@@ -28,7 +28,7 @@ pub(super) async fn keep(engine: &Engine, target: &mut AccountTarget, in_use: bo
     }
     let now = target.spec.credentials_secret_ref.name.clone();
     let before = target.status.held_secret.clone();
-    let held = hold_secret(engine, &target.namespace, &now, true).await?;
+    let held = hold_secret(engine, &target.secrets, &now, true).await?;
     if let Some(old) = before.filter(|old| *old != now) {
         let_secret_go(engine, target, &old).await?;
     }
@@ -60,8 +60,7 @@ pub(super) async fn release(engine: &Engine, target: &mut AccountTarget) -> Resu
 }
 
 async fn write_account(engine: &Engine, target: &mut AccountTarget, finalizers: Vec<String>) -> Result<(), PassError> {
-    let api = engine.accounts_in(&target.namespace);
-    target.version = patch(&api, &target.name, &target.version, &finalizers).await?;
+    target.version = patch(&engine.account(target), target.name(), &target.version, &finalizers).await?;
     target.finalizers = finalizers;
     engine.memory.wrote(&target.uid, &target.version);
     Ok(())
@@ -69,18 +68,16 @@ async fn write_account(engine: &Engine, target: &mut AccountTarget, finalizers: 
 
 /// Another account that is in use may have its login in the same Secret.
 async fn let_secret_go(engine: &Engine, target: &AccountTarget, name: &str) -> Result<(), PassError> {
-    let shared = engine.accounts.state().iter().any(|other| {
-        let same_place =
-            other.namespace().as_deref() == Some(&target.namespace) && other.uid().as_deref() != Some(&target.uid);
-        let held = other.finalizers().iter().any(|f| f == keys::ACCOUNT_FINALIZER);
-        let names = match other.as_ref() {
-            Lean::Good(account) => account.spec.credentials_secret_ref.name == name,
-            Lean::Bad { .. } => true,
-        };
-        same_place && held && names
-    });
+    let names =
+        |other: &AccountTarget| other.secrets == target.secrets && other.spec.credentials_secret_ref.name == name;
+    // What cannot be read may name it.
+    let shared = engine
+        .accounts
+        .all()
+        .iter()
+        .any(|other| other.uid != target.uid && other.held && other.account.as_ref().is_none_or(names));
     if !shared {
-        hold_secret(engine, &target.namespace, name, false).await?;
+        hold_secret(engine, &target.secrets, name, false).await?;
     }
     Ok(())
 }

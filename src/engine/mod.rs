@@ -1,6 +1,7 @@
 //! The engine: watches objects, runs passes over them, and writes back what became of them.
 
 mod account;
+mod accounts;
 mod act;
 mod claims;
 mod clock;
@@ -106,7 +107,7 @@ async fn lead(reach: Reach, settings: Settings, metrics: Metrics, gate: &Gate, s
         secrets: settings.watch_secrets,
     });
     let (connections, instances, accounts) = watches.stores();
-    let (suspect, doubts) = mpsc::channel(1);
+    let ((suspect, doubts), (suspect_shared, doubts_of_shared)) = (mpsc::channel(1), mpsc::channel(1));
     let reporter = Reporter { controller: "tradewind.dev/tradewind".to_owned(), instance: Some(settings.identity) };
     let engine = Arc::new(Engine {
         recorder: Recorder::new(client.clone(), reporter.clone()),
@@ -129,10 +130,10 @@ async fn lead(reach: Reach, settings: Settings, metrics: Metrics, gate: &Gate, s
             wire,
         },
         probe_interval: settings.probe_interval,
-        suspect,
+        suspects: [suspect, suspect_shared],
     });
     tokio::select! {
-        () = watches.run(Arc::clone(&engine), doubts, stop.clone()) => {}
+        () = watches.run(Arc::clone(&engine), [doubts, doubts_of_shared], stop.clone()) => {}
         // A stop before the first list is complete would never end the watches.
         () = ended(stop, settings.shutdown_grace) => tracing::warn!("passes were still under way when the time to stop was over"),
         () = attend(&engine, gate) => {}
@@ -153,7 +154,7 @@ async fn attend(engine: &Engine, gate: &Gate) {
         rarely.tick().await;
         let mut uids = uids(&engine.connections);
         uids.extend(self::uids(&engine.instances));
-        uids.extend(self::uids(&engine.accounts));
+        uids.extend(engine.accounts.uids());
         engine.memory.retain(|uid| uids.contains(uid));
         engine.register.retain(|uid| uids.contains(uid));
     }

@@ -4,8 +4,9 @@ use crate::{
     api::{
         keys,
         v1alpha1::{
-            Connection, Declaration, IntegrationInstance, Managed, ManagedStatus, ManagementPolicy, ProviderAccount,
-            ProviderAccountSpec, ProviderAccountStatus, StoredIntent,
+            AccountKind, AccountRef, AllowedNamespaces, ClusterProviderAccount, Connection, Declaration,
+            IntegrationInstance, Managed, ManagedStatus, ManagementPolicy, ProviderAccount, ProviderAccountSpec,
+            ProviderAccountStatus, StoredIntent,
         },
     },
     domain::{
@@ -246,10 +247,14 @@ impl std::fmt::Display for Target {
 pub(super) struct AccountTarget {
     /// For events.
     pub(super) reference: ObjectReference,
-    /// Namespace.
+    /// Its kind and name, as objects name it.
+    pub(super) named: AccountRef,
+    /// Its namespace; empty for one of the cluster.
     pub(super) namespace: String,
-    /// Name.
-    pub(super) name: String,
+    /// The namespace of the Secret with its login.
+    pub(super) secrets: String,
+    /// Who may use it; everybody in its namespace where absent.
+    pub(super) allowed: Option<AllowedNamespaces>,
     /// UID; never changes under a pass.
     pub(super) uid: String,
     /// Version that the next write is bound to.
@@ -262,7 +267,7 @@ pub(super) struct AccountTarget {
     pub(super) finalizers: Vec<String>,
     /// The value that asks for a reconcile now.
     pub(super) requested: Option<String>,
-    /// The declaration.
+    /// The declaration, as far as both kinds have it.
     pub(super) spec: ProviderAccountSpec,
     /// The status as last read or written.
     pub(super) status: ProviderAccountStatus,
@@ -270,23 +275,56 @@ pub(super) struct AccountTarget {
 
 impl From<&ProviderAccount> for AccountTarget {
     fn from(object: &ProviderAccount) -> Self {
+        let secrets = object.namespace().unwrap_or_default();
+        Self::new(object, AccountKind::ProviderAccount, secrets, object.spec.clone(), object.status.as_ref())
+    }
+}
+
+impl From<&ClusterProviderAccount> for AccountTarget {
+    fn from(object: &ClusterProviderAccount) -> Self {
+        let (secrets, spec) = (object.spec.credentials_secret_ref.namespace.clone(), object.spec.account());
+        let account = Self::new(object, AccountKind::ClusterProviderAccount, secrets, spec, object.status.as_ref());
+        Self { allowed: Some(object.spec.allowed_namespaces.clone()), ..account }
+    }
+}
+
+impl AccountTarget {
+    fn new<K: Resource<DynamicType = ()>>(
+        object: &K,
+        kind: AccountKind,
+        secrets: String,
+        spec: ProviderAccountSpec,
+        status: Option<&ProviderAccountStatus>,
+    ) -> Self {
         Self {
             reference: object.object_ref(&()),
+            named: AccountRef { kind, name: object.name_any() },
             namespace: object.namespace().unwrap_or_default(),
-            name: object.name_any(),
+            secrets,
+            allowed: None,
             uid: object.uid().unwrap_or_default(),
             version: object.resource_version().unwrap_or_default(),
             generation: object.meta().generation.unwrap_or_default(),
             deleting: object.meta().deletion_timestamp.is_some(),
             finalizers: object.finalizers().to_vec(),
             requested: requested(object),
-            spec: object.spec.clone(),
-            status: object.status.clone().unwrap_or_default(),
+            spec,
+            status: status.cloned().unwrap_or_default(),
         }
     }
-}
 
-impl AccountTarget {
+    /// Its name.
+    #[must_use]
+    pub(super) fn name(&self) -> &str {
+        &self.named.name
+    }
+
+    /// Whether an object names it.
+    #[must_use]
+    pub(super) fn is_named(&self, account: &AccountRef, namespace: &str) -> bool {
+        *account == self.named && (self.namespace.is_empty() || self.namespace == namespace)
+    }
+
     /// Whether it carries our finalizer.
     #[must_use]
     pub(super) fn held(&self) -> bool {
@@ -302,6 +340,9 @@ impl AccountTarget {
 
 impl std::fmt::Display for AccountTarget {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}/{}", self.namespace, self.name)
+        match self.namespace.as_str() {
+            "" => f.write_str(self.name()),
+            namespace => write!(f, "{namespace}/{}", self.name()),
+        }
     }
 }

@@ -83,13 +83,13 @@ pub(super) fn explain<E: External>(target: &Target, error: &ApiError) -> Problem
     let blames_login = error.detail.blame == Blame::Login;
     let why = problem(error.kind, E::NAME, &error.detail, if blames_login { E::LOGIN } else { E::STORE });
     if blames_login && matches!(error.kind, Kind::Unauthorized | Kind::Forbidden) {
-        let account = &target.spec.account_ref().name;
+        let account = target.spec.account_ref();
         return if error.kind == Kind::Unauthorized {
-            let text = format!("ProviderAccount {account} is not ready: {}", why.message);
+            let text = format!("{account} is not ready: {}", why.message);
             Problem::new(Reason::DependencyNotReady, text)
         } else {
             // Who lacks a right is logged in all the same: the account is ready.
-            Problem::new(why.reason, format!("ProviderAccount {account}: {}", why.message))
+            Problem::new(why.reason, format!("{account}: {}", why.message))
         };
     }
     why

@@ -181,8 +181,7 @@ impl Written for AccountTarget {
     type Status = ProviderAccountStatus;
 
     fn api(&self, engine: &Engine) -> Api<DynamicObject> {
-        let kind = ApiResource::erase::<ProviderAccount>(&());
-        Api::namespaced_with(engine.client.clone(), &self.namespace, &kind)
+        engine.account(self)
     }
     fn identity(&self) -> (&ObjectReference, &str) {
         (&self.reference, &self.uid)
@@ -263,8 +262,11 @@ where
     K: Resource<DynamicType = ()>,
 {
     let kind = ApiResource::erase::<K>(&());
-    let (name, namespace) = (meta.name.as_deref().unwrap_or_default(), meta.namespace.as_deref().unwrap_or_default());
-    let api = Api::<DynamicObject>::namespaced_with(engine.client.clone(), namespace, &kind);
+    let name = meta.name.as_deref().unwrap_or_default();
+    let api = match &meta.namespace {
+        Some(namespace) => Api::<DynamicObject>::namespaced_with(engine.client.clone(), namespace, &kind),
+        None => Api::all_with(engine.client.clone(), &kind),
+    };
     let read = api.get_opt(name).await.map_err(|e| PassError::Report(Box::new(e)))?;
     let Some(object) = read.filter(|o| o.metadata.uid == meta.uid) else { return Err(PassError::Stale) };
     let before = object.data.pointer("/status/conditions").cloned().unwrap_or_default();
@@ -272,7 +274,7 @@ where
     let generation = object.metadata.generation.unwrap_or_default();
     let unread = format!("The stored object cannot be read by this version of Tradewind ({why}). Correct it");
     let state = if meta.deletion_timestamp.is_some() {
-        let way_out = if K::kind(&()) == ProviderAccount::kind(&()) {
+        let way_out = if K::kind(&()).ends_with(&*ProviderAccount::kind(&())) {
             "or take the finalizers off that begin with tradewind.dev: nothing at the provider depends on them"
         } else {
             "or run `tradewind abandon` to let it go and leave the provider as it is"

@@ -1,15 +1,8 @@
 //! What an object names: its account, and the Secret with its store's credentials.
 
-use super::{
-    context::Engine,
-    error::PassError,
-    object::{Lean, Target},
-};
+use super::{accounts::Found, context::Engine, error::PassError, object::Target};
 use crate::{
-    api::{
-        keys,
-        v1alpha1::{AccountKind, AdoptionGate, AppliedCredentials, ProviderAccount},
-    },
+    api::v1alpha1::{AccountKind, AccountRef, AdoptionGate, AppliedCredentials},
     domain::{
         reason::{Problem, Reason},
         validate::SecretData,
@@ -17,7 +10,7 @@ use crate::{
     provider::Session,
 };
 use k8s_openapi::api::core::v1::Secret;
-use kube::{Api, Resource, ResourceExt};
+use kube::{Api, ResourceExt};
 use std::sync::Arc;
 
 /// The account of an object.
@@ -42,35 +35,33 @@ pub(super) fn account(engine: &Engine, target: &Target) -> Account {
     if !engine.synced() {
         return Account::NotYet;
     }
-    if target.spec.account_ref().kind == AccountKind::ClusterProviderAccount {
-        let text = "This version of Tradewind does not serve ClusterProviderAccounts: name a ProviderAccount";
-        return Account::Unusable(Problem::new(Reason::UnsupportedPlatform, text));
-    }
-    let name = &target.spec.account_ref().name;
+    let name = target.spec.account_ref();
     let unusable = |text: String| Account::Unusable(Problem::new(Reason::DependencyNotReady, text));
-    let Some(found) = engine.account_of(target) else {
-        return unusable(format!(
-            "ProviderAccount {name} does not exist in this namespace. Create it, or correct accountRef"
-        ));
+    let Some(Found { uid, leaving, held, account }) = engine.accounts.of(target) else {
+        return unusable(unknown(engine, name));
     };
-    let account: &ProviderAccount = match found.as_ref() {
-        Lean::Good(account) => account,
-        Lean::Bad { .. } => return unusable(format!("ProviderAccount {name} cannot be read. See its own status")),
-    };
+    let Some(account) = account else { return unusable(format!("{name} cannot be read. See its own status")) };
+    if !engine.accounts.admits(&account, &target.namespace) {
+        let namespace = &target.namespace;
+        let text = format!(
+            "{name} does not admit namespace {namespace}. Ask whoever runs it to name the namespace, or a label of it, in \
+             allowedNamespaces"
+        );
+        return Account::Unusable(Problem::new(Reason::NamespaceNotAllowed, text));
+    }
     if account.spec.provider != target.spec.provider() {
         let (have, want) = (account.spec.provider, target.spec.provider());
-        let text = format!("ProviderAccount {name} is of provider {have}, this object of {want}. Name another account");
+        let text = format!("{name} is of provider {have}, this object of {want}. Name another account");
         return Account::Unusable(Problem::new(Reason::InvalidSpec, text));
     }
-    let held = account.finalizers().iter().any(|f| f == keys::ACCOUNT_FINALIZER);
-    let leaving = account.metadata.deletion_timestamp.is_some();
-    let entry = engine.sessions.get(&account.uid().unwrap_or_default());
-    let Some(entry) = entry.filter(|entry| entry.judged && (held || leaving || entry.problem.is_some())) else {
+    let Some(entry) =
+        engine.sessions.get(&uid).filter(|entry| entry.judged && (held || leaving || entry.problem.is_some()))
+    else {
         return Account::NotYet;
     };
     match (entry.problem, entry.session) {
         (Some(problem), _) => {
-            let text = format!("ProviderAccount {name} is not ready: {}", problem.message);
+            let text = format!("{name} is not ready: {}", problem.message);
             Account::Unusable(Problem::new(Reason::DependencyNotReady, text))
         }
         (None, None) => Account::NotYet,
@@ -83,7 +74,22 @@ pub(super) fn account(engine: &Engine, target: &Target) -> Account {
 
 /// Whether the account is being deleted by now: it may be let go as soon as nothing in it has started.
 pub(super) fn is_leaving(engine: &Engine, target: &Target) -> bool {
-    engine.account_of(target).is_none_or(|account| account.meta().deletion_timestamp.is_some())
+    engine.accounts.of(target).is_none_or(|account| account.leaving)
+}
+
+fn unknown(engine: &Engine, name: &AccountRef) -> String {
+    match name.kind {
+        AccountKind::ProviderAccount => {
+            format!("{name} does not exist in this namespace. Create it, or correct accountRef")
+        }
+        AccountKind::ClusterProviderAccount if engine.accounts.shared.is_none() => format!(
+            "{name} is not served here: this operator looks after one namespace. Name a ProviderAccount, or ask for an \
+             operator of the whole cluster"
+        ),
+        AccountKind::ClusterProviderAccount => {
+            format!("{name} does not exist. Ask whoever runs the cluster for it, or correct accountRef")
+        }
+    }
 }
 
 /// A Secret's data and version.
@@ -95,13 +101,13 @@ pub(super) async fn secret(engine: &Engine, namespace: &str, name: &str) -> Resu
     let problem = |reason, text: String| Ok(Err(Problem::new(reason, text)));
     let found = match api.get_opt(name).await {
         Err(kube::Error::Api(s)) if s.is_forbidden() => {
-            let text = format!("The operator may not read Secret {name}. Grant it get on Secrets in this namespace");
+            let text = format!("The operator may not read Secret {name}. Grant it get on Secrets in namespace {namespace}");
             return problem(Reason::PermissionDenied, text);
         }
         found => found.map_err(|e| PassError::Resolve(Box::new(e)))?,
     };
     let Some(secret) = found else {
-        return problem(Reason::SecretNotFound, format!("Secret {name} does not exist in this namespace. Create it"));
+        return problem(Reason::SecretNotFound, format!("Secret {name} does not exist in namespace {namespace}. Create it"));
     };
     let version = AppliedCredentials {
         uid: secret.uid().unwrap_or_default(),

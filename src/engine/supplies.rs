@@ -115,6 +115,6 @@ impl Supplies {
 
 /// Nothing new is made in an account that goes.
 fn is_leaving(target: &Target) -> Problem {
-    let text = format!("ProviderAccount {} is being deleted: name another account", target.spec.account_ref().name);
+    let text = format!("{} is being deleted: name another account", target.spec.account_ref());
     Problem::new(Reason::DependencyNotReady, text)
 }

@@ -2,21 +2,33 @@
 //!
 //! It must never decide anything: why an object is woken is nobody's business but the log's.
 
-use super::{Stop, context::Engine, error::PassError, guard, object::Lean};
-use crate::api::v1alpha1::{Connection, IntegrationInstance, Managed, ProviderAccount};
+use super::{
+    Stop,
+    accounts::{Accounts, Shared},
+    context::Engine,
+    error::PassError,
+    guard,
+    object::{AccountTarget, Lean},
+};
+use crate::api::v1alpha1::{
+    Account, AccountKind, AccountRef, ClusterProviderAccount, Connection, IntegrationInstance, Managed, ProviderAccount,
+};
 use futures::{Stream, StreamExt, future};
-use k8s_openapi::{NamespaceResourceScope, api::core::v1::Secret};
+use k8s_openapi::{
+    NamespaceResourceScope,
+    api::core::v1::{Namespace, Secret},
+};
 use kube::{
     Api, Client, Resource, ResourceExt,
     core::PartialObjectMeta,
     runtime::{
-        Controller, controller,
-        reflector::{ObjectRef, Store},
+        Controller, WatchStreamExt, controller,
+        reflector::{self, ObjectRef, Store, store::Writer},
         watcher,
     },
 };
 use serde::de::DeserializeOwned;
-use std::{fmt::Debug, sync::Arc};
+use std::{fmt::Debug, pin::pin, sync::Arc};
 use tokio::sync::mpsc;
 
 /// The controllers, one for each kind, and the caches that they fill once they run.
@@ -24,11 +36,25 @@ pub(super) struct Watches {
     connections: Controller<Lean<Connection>>,
     instances: Controller<Lean<IntegrationInstance>>,
     accounts: Controller<Lean<ProviderAccount>>,
+    /// What only an operator of the whole cluster watches.
+    shared: Option<SharedWatches>,
     scope: Scope,
 }
 
+struct SharedWatches {
+    accounts: Controller<Lean<ClusterProviderAccount>>,
+    namespaces: Store<Labels>,
+    writer: Writer<Labels>,
+}
+
+/// A namespace, of which nothing but its labels counts.
+type Labels = PartialObjectMeta<Namespace>;
+
+/// What asks for a look at all objects of a kind; a second one before it is heard is the same.
+type Bell = mpsc::Receiver<()>;
+
 /// The caches of the kinds.
-type Stores = (Store<Lean<Connection>>, Store<Lean<IntegrationInstance>>, Store<Lean<ProviderAccount>>);
+type Stores = (Store<Lean<Connection>>, Store<Lean<IntegrationInstance>>, Accounts);
 
 /// What is watched.
 #[derive(Clone)]
@@ -51,31 +77,38 @@ impl Scope {
         }
     }
 
-    fn controller<K>(&self) -> Controller<Lean<K>>
+    fn controller<K>(&self, api: Api<Lean<K>>) -> Controller<Lean<K>>
     where
-        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
-            + Clone
-            + DeserializeOwned
-            + Debug
-            + Send
-            + Sync
-            + 'static,
+        K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
     {
         // Pages bound the memory of a first list; the default, no limit on concurrency, would open one connection an
         // object to the API server.
-        Controller::new(self.api(), watcher::Config::default().page_size(100))
+        Controller::new(api, watcher::Config::default().page_size(100))
             .with_config(controller::Config::default().concurrency(self.concurrency))
     }
 
-    /// Runs the passes over the objects of one kind, which its own changes wake, those of its accounts, and those of
-    /// the Secrets that it names where these are watched.
-    async fn managed<K: Managed>(&self, mut controller: Controller<Lean<K>>, engine: Arc<Engine>, stop: Stop) {
+    /// Runs the passes over the objects of one kind, which its own changes wake, those of its accounts and, through
+    /// `admitted`, of the namespaces that may use these, and those of the Secrets that it names where they are watched.
+    async fn managed<K: Managed>(
+        &self,
+        mut controller: Controller<Lean<K>>,
+        admitted: Bell,
+        engine: Arc<Engine>,
+        stop: Stop,
+    ) {
         let meta = watcher::Config::default;
         let store = controller.store();
         controller = controller.watches(self.api::<PartialObjectMeta<ProviderAccount>>(), meta(), move |account| {
-            let (namespace, name) = (account.namespace(), account.name_any());
-            referring(&store, move |object| object.namespace() == namespace && object.account_ref().name == name)
+            let (namespace, named) = (account.namespace(), named(AccountKind::ProviderAccount, &account));
+            referring(&store, move |object| object.namespace() == namespace && *object.account_ref() == named)
         });
+        if self.namespace.is_none() {
+            let (store, all) = (controller.store(), Api::<PartialObjectMeta<ClusterProviderAccount>>::all);
+            controller = controller.watches(all(self.client.clone()), meta(), move |account| {
+                let named = named(AccountKind::ClusterProviderAccount, &account);
+                referring(&store, move |object| *object.account_ref() == named)
+            });
+        }
         if self.secrets {
             let store = controller.store();
             controller = controller.watches(self.api::<PartialObjectMeta<Secret>>(), meta(), move |secret| {
@@ -83,41 +116,133 @@ impl Scope {
                 referring(&store, move |object| object.namespace() == namespace && object.names_secret(&name))
             });
         }
-        let ends = controller.graceful_shutdown_on(stop).run(guard::managed::<K>, |_, e, _| guard::retry(e), engine);
+        let ends = controller.reconcile_all_on(rings(admitted)).graceful_shutdown_on(stop).run(
+            guard::managed::<K>,
+            |_, e, _| guard::retry(e),
+            engine,
+        );
+        drain(K::KIND, ends).await;
+    }
+
+    /// Runs the passes over the accounts of one kind, which their own changes wake, doubts, and those of the Secrets with
+    /// their logins where these are watched.
+    async fn accounts<K: Account>(
+        &self,
+        mut controller: Controller<Lean<K>>,
+        doubts: Bell,
+        engine: Arc<Engine>,
+        stop: Stop,
+    ) where
+        AccountTarget: for<'a> From<&'a K>,
+    {
+        if self.secrets {
+            let store = controller.store();
+            let secrets = self.api::<PartialObjectMeta<Secret>>();
+            controller = controller.watches(secrets, watcher::Config::default(), move |secret| {
+                let (namespace, name) = (secret.namespace().unwrap_or_default(), secret.name_any());
+                referring(&store, move |account| {
+                    let account = AccountTarget::from(account);
+                    account.secrets == namespace && account.spec.credentials_secret_ref.name == name
+                })
+            });
+        }
+        let ends = controller.reconcile_all_on(rings(doubts)).graceful_shutdown_on(stop).run(
+            guard::account::<K>,
+            |_, error, _| guard::retry(error),
+            engine,
+        );
         drain(K::KIND, ends).await;
     }
 }
 
 impl Watches {
     pub(super) fn new(scope: Scope) -> Self {
-        Self { connections: scope.controller(), instances: scope.controller(), accounts: scope.controller(), scope }
+        let shared = scope.namespace.is_none().then(|| {
+            let (namespaces, writer) = reflector::store();
+            SharedWatches { accounts: scope.controller(Api::all(scope.client.clone())), namespaces, writer }
+        });
+        Self {
+            connections: scope.controller(scope.api()),
+            instances: scope.controller(scope.api()),
+            accounts: scope.controller(scope.api()),
+            shared,
+            scope,
+        }
     }
 
     pub(super) fn stores(&self) -> Stores {
-        (self.connections.store(), self.instances.store(), self.accounts.store())
+        let shared = self.shared.as_ref();
+        let shared = shared.map(|s| Shared { accounts: s.accounts.store(), namespaces: s.namespaces.clone() });
+        let accounts = Accounts { local: self.accounts.store(), shared };
+        (self.connections.store(), self.instances.store(), accounts)
     }
 
-    /// Runs until `stop`, and then until the passes under way have ended. `doubts`: see [`Engine::doubt`].
-    pub(super) async fn run(self, engine: Arc<Engine>, doubts: mpsc::Receiver<()>, stop: Stop) {
-        let Self { connections, instances, mut accounts, scope } = self;
-        let meta = watcher::Config::default;
-        if scope.secrets {
-            let store = engine.accounts.clone();
-            accounts = accounts.watches(scope.api::<PartialObjectMeta<Secret>>(), meta(), move |secret| {
-                let (namespace, name) = (secret.namespace(), secret.name_any());
-                referring(&store, move |a| a.namespace() == namespace && a.spec.credentials_secret_ref.name == name)
-            });
-        }
-        let doubts = futures::stream::unfold(doubts, |mut doubts| async { doubts.recv().await.map(|()| ((), doubts)) });
-        let connections = scope.managed(connections, Arc::clone(&engine), stop.clone());
-        let instances = scope.managed(instances, Arc::clone(&engine), stop.clone());
-        let accounts = accounts.reconcile_all_on(doubts).graceful_shutdown_on(stop).run(
-            guard::provider_account,
-            |_, error, _| guard::retry(error),
-            engine,
-        );
-        future::join3(connections, instances, drain("ProviderAccount", accounts)).await;
+    /// Runs until `stop`, and then until the passes under way have ended. `doubts`: see [`Engine::doubt`]; one for each
+    /// kind of account.
+    pub(super) async fn run(self, engine: Arc<Engine>, doubts: [Bell; 2], stop: Stop) {
+        let Self { connections, instances, accounts, shared, scope } = self;
+        let [local_doubts, shared_doubts] = doubts;
+        let ([first, second], [of_connections, of_instances]) = bells();
+        let connections = scope.managed(connections, of_connections, Arc::clone(&engine), stop.clone());
+        let instances = scope.managed(instances, of_instances, Arc::clone(&engine), stop.clone());
+        let accounts = scope.accounts(accounts, local_doubts, Arc::clone(&engine), stop.clone());
+        let shared = async {
+            let Some(SharedWatches { accounts, writer, .. }) = shared else { return };
+            let passes = scope.accounts(accounts, shared_doubts, Arc::clone(&engine), stop.clone());
+            let labels = follow_labels(&engine, &scope, writer, [first, second]);
+            // The labels are of no use without the passes.
+            tokio::select! {
+                () = passes => {}
+                () = labels => {}
+            }
+        };
+        future::join4(connections, instances, accounts, shared).await;
     }
+}
+
+/// Keeps the labels of namespaces, and rings where they change for somebody who uses a shared account: who is let in, or
+/// let go, must not wait for the next interval. Never done.
+async fn follow_labels(engine: &Engine, scope: &Scope, writer: Writer<Labels>, bells: [mpsc::Sender<()>; 2]) {
+    let api: Api<Labels> = Api::all(scope.client.clone());
+    let config = watcher::Config::default().page_size(100);
+    let mut changes = pin!(watcher(api, config).default_backoff().reflect(writer));
+    while let Some(change) = changes.next().await {
+        let namespace = match change {
+            Ok(watcher::Event::Apply(namespace) | watcher::Event::Delete(namespace)) => namespace.name_any(),
+            Ok(watcher::Event::Init | watcher::Event::InitApply(_) | watcher::Event::InitDone) => continue,
+            Err(error) => {
+                tracing::warn!(kind = "Namespace", "the watch failed and is opened again: {}", watch_error(&error));
+                continue;
+            }
+        };
+        if uses_shared(&engine.connections, &namespace) || uses_shared(&engine.instances, &namespace) {
+            for bell in &bells {
+                let _ = bell.try_send(());
+            }
+        }
+    }
+}
+
+/// Whether an object of this namespace names a shared account.
+fn uses_shared<K: Managed>(store: &Store<Lean<K>>, namespace: &str) -> bool {
+    let shares = |object: &K| {
+        object.account_ref().kind == AccountKind::ClusterProviderAccount
+            && object.namespace().as_deref() == Some(namespace)
+    };
+    store.state().iter().any(|object| object.good().is_some_and(shares))
+}
+
+fn bells() -> ([mpsc::Sender<()>; 2], [Bell; 2]) {
+    let ((first, of_first), (second, of_second)) = (mpsc::channel(1), mpsc::channel(1));
+    ([first, second], [of_first, of_second])
+}
+
+fn rings(bell: Bell) -> impl Stream<Item = ()> {
+    futures::stream::unfold(bell, |mut bell| async { bell.recv().await.map(|()| ((), bell)) })
+}
+
+fn named(kind: AccountKind, account: &impl ResourceExt) -> AccountRef {
+    AccountRef { kind, name: account.name_any() }
 }
 
 fn referring<K>(store: &Store<Lean<K>>, refers: impl Fn(&K) -> bool) -> Vec<ObjectRef<Lean<K>>>

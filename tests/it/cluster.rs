@@ -16,14 +16,14 @@ use futures::StreamExt;
 use jiff::Timestamp;
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
-use k8s_openapi::api::rbac::v1::{PolicyRule, Role, RoleBinding};
+use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, PolicyRule, Role, RoleBinding};
 use kube::api::{DeleteParams, DynamicObject, GroupVersionKind, Patch, PatchParams, PostParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Client, Config, Resource, ResourceExt, discovery};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
 use tokio::sync::OnceCell;
 use tradewind::engine::Reach;
@@ -159,11 +159,51 @@ impl Sandbox {
         if memory::is_meant() { Self::in_memory(name) } else { Self::on(Arc::clone(control_plane().await), name).await }
     }
 
+    /// The same on an API server of its own: for an operator that looks after all there is on it.
+    pub(crate) async fn alone(name: &str) -> Self {
+        if memory::is_meant() { Self::in_memory(name) } else { Self::on(control_plane_of_its_own().await, name).await }
+    }
+
+    /// Another namespace on the same API server.
+    pub(crate) async fn beside(&self, name: &str) -> Self {
+        match &self.server {
+            Server::Real { cluster, .. } => Self::on(Arc::clone(cluster), name).await,
+            Server::Memory(memory) => {
+                let namespace = unique(name);
+                Self { server: Server::Memory(memory.with(&namespace)), client: memory.client(), namespace }
+            }
+        }
+    }
+
     fn in_memory(name: &str) -> Self {
         one_tls_provider();
         let namespace = unique(name);
         let memory = Memory::new(&namespace, &Path::new(env!("CARGO_TARGET_TMPDIR")).join("it/memory"));
         Self { client: memory.client(), server: Server::Memory(memory), namespace }
+    }
+
+    /// Lets the operator of this namespace look after all others too, with these rules.
+    pub(crate) async fn allow_everywhere(&self, rules: Value) {
+        if matches!(self.server, Server::Memory(_)) {
+            return;
+        }
+        let role: ClusterRole =
+            serde_json::from_value(json!({"metadata": {"name": self.namespace}, "rules": rules})).expect("a role");
+        let binding: ClusterRoleBinding = serde_json::from_value(json!({
+            "metadata": {"name": self.namespace},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": self.namespace},
+            "subjects": [{"kind": "ServiceAccount", "name": OPERATOR, "namespace": self.namespace}],
+        }))
+        .expect("a binding");
+        Api::all(self.client.clone()).create(&PostParams::default(), &role).await.expect("a new role");
+        Api::all(self.client.clone()).create(&PostParams::default(), &binding).await.expect("a new binding");
+    }
+
+    /// Sets a label of the namespace, or takes it off.
+    pub(crate) async fn label(&self, key: &str, value: Option<&str>) {
+        let patch = Patch::Merge(json!({"metadata": {"labels": {key: value}}}));
+        let namespaces: Api<Namespace> = Api::all(self.client.clone());
+        namespaces.patch(&self.namespace, &PatchParams::default(), &patch).await.expect("a namespace to label");
     }
 
     /// The same on another control plane.
@@ -255,20 +295,24 @@ impl Sandbox {
     /// Applies documents that may be refused; those before the refused one are applied.
     pub(crate) async fn try_apply(&self, yaml: &str) -> kube::Result<()> {
         for mut object in documents(yaml) {
-            object.metadata.namespace = Some(self.namespace.clone());
             let api = self.dynamic_api(&object).await;
+            object.metadata.namespace = api.namespace().map(str::to_owned);
             let params = PatchParams::apply("it").force().validation_strict();
             api.patch(&object.name_any(), &params, &Patch::Apply(&object)).await?;
         }
         Ok(())
     }
 
-    /// The objects of a manifest's kind in this namespace.
+    /// The objects of a manifest's kind in this namespace, or in the cluster where it is no kind of namespaces.
     pub(crate) async fn dynamic_api(&self, object: &DynamicObject) -> Api<DynamicObject> {
         let types = object.types.as_ref().expect("a document with apiVersion and kind");
         let kind = GroupVersionKind::try_from(types).expect("a document with a valid apiVersion");
-        let (resource, _) = discovery::pinned_kind(&self.client, &kind).await.expect("a kind that the cluster knows");
-        Api::namespaced_with(self.client.clone(), &self.namespace, &resource)
+        let found = discovery::pinned_kind(&self.client, &kind).await;
+        let (resource, capabilities) = found.expect("a kind that the cluster knows");
+        match capabilities.scope {
+            discovery::Scope::Cluster => Api::all_with(self.client.clone(), &resource),
+            discovery::Scope::Namespaced => Api::namespaced_with(self.client.clone(), &self.namespace, &resource),
+        }
     }
 
     /// Reads an object that may not be there.
@@ -401,7 +445,7 @@ fn unique(name: &str) -> String {
 
 /// The documents of a YAML text.
 pub(crate) fn documents(yaml: &str) -> Vec<DynamicObject> {
-    let documents: Vec<serde_json::Value> = serde_yaml::from_multiple(yaml).unwrap_or_else(|e| panic!("{e}\n{yaml}"));
+    let documents: Vec<Value> = serde_yaml::from_multiple(yaml).unwrap_or_else(|e| panic!("{e}\n{yaml}"));
     documents.into_iter().map(|document| serde_json::from_value(document).expect("a Kubernetes object")).collect()
 }
 

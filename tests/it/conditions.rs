@@ -4,7 +4,7 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::ResourceExt;
-use tradewind::api::v1alpha1::{Connection, IntegrationInstance, ProviderAccount};
+use tradewind::api::v1alpha1::{ClusterProviderAccount, Connection, IntegrationInstance, ProviderAccount};
 
 /// What `kubectl wait`, Argo CD, Flux and every other user of kstatus make of an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,6 +62,12 @@ impl Observed for Connection {
 }
 
 impl Observed for ProviderAccount {
+    fn observed(&self) -> Option<(&[Condition], i64)> {
+        self.status.as_ref().map(|status| (status.conditions.as_slice(), status.observed_generation))
+    }
+}
+
+impl Observed for ClusterProviderAccount {
     fn observed(&self) -> Option<(&[Condition], i64)> {
         self.status.as_ref().map(|status| (status.conditions.as_slice(), status.observed_generation))
     }

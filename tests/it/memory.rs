@@ -59,6 +59,17 @@ impl Memory {
         Self { server, namespace: namespace.to_owned(), log, lines: Arc::new(Mutex::new(lines)) }
     }
 
+    /// The same server and log, in another namespace.
+    pub(crate) fn with(&self, namespace: &str) -> Self {
+        self.server.create_namespace(namespace).expect("a namespace");
+        Self {
+            server: self.server.clone(),
+            namespace: namespace.to_owned(),
+            log: self.log.clone(),
+            lines: Arc::clone(&self.lines),
+        }
+    }
+
     /// What the operator asked for.
     pub(crate) fn audit_log(&self) -> &AuditLog {
         &self.log

@@ -1,9 +1,10 @@
-//! What the kinds with a record at a provider have in common, so that everything else can be written once for all.
+//! What the kinds with a record at a provider have in common, and what accounts have, so that everything else can be
+//! written once for all.
 
 use super::{
-    AccountRef, AdoptionPolicy, Connection, ConnectionSpec, DeletionPolicy, ExternalLossPolicy, ExternalRef,
-    IntegrationInstance, IntegrationInstanceSpec, LocalSecretRef, ManagedStatus, ManagementPolicy, Provider,
-    ReplacementPolicy,
+    AccountRef, AdoptionPolicy, ClusterProviderAccount, Connection, ConnectionSpec, DeletionPolicy, ExternalLossPolicy,
+    ExternalRef, IntegrationInstance, IntegrationInstanceSpec, LocalSecretRef, ManagedStatus, ManagementPolicy,
+    Provider, ProviderAccount, ReplacementPolicy,
 };
 use crate::api::keys;
 use kube::{Resource, core::NamespaceResourceScope};
@@ -72,6 +73,20 @@ impl Managed for IntegrationInstance {
     fn managed_status(&self) -> Option<&ManagedStatus> {
         self.status.as_ref()
     }
+}
+
+/// A kind whose objects each are one login at one provider.
+pub trait Account: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static {
+    /// The kind's name.
+    const KIND: &'static str;
+}
+
+impl Account for ProviderAccount {
+    const KIND: &'static str = "ProviderAccount";
+}
+
+impl Account for ClusterProviderAccount {
+    const KIND: &'static str = "ClusterProviderAccount";
 }
 
 /// The spec of an object of either kind.

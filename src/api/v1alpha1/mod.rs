@@ -2,6 +2,9 @@
 
 #[expect(clippy::duplicated_attributes, reason = "each printcolumn has the attributes of a column")]
 #[expect(unreachable_pub, reason = "the derive of KubeSchema makes a private twin of each struct")]
+mod cluster_provider_account;
+#[expect(clippy::duplicated_attributes, reason = "each printcolumn has the attributes of a column")]
+#[expect(unreachable_pub, reason = "the derive of KubeSchema makes a private twin of each struct")]
 mod connection;
 #[expect(clippy::duplicated_attributes, reason = "each printcolumn has the attributes of a column")]
 #[expect(unreachable_pub, reason = "the derive of KubeSchema makes a private twin of each struct")]
@@ -13,6 +16,10 @@ mod provider_account;
 #[expect(unreachable_pub, reason = "the derive of KubeSchema makes a private twin of each struct")]
 mod shared;
 
+pub use cluster_provider_account::{
+    AllowedNamespaces, ClusterProviderAccount, ClusterProviderAccountSpec, LabelExpression, LabelOperator, LabelValue,
+    NamespaceSelector, SecretRef,
+};
 pub use connection::{
     ArcusConnection, ArcusMode, Authorization, Connection, ConnectionSpec, RutterConnection, ShipFrom, Sync, SyncEntity,
 };
@@ -20,7 +27,7 @@ pub(in crate::api) use integration_instance::KEEPS_NULL;
 pub use integration_instance::{
     InstanceSettings, IntegrationInstance, IntegrationInstanceSpec, Nullable, SalesChannel, SecretKeyRef,
 };
-pub use managed::{Declaration, Managed};
+pub use managed::{Account, Declaration, Managed};
 pub use provider_account::{
     AdoptionGate, ArcusAccount, DeletionGuard, Deletions, Limits, ProviderAccount, ProviderAccountSpec,
     ProviderAccountStatus, RutterAccount, RutterEnvironment, SkuIoAccount,

@@ -19,7 +19,7 @@ pub enum Provider {
 }
 
 /// The kind of account that an [`AccountRef`] names.
-#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq, Hash, strum::Display)]
 pub enum AccountKind {
     /// An account in the object's own namespace.
     #[default]
@@ -28,7 +28,7 @@ pub enum AccountKind {
     ClusterProviderAccount,
 }
 
-/// Names the account that an object belongs to, always in the object's own namespace.
+/// Names the account that an object belongs to: one in the object's own namespace, or one of the cluster.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct AccountRef {
@@ -38,6 +38,12 @@ pub struct AccountRef {
     /// The account's name.
     #[schemars(length(min = 1, max = 253), regex(pattern = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"))]
     pub name: String,
+}
+
+impl std::fmt::Display for AccountRef {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}", self.kind, self.name)
+    }
 }
 
 /// Names a Secret in the object's own namespace.

@@ -5,7 +5,10 @@
 
 use super::schema;
 use crate::{
-    api::{GROUP, crd, v1alpha1::Declaration},
+    api::{
+        GROUP, crd,
+        v1alpha1::{ClusterProviderAccountSpec, Declaration},
+    },
     cli::names::is_name,
     domain::reason::Problem,
     provider::{self, AllowList},
@@ -103,6 +106,8 @@ impl Checker {
             "IntegrationInstance" => {
                 serde_json::from_value(spec).map(|spec| provider::refusal(&Declaration::IntegrationInstance(spec)))
             }
+            "ClusterProviderAccount" => serde_json::from_value::<ClusterProviderAccountSpec>(spec)
+                .map(|spec| provider::account_refusal(&spec.account(), &self.allow)),
             "ProviderAccount" => serde_json::from_value(spec).map(|spec| provider::account_refusal(&spec, &self.allow)),
             _ => return None,
         };

@@ -6,9 +6,9 @@ use std::time::Duration;
 use futures::future::join_all;
 use futures::{StreamExt, stream};
 use k8s_openapi::api::core::v1::{Namespace, Secret};
-use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, RoleBinding};
+use k8s_openapi::api::rbac::v1::RoleBinding;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kube::api::{DeleteParams, ListParams, PostParams};
+use kube::api::{DeleteParams, ListParams};
 use kube::{Api, ResourceExt};
 use rstest::rstest;
 use serde_json::{Value, json};
@@ -129,18 +129,8 @@ mod real {
     async fn from_elsewhere(name: &str) -> (World, Sandbox) {
         let mut world = World::quiet(name).await;
         let home = Sandbox::new("home").await;
-        let namespace = world.sandbox.namespace().to_owned();
-        let rules: Value = serde_yaml::from_str(include_str!("../../../config/rbac/role.yaml")).expect("a role");
-        let role: ClusterRole =
-            serde_json::from_value(json!({"metadata": {"name": namespace}, "rules": rules["rules"]})).expect("a role");
-        let binding: ClusterRoleBinding = serde_json::from_value(json!({
-            "metadata": {"name": namespace},
-            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": namespace},
-            "subjects": [{"kind": "ServiceAccount", "name": "tradewind", "namespace": home.namespace()}],
-        }))
-        .expect("a binding");
-        Api::all(home.client().clone()).create(&PostParams::default(), &role).await.expect("a new role");
-        Api::all(home.client().clone()).create(&PostParams::default(), &binding).await.expect("a new binding");
+        let role: Value = serde_yaml::from_str(include_str!("../../../config/rbac/role.yaml")).expect("a role");
+        home.allow_everywhere(role["rules"].clone()).await;
         world.kubeconfig = Some(home.operator_kubeconfig().to_owned());
         (world, home)
     }

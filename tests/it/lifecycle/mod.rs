@@ -18,4 +18,5 @@ mod malformed;
 mod platforms;
 mod recovery;
 mod refresh;
+mod tenancy;
 mod user_actions;

@@ -139,9 +139,15 @@ fn sku_io() -> Value {
     overlaid(&account("SkuIo"), &json!({"spec": {"skuIo": {"tenant": "acme"}}}))
 }
 
+/// An account that namespaces share.
+fn shared(provider: &str) -> Value {
+    let login = json!({"name": "login", "namespace": "logins"});
+    object("ClusterProviderAccount", &json!({"provider": provider, "credentialsSecretRef": login}))
+}
+
 /// The good manifests that everything here begins with.
 pub(crate) fn bases() -> Vec<Value> {
-    vec![store(), link(), connector(), instance(), account("Rutter"), account("Arcus"), sku_io()]
+    vec![store(), link(), connector(), instance(), account("Rutter"), account("Arcus"), sku_io(), shared("Rutter")]
 }
 
 /// At least one case for every rule of every CRD.
@@ -375,8 +381,24 @@ fn immutable_names() -> Vec<Case> {
 }
 
 fn accounts() -> Vec<Case> {
+    let mut cases = of_both_kinds(account, "provider is immutable: make another ProviderAccount");
+    cases.extend(of_both_kinds(shared, "provider is immutable: make another ClusterProviderAccount"));
+    let expression = |operator: &str, values: Value| {
+        let expression = json!({"key": "team", "operator": operator, "values": values});
+        json!({"spec": {"allowedNamespaces": {"selector": {"matchExpressions": [expression]}}}})
+    };
+    cases.push(Case::on_create(
+        "values belong to the operators In and NotIn, and are required there",
+        shared("Rutter"),
+        expression("Exists", json!(["a"])),
+        expression("In", json!(["a"])),
+    ));
+    cases
+}
+
+fn of_both_kinds(account: fn(&str) -> Value, immutable: &'static str) -> Vec<Case> {
     let tenant = "spec.skuIo (with the tenant) is required for provider SkuIo and belongs to no other";
-    let provider = "provider is immutable: make another ProviderAccount";
+    let sku_io = || overlaid(&account("SkuIo"), &json!({"spec": {"skuIo": {"tenant": "acme"}}}));
     vec![
         Case::on_create(
             "spec.rutter belongs to provider Rutter: remove it, or set provider: Rutter",
@@ -393,7 +415,7 @@ fn accounts() -> Vec<Case> {
         Case::on_create(tenant, sku_io(), json!({"spec": {"skuIo": null}}), json!({})),
         Case::on_create(tenant, account("Rutter"), json!({"spec": {"skuIo": {"tenant": "acme"}}}), json!({})),
         Case::on_update(
-            provider,
+            immutable,
             account("Rutter"),
             json!({"spec": {"provider": "Arcus"}}),
             [(json!({"spec": {"provider": null}}), "spec.provider: Required value")],

@@ -99,12 +99,14 @@ fn crd(kind: &str) -> Generated {
 
 #[test]
 fn names_are_as_documented() {
-    for (kind, short) in [("Connection", "conn"), ("IntegrationInstance", "ii"), ("ProviderAccount", "pacct")] {
+    let in_a_namespace = [("Connection", "conn"), ("IntegrationInstance", "ii"), ("ProviderAccount", "pacct")];
+    let all = in_a_namespace.map(|(kind, short)| (kind, short, "Namespaced"));
+    for (kind, short, scope) in all.into_iter().chain([("ClusterProviderAccount", "cpacct", "Cluster")]) {
         let crd = crd(kind);
         assert_eq!(texts(&crd, "/spec/names/shortNames"), [short]);
         // Never `all`: `kubectl delete all --all` must not delete stores.
         assert_eq!(texts(&crd, "/spec/names/categories"), ["tradewind"]);
-        assert_eq!(crd.manifest["spec"]["scope"], "Namespaced");
+        assert_eq!(crd.manifest["spec"]["scope"], scope);
         assert_eq!(crd.manifest["spec"]["group"], tradewind::api::GROUP);
         assert_eq!(crd.manifest["spec"]["versions"][0]["name"], "v1alpha1");
     }
@@ -116,7 +118,9 @@ fn fields_can_be_selected_as_documented() {
     assert_eq!(texts(&crd("Connection"), fields), [".spec.provider", ".spec.platform", ".spec.accountRef.name"]);
     let instance = crd("IntegrationInstance");
     assert_eq!(texts(&instance, fields), [".spec.provider", ".spec.platform", ".spec.accountRef.name"]);
-    assert_eq!(texts(&crd("ProviderAccount"), fields), [".spec.provider"]);
+    for account in ["ProviderAccount", "ClusterProviderAccount"] {
+        assert_eq!(texts(&crd(account), fields), [".spec.provider"]);
+    }
 }
 
 #[test]
@@ -128,7 +132,8 @@ fn columns_are_as_documented() {
     let instance = crd("IntegrationInstance");
     assert_eq!(columns(&instance, 0), ["Platform", "Ready", "Status", "External-ID", "Refresh", "Age"]);
     assert_eq!(columns(&instance, 1), ["Synced", "Credentials", "Deletion", "Suspended", "Message"]);
-    let account = crd("ProviderAccount");
-    assert_eq!(columns(&account, 0), ["Provider", "Ready", "Status", "Age"]);
-    assert_eq!(columns(&account, 1), ["Identity", "Message"]);
+    for account in ["ProviderAccount", "ClusterProviderAccount"].map(crd) {
+        assert_eq!(columns(&account, 0), ["Provider", "Ready", "Status", "Age"]);
+        assert_eq!(columns(&account, 1), ["Identity", "Message"]);
+    }
 }

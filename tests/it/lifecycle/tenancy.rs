@@ -1,0 +1,161 @@
+//! One account for many namespaces: who may use it, and what they may not do to each other.
+
+use kube::api::{Api, DeleteParams};
+use kube::runtime::wait::{Condition as Holds, await_condition};
+use serde_json::{Value, json};
+use tradewind::api::keys;
+use tradewind::api::v1alpha1::{ClusterProviderAccount, Connection, ProviderAccountStatus};
+use tradewind_simulator::{Clock, Operation};
+
+use crate::cluster::{HANG, Sandbox};
+use crate::conditions::Observed;
+use crate::lifecycle::expect::{assert_healed, assert_stalled};
+use crate::world::{World, connection, id_of, store};
+
+/// What an operator of the whole cluster may do beside what one of a namespace may.
+fn rules() -> Value {
+    let role: Value = serde_yaml::from_str(include_str!("../../../config/rbac/role.yaml")).expect("a role");
+    let mut rules = role["rules"].as_array().expect("rules").clone();
+    let accounts = "clusterprovideraccounts";
+    rules.extend([
+        json!({"apiGroups": ["tradewind.dev"], "resources": [accounts], "verbs": ["get", "list", "watch", "patch"]}),
+        json!({"apiGroups": ["tradewind.dev"], "resources": [format!("{accounts}/status")], "verbs": ["get", "patch"]}),
+        json!({"apiGroups": [""], "resources": ["namespaces"], "verbs": ["list", "watch"]}),
+    ]);
+    rules.into()
+}
+
+/// A world whose operator looks after a whole cluster, and has the login of the shared account in its own namespace. `spec`: of
+/// the account.
+async fn shared(name: &str, spec: &Value) -> World {
+    let sandbox = Sandbox::alone(name).await;
+    sandbox.allow_everywhere(rules()).await;
+    let mut world = World::on(sandbox, Clock::real(), World::setup()).await;
+    world.settings.namespace = None;
+    let login = world.account();
+    let (login, _) = login.split_once("---").expect("the login comes first");
+    world.sandbox.apply(login).await;
+    let mut account = json!({
+        "apiVersion": "tradewind.dev/v1alpha1", "kind": "ClusterProviderAccount", "metadata": {"name": "rutter"},
+        "spec": {
+            "provider": "Rutter", "endpoint": world.endpoint,
+            "credentialsSecretRef": {"name": "rutter-api", "namespace": world.sandbox.namespace()},
+        }
+    });
+    account["spec"].as_object_mut().expect("a spec").extend(spec.as_object().expect("more of it").clone());
+    world.sandbox.apply(&account.to_string()).await;
+    world.start().await;
+    world
+}
+
+/// A namespace of a team, with the credentials of its stores.
+async fn team(world: &World, name: &str) -> Sandbox {
+    let team = world.sandbox.beside(name).await;
+    team.apply(&World::store_login()).await;
+    team
+}
+
+/// A connection in the shared account.
+fn sharing(name: &str, store: &str, more: &str) -> String {
+    connection(name, store, more)
+        .replace("accountRef: {name: rutter}", "accountRef: {kind: ClusterProviderAccount, name: rutter}")
+}
+
+async fn until(team: &Sandbox, name: &str, status: &str, reason: &str) -> Connection {
+    team.wait_for::<Connection>(name, HANG, |c| c.says("Ready", status, reason)).await
+}
+
+/// The shared account, once this is true of it.
+async fn account_until(world: &World, holds: impl Holds<ClusterProviderAccount>) -> Option<ClusterProviderAccount> {
+    let api: Api<ClusterProviderAccount> = Api::all(world.sandbox.client().clone());
+    tokio::time::timeout(HANG, await_condition(api, "rutter", holds)).await.expect("in time").expect("a watch")
+}
+
+#[tokio::test]
+async fn an_account_serves_the_namespaces_that_it_admits_as_long_as_it_does() {
+    let world = shared("shared", &json!({"allowedNamespaces": {"selector": {"matchLabels": {"rutter": "yes"}}}})).await;
+    let (ours, others) = (team(&world, "ours").await, team(&world, "others").await);
+    ours.label("rutter", Some("yes")).await;
+    ours.apply(&sharing("acme", &store("acme"), "")).await;
+    let ready = until(&ours, "acme", "True", "Succeeded").await;
+    let id = id_of(&ready);
+
+    // Who is not admitted makes nothing, and hears whom to ask.
+    others.apply(&sharing("acme", &store("other"), "")).await;
+    let refused = until(&others, "acme", "False", "NamespaceNotAllowed").await;
+    assert_stalled(
+        &refused,
+        "NamespaceNotAllowed",
+        &["ClusterProviderAccount rutter", others.namespace(), "allowedNamespaces"],
+    );
+    world.ends_with(&[&id], 1, 0);
+    others.label("rutter", Some("yes")).await;
+    let other = id_of(&until(&others, "acme", "True", "Succeeded").await);
+
+    // With the label goes the leave: nothing is done with the account any more, not even a deletion.
+    ours.label("rutter", None).await;
+    until(&ours, "acme", "False", "NamespaceNotAllowed").await;
+    ours.delete::<Connection>("acme").await;
+    let blocked = until(&ours, "acme", "False", "DeletionBlocked").await;
+    let said = &blocked.condition("Ready").expect("it is there").message;
+    assert!(said.contains("does not admit") && said.contains("tradewind abandon"), "{said}");
+    assert_eq!(world.asked(Operation::Delete), 0);
+    ours.label("rutter", Some("yes")).await;
+    ours.wait_gone::<Connection>("acme", HANG).await;
+    world.ends_with(&[&other], 2, 1);
+
+    // The account and its login stay as long as anybody needs them, in whichever namespace.
+    let accounts: Api<ClusterProviderAccount> = Api::all(world.sandbox.client().clone());
+    accounts.delete("rutter", &DeleteParams::default()).await.expect("an account to delete");
+    let held = |a: Option<&ClusterProviderAccount>| a.is_some_and(|a| a.says("Ready", "False", "DeletionHeld"));
+    let held = account_until(&world, held).await.expect("it is held");
+    assert!(held.condition("Ready").is_some_and(|c| c.message.starts_with("1 object uses")), "{held:#?}");
+    let login = world.sandbox.get::<k8s_openapi::api::core::v1::Secret>("rutter-api").await.expect("the login");
+    assert!(login.metadata.finalizers.is_some_and(|all| all.iter().any(|f| f == keys::ACCOUNT_FINALIZER)));
+    others.delete::<Connection>("acme").await;
+    account_until(&world, |a: Option<&ClusterProviderAccount>| a.is_none()).await;
+    world.ends_with(&[], 2, 2);
+}
+
+#[tokio::test]
+async fn what_one_namespace_has_in_a_shared_account_is_not_anothers_for_the_asking() {
+    let world = shared("apart", &json!({"allowedNamespaces": {"selector": {}}})).await;
+    let (ours, others) = (team(&world, "ours").await, team(&world, "others").await);
+    ours.apply(&sharing("acme", &store("acme"), "")).await;
+    let id = id_of(&until(&ours, "acme", "True", "Succeeded").await);
+    let known = |a: Option<&ClusterProviderAccount>| {
+        let status: Option<&ProviderAccountStatus> = a.and_then(|a| a.status.as_ref());
+        status.is_some_and(|status| status.identity.is_some())
+    };
+    account_until(&world, known).await;
+
+    others.apply(&sharing("same", &store("acme"), "")).await;
+    assert_stalled(&until(&others, "same", "False", "ExternalIdConflict").await, "ExternalIdConflict", &[&id]);
+    let named = format!("  externalRef: {{id: {id}}}\n  adoptionPolicy: Match\n  deletionPolicy: Delete\n");
+    others.apply(&sharing("named", &store("acme"), &named)).await;
+    until(&others, "named", "False", "ExternalIdConflict").await;
+    let stranger = world.stranger(&store("stranger"));
+    let matching = "  adoptionPolicy: Match\n  deletionPolicy: Delete\n";
+    others.apply(&sharing("matching", &store("stranger"), matching)).await;
+    let forbidden = until(&others, "matching", "False", "AdoptionForbidden").await;
+    assert_stalled(&forbidden, "AdoptionForbidden", &[]);
+    others.apply(&sharing("seen", &store("stranger"), "  managementPolicy: ObserveOnly\n")).await;
+    until(&others, "seen", "False", "AdoptionForbidden").await;
+
+    for name in ["same", "named", "matching", "seen"] {
+        others.delete::<Connection>(name).await;
+        others.wait_gone::<Connection>(name, HANG).await;
+    }
+    assert_healed(&until(&ours, "acme", "True", "Succeeded").await);
+    world.ends_with(&[&id, &stranger], 1, 0);
+}
+
+#[tokio::test]
+async fn an_operator_of_one_namespace_serves_no_shared_account_and_says_so() {
+    let world = World::new("unshared").await;
+    world.sandbox.apply(&sharing("acme", &store("acme"), "")).await;
+    let waits = until(&world.sandbox, "acme", "False", "DependencyNotReady").await;
+    let said = &waits.condition("Ready").expect("it is there").message;
+    assert!(said.contains("ClusterProviderAccount rutter") && said.contains("Name a ProviderAccount"), "{said}");
+    world.ends_with(&[], 0, 0);
+}
