@@ -5,7 +5,7 @@
 
 use super::{
     Exit,
-    cluster::{Namespaced, Scope, ScopeArgs},
+    cluster::{Scope, ScopeArgs, Typed},
     names::{ManagedKind, ManagedName},
     output::OutputArgs,
     question::Question,
@@ -81,7 +81,7 @@ impl Abandon {
         }
     }
 
-    async fn abandon<K: Managed + Namespaced>(self, program: &str) -> anyhow::Result<Exit> {
+    async fn abandon<K: Managed + Typed>(self, program: &str) -> anyhow::Result<Exit> {
         let scope = self.scope.open().await?;
         let stored = scope.stored::<K>(&self.name.name).await?;
         // What cannot be read is let go too: there may be no other way out.
@@ -108,7 +108,7 @@ impl Abandon {
 /// What an object says of its deletion, where that goes on by itself; `None` where it is blocked.
 type Standing = Option<String>;
 
-fn standing<K: Managed + Namespaced>(object: &K, program: &str) -> Standing {
+fn standing<K: Managed + Typed>(object: &K, program: &str) -> Standing {
     let view = View::managed(object, program);
     (view.waits_for != Turn::Person).then(|| format!("{}: {}", view.reason, view.message))
 }
@@ -120,7 +120,7 @@ fn standing_of_unreadable(stored: &DynamicObject) -> Standing {
 }
 
 /// Only what is being deleted, and would not go otherwise, is abandoned.
-fn refuse<K: Namespaced>(stored: &DynamicObject, standing: Standing, force: bool) -> anyhow::Result<()> {
+fn refuse<K: Typed>(stored: &DynamicObject, standing: Standing, force: bool) -> anyhow::Result<()> {
     let (name, namespace) = (stored.name_any(), stored.namespace().unwrap_or_default());
     let kind = K::TYPED.resource();
     if stored.metadata.deletion_timestamp.is_none() {
@@ -139,7 +139,7 @@ fn refuse<K: Namespaced>(stored: &DynamicObject, standing: Standing, force: bool
 }
 
 impl LeftBehind {
-    fn of<K: Managed + Namespaced>(object: &K, scope: &Scope) -> Self {
+    fn of<K: Managed + Typed>(object: &K, scope: &Scope) -> Self {
         let (question, declaration) = (Question::from(object), object.declaration());
         let status = object.managed_status();
         let open_attempt = match question.creation() {
@@ -165,7 +165,7 @@ impl LeftBehind {
     }
 
     /// The same of an object that this version cannot read: what stands in the places that every version has.
-    fn of_unreadable<K: Managed + Namespaced>(stored: &DynamicObject, scope: &Scope) -> Self {
+    fn of_unreadable<K: Managed + Typed>(stored: &DynamicObject, scope: &Scope) -> Self {
         let text = |path: &str| stored.data.pointer(path).and_then(Value::as_str).map(str::to_owned);
         let candidates = stored.data.pointer("/status/creation/candidates").and_then(Value::as_array);
         let intent = stored.annotations().get(keys::CREATE_INTENT).and_then(|text| serde_json::from_str(text).ok());

@@ -1,6 +1,6 @@
 //! Whether a person is asked to authorize an object, and by what: read from the object alone, never from its Secret.
 
-use super::{cluster::Namespaced, question::Question, reconcile::is_asked_for};
+use super::{cluster::Typed, question::Question, reconcile::is_asked_for};
 use crate::{
     api::v1alpha1::{AuthorizationStatus, Managed, ManagementPolicy},
     domain::{conditions::Type, intent::Creation, reason::Reason},
@@ -34,7 +34,7 @@ pub(super) enum Ask<'a> {
 }
 
 /// What is asked of people at this time.
-pub(super) fn ask<K: Managed + Namespaced>(object: &K, now: Timestamp) -> Ask<'_> {
+pub(super) fn ask<K: Managed + Typed>(object: &K, now: Timestamp) -> Ask<'_> {
     if object.meta().deletion_timestamp.is_some() {
         return Ask::Leaving;
     }

@@ -63,7 +63,7 @@ fn connection(text: &str) -> Result<String, BadInput> {
     let ObjectName { kind, name } = text.parse()?;
     match kind {
         Kind::Managed(ManagedKind::Connection) => Ok(name),
-        Kind::Managed(ManagedKind::IntegrationInstance) | Kind::ProviderAccount => {
+        Kind::Managed(ManagedKind::IntegrationInstance) | Kind::ProviderAccount | Kind::ClusterProviderAccount => {
             Err(BadInput::new("this is for connections: nobody authorizes anything else by a link"))
         }
     }

@@ -4,14 +4,13 @@ use super::{
     names::{Kind, ManagedKind},
     refusal::{BadInput, is_missing, plain},
 };
-use crate::api::v1alpha1::{Connection, IntegrationInstance, ProviderAccount};
+use crate::api::v1alpha1::{ClusterProviderAccount, Connection, IntegrationInstance, ProviderAccount};
 use anyhow::anyhow;
 use kube::{
     Api, Client, Config, Resource,
     api::{ApiResource, DynamicObject, Patch, PatchParams},
     client::ClientBuilder,
     config::{KubeConfigOptions, Kubeconfig},
-    core::NamespaceResourceScope,
 };
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -69,24 +68,45 @@ pub(super) struct Scope {
     namespace: String,
 }
 
-/// A kind that lives in namespaces.
-pub(super) trait Namespaced:
-    Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static
-{
+/// A kind that people name.
+pub(super) trait Typed: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static {
     /// The kind, as people type it and read it.
     const TYPED: Kind;
+
+    /// The objects of the kind in a namespace, or in the cluster where it is no kind of namespaces.
+    fn api(scope: &Scope) -> Api<Self>;
 }
 
-impl Namespaced for Connection {
+impl Typed for Connection {
     const TYPED: Kind = Kind::Managed(ManagedKind::Connection);
+
+    fn api(scope: &Scope) -> Api<Self> {
+        Api::namespaced(scope.client.clone(), &scope.namespace)
+    }
 }
 
-impl Namespaced for IntegrationInstance {
+impl Typed for IntegrationInstance {
     const TYPED: Kind = Kind::Managed(ManagedKind::IntegrationInstance);
+
+    fn api(scope: &Scope) -> Api<Self> {
+        Api::namespaced(scope.client.clone(), &scope.namespace)
+    }
 }
 
-impl Namespaced for ProviderAccount {
+impl Typed for ProviderAccount {
     const TYPED: Kind = Kind::ProviderAccount;
+
+    fn api(scope: &Scope) -> Api<Self> {
+        Api::namespaced(scope.client.clone(), &scope.namespace)
+    }
+}
+
+impl Typed for ClusterProviderAccount {
+    const TYPED: Kind = Kind::ClusterProviderAccount;
+
+    fn api(scope: &Scope) -> Api<Self> {
+        Api::all(scope.client.clone())
+    }
 }
 
 impl ScopeArgs {
@@ -115,27 +135,27 @@ impl Scope {
     }
 
     /// The objects of a kind in the namespace.
-    pub(super) fn api<K: Namespaced>(&self) -> Api<K> {
-        Api::namespaced(self.client.clone(), &self.namespace)
+    pub(super) fn api<K: Typed>(&self) -> Api<K> {
+        K::api(self)
     }
 
     /// An object that must be there.
-    pub(super) async fn get<K: Namespaced>(&self, name: &str) -> anyhow::Result<K> {
+    pub(super) async fn get<K: Typed>(&self, name: &str) -> anyhow::Result<K> {
         self.api::<K>().get(name).await.map_err(|error| self.explain(error, K::TYPED, name))
     }
 
     /// An object that must be there, as it is stored, be it readable or not.
-    pub(super) async fn stored<K: Namespaced>(&self, name: &str) -> anyhow::Result<DynamicObject> {
+    pub(super) async fn stored<K: Typed>(&self, name: &str) -> anyhow::Result<DynamicObject> {
         self.all_stored::<K>().get(name).await.map_err(|error| self.explain(error, K::TYPED, name))
     }
 
     /// Lays a merge patch over an object, without reading what it then is.
-    pub(super) async fn patch_stored<K: Namespaced>(&self, name: &str, body: &Value) -> anyhow::Result<()> {
+    pub(super) async fn patch_stored<K: Typed>(&self, name: &str, body: &Value) -> anyhow::Result<()> {
         let patched = self.all_stored::<K>().patch(name, &patch_params(), &Patch::Merge(body)).await;
         patched.map(drop).map_err(|error| self.explain(error, K::TYPED, name))
     }
 
-    fn all_stored<K: Namespaced>(&self) -> Api<DynamicObject> {
+    fn all_stored<K: Typed>(&self) -> Api<DynamicObject> {
         Api::namespaced_with(self.client.clone(), &self.namespace, &ApiResource::erase::<K>(&()))
     }
 
@@ -146,6 +166,9 @@ impl Scope {
 
     /// What to say of an object that is not there.
     pub(super) fn missing(&self, kind: Kind, name: &str) -> anyhow::Error {
+        if kind == Kind::ClusterProviderAccount {
+            return anyhow!("there is no {} {name}. `tradewind status -A` lists those there are", kind.as_str());
+        }
         let (kind, namespace) = (kind.as_str(), &self.namespace);
         anyhow!(
             "there is no {kind} {name} in namespace {namespace}. `tradewind status -n {namespace}` lists those there are"
@@ -153,7 +176,7 @@ impl Scope {
     }
 
     /// Lays a merge patch over an object.
-    pub(super) async fn patch<K: Namespaced>(&self, name: &str, body: &Value) -> anyhow::Result<K> {
+    pub(super) async fn patch<K: Typed>(&self, name: &str, body: &Value) -> anyhow::Result<K> {
         let patched = self.api::<K>().patch(name, &patch_params(), &Patch::Merge(body)).await;
         patched.map_err(|error| self.explain(error, K::TYPED, name))
     }

@@ -1,4 +1,4 @@
-//! Names of objects as people type them: `acme`, `connection/acme`, `ii/acme-bc`, `pacct/rutter`.
+//! Names of objects as people type them: `acme`, `connection/acme`, `ii/acme-bc`, `pacct/rutter`, `cpacct/rutter`.
 //!
 //! A bare name is a Connection's: objects of two kinds may have the same name, so that it must not depend on what
 //! there happens to be.
@@ -18,6 +18,7 @@ pub(super) enum ManagedKind {
 pub(super) enum Kind {
     Managed(ManagedKind),
     ProviderAccount,
+    ClusterProviderAccount,
 }
 
 impl Kind {
@@ -27,6 +28,7 @@ impl Kind {
             Self::Managed(ManagedKind::Connection) => "Connection",
             Self::Managed(ManagedKind::IntegrationInstance) => "IntegrationInstance",
             Self::ProviderAccount => "ProviderAccount",
+            Self::ClusterProviderAccount => "ClusterProviderAccount",
         }
     }
 
@@ -36,6 +38,7 @@ impl Kind {
             Self::Managed(ManagedKind::Connection) => "connection",
             Self::Managed(ManagedKind::IntegrationInstance) => "integrationinstance",
             Self::ProviderAccount => "provideraccount",
+            Self::ClusterProviderAccount => "clusterprovideraccount",
         }
     }
 
@@ -43,7 +46,7 @@ impl Kind {
     pub(super) fn argument(self, name: &str) -> String {
         match self {
             Self::Managed(ManagedKind::Connection) => name.to_owned(),
-            Self::Managed(ManagedKind::IntegrationInstance) | Self::ProviderAccount => {
+            Self::Managed(ManagedKind::IntegrationInstance) | Self::ProviderAccount | Self::ClusterProviderAccount => {
                 format!("{}/{name}", self.resource())
             }
         }
@@ -58,6 +61,7 @@ impl Kind {
                 Some(Self::Managed(ManagedKind::IntegrationInstance))
             }
             "provideraccount" | "provideraccounts" | "pacct" => Some(Self::ProviderAccount),
+            "clusterprovideraccount" | "clusterprovideraccounts" | "cpacct" => Some(Self::ClusterProviderAccount),
             _ => None,
         }
     }
@@ -92,7 +96,9 @@ impl FromStr for ObjectName {
 }
 
 fn unknown(kind: &str) -> BadInput {
-    BadInput::new(format!("{kind} is no kind: write connection/NAME, integrationinstance/NAME or provideraccount/NAME"))
+    BadInput::new(format!(
+        "{kind} is no kind: write connection/NAME, integrationinstance/NAME, provideraccount/NAME or clusterprovideraccount/NAME"
+    ))
 }
 
 /// An object with a record, for the verbs that an account has no use for.
@@ -115,7 +121,7 @@ impl FromStr for ManagedName {
         let ObjectName { kind, name } = text.parse()?;
         match kind {
             Kind::Managed(kind) => Ok(Self { kind, name }),
-            Kind::ProviderAccount => {
+            Kind::ProviderAccount | Kind::ClusterProviderAccount => {
                 Err(BadInput::new("this is for connections and integration instances, which have a record"))
             }
         }
@@ -143,6 +149,7 @@ mod tests {
     #[case::instance("ii/acme-bc", "integrationinstance/acme-bc")]
     #[case::instances("integrationinstances/acme", "integrationinstance/acme")]
     #[case::kind("ProviderAccount/rutter", "provideraccount/rutter")]
+    #[case::shared("cpacct/rutter", "clusterprovideraccount/rutter")]
     #[case::as_kubectl_prints_it("provideraccount.tradewind.dev/rutter", "provideraccount/rutter")]
     fn names_are_read_as_kubectl_reads_them(#[case] text: &str, #[case] object: &str) {
         assert_eq!(text.parse::<ObjectName>().expect("a name").to_string(), object);

@@ -3,7 +3,7 @@
 use super::{
     Exit,
     age::now,
-    cluster::{Namespaced, Scope, ScopeArgs},
+    cluster::{Scope, ScopeArgs, Typed},
     names::{Kind, ManagedKind, ObjectName},
     output::OutputArgs,
     turn::Turn,
@@ -12,7 +12,7 @@ use super::{
 };
 use crate::api::{
     keys,
-    v1alpha1::{Connection, IntegrationInstance, Managed, ProviderAccount},
+    v1alpha1::{ClusterProviderAccount, Connection, IntegrationInstance, Managed, ProviderAccount},
 };
 use kube::ResourceExt;
 use serde::Serialize;
@@ -49,12 +49,12 @@ struct Request {
 }
 
 /// A kind that echoes the request in its status.
-pub(super) trait Echoes: Namespaced {
+pub(super) trait Echoes: Typed {
     fn echo(&self) -> Option<&String>;
     fn view(&self, program: &str) -> View;
 }
 
-impl<K: Managed + Namespaced> Echoes for K {
+impl<K: Managed + Typed> Echoes for K {
     fn echo(&self) -> Option<&String> {
         self.managed_status()?.last_handled_reconcile_at.as_ref()
     }
@@ -74,6 +74,16 @@ impl Echoes for ProviderAccount {
     }
 }
 
+impl Echoes for ClusterProviderAccount {
+    fn echo(&self) -> Option<&String> {
+        self.status.as_ref()?.last_handled_reconcile_at.as_ref()
+    }
+
+    fn view(&self, _: &str) -> View {
+        View::account(self)
+    }
+}
+
 impl Reconcile {
     pub(super) async fn run(self, program: &str) -> anyhow::Result<Exit> {
         let scope = self.scope.open().await?;
@@ -83,6 +93,7 @@ impl Reconcile {
                 self.request::<IntegrationInstance>(&scope, program).await
             }
             Kind::ProviderAccount => self.request::<ProviderAccount>(&scope, program).await,
+            Kind::ClusterProviderAccount => self.request::<ClusterProviderAccount>(&scope, program).await,
         }
     }
 

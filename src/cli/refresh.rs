@@ -5,7 +5,7 @@
 use super::{
     Exit,
     age::now,
-    cluster::{Namespaced, Scope, ScopeArgs},
+    cluster::{Scope, ScopeArgs, Typed},
     names::{ManagedKind, ManagedName},
     output::OutputArgs,
     question::Question,
@@ -94,7 +94,7 @@ impl Refresh {
         }
     }
 
-    async fn request<K: Managed + Namespaced>(&self, scope: &Scope, program: &str) -> anyhow::Result<Exit> {
+    async fn request<K: Managed + Typed>(&self, scope: &Scope, program: &str) -> anyhow::Result<Exit> {
         let name = &self.name.name;
         let object: K = scope.get(name).await?;
         let why = needless(&object).or_else(|| stuck(&object, program));
@@ -216,7 +216,7 @@ fn needless<K: Managed>(object: &K) -> Option<Needless> {
 }
 
 /// The operator asks for a refresh only of a record that works and is as declared.
-fn stuck<K: Managed + Namespaced>(object: &K, program: &str) -> Option<Needless> {
+fn stuck<K: Managed + Typed>(object: &K, program: &str) -> Option<Needless> {
     let view = View::managed(object, program);
     (view.waits_for == Turn::Person).then(|| Needless::Stuck(format!("{}: {}", view.reason, view.message)))
 }

@@ -4,7 +4,7 @@
 
 use super::{
     Exit,
-    cluster::{Namespaced, ScopeArgs},
+    cluster::{ScopeArgs, Typed},
     names::{ManagedKind, ManagedName},
     output::OutputArgs,
     question::Question,
@@ -75,7 +75,7 @@ impl Resolve {
         }
     }
 
-    async fn answer<K: Managed + Namespaced>(self, program: &str) -> anyhow::Result<Exit> {
+    async fn answer<K: Managed + Typed>(self, program: &str) -> anyhow::Result<Exit> {
         let scope = self.scope.open().await?;
         let (name, namespace) = (&self.name.name, scope.namespace().to_owned());
         let object: K = scope.get(name).await?;

@@ -2,7 +2,7 @@
 
 use super::{
     Exit,
-    cluster::{Namespaced, ScopeArgs},
+    cluster::{ScopeArgs, Typed},
     names::{ManagedKind, ManagedName},
     output::OutputArgs,
 };
@@ -57,7 +57,7 @@ impl Target {
         }
     }
 
-    async fn set_in<K: Managed + Namespaced>(self, suspend: bool) -> anyhow::Result<Exit> {
+    async fn set_in<K: Managed + Typed>(self, suspend: bool) -> anyhow::Result<Exit> {
         let scope = self.scope.open().await?;
         let name = &self.name.name;
         let changes = scope.get::<K>(name).await?.declaration().is_suspended() != suspend;

@@ -3,23 +3,20 @@
 use super::{
     age::now,
     authorization::{Ask, ask},
-    cluster::Namespaced,
+    cluster::Typed,
     names::Kind,
     question::Question,
     turn::{Look, Turn, turn},
 };
 use crate::{
     api::v1alpha1::{
-        AccountKind, AuthorizationStatus, CreationStatus, DeletionPolicy, LastAction, Managed, ManagedStatus, Provider,
-        ProviderAccount, RefreshStatus,
+        Account, AccountKind, AuthorizationStatus, CreationStatus, DeletionPolicy, LastAction, Managed, ManagedStatus,
+        Provider, RefreshStatus,
     },
     domain::{conditions::Type, intent::Creation},
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
-use kube::{
-    Resource,
-    core::{DynamicObject, ObjectMeta},
-};
+use kube::core::{DynamicObject, ObjectMeta};
 use serde::Serialize;
 
 /// One object.
@@ -107,7 +104,7 @@ pub(super) struct CreationView {
 
 impl View {
     /// An object with a record. `program`: what people type to call this program.
-    pub(super) fn managed<K: Managed + Namespaced>(object: &K, program: &str) -> Self {
+    pub(super) fn managed<K: Managed + Typed>(object: &K, program: &str) -> Self {
         let (status, declaration) = (object.managed_status().cloned().unwrap_or_default(), object.declaration());
         let (suspended, observed) = (declaration.is_suspended(), status.observed_generation);
         let view = Self::new(K::TYPED, object.meta(), &status.conditions, observed, suspended);
@@ -116,13 +113,13 @@ impl View {
         Self { provider: Some(declaration.provider()), commands, record: Some(record), ..view }
     }
 
-    /// A `ProviderAccount`.
-    pub(super) fn account(object: &ProviderAccount) -> Self {
-        let status = object.status.as_ref();
+    /// An account of either kind.
+    pub(super) fn account<K: Account + Typed>(object: &K) -> Self {
+        let status = object.account_status();
         let conditions = status.map(|s| s.conditions.as_slice()).unwrap_or_default();
         let observed = status.map_or(-1, |s| s.observed_generation);
-        let view = Self::new(Kind::ProviderAccount, object.meta(), conditions, observed, false);
-        Self { provider: Some(object.spec.provider), identity: status.and_then(|s| s.identity.clone()), ..view }
+        let view = Self::new(K::TYPED, object.meta(), conditions, observed, false);
+        Self { provider: Some(object.provider()), identity: status.and_then(|s| s.identity.clone()), ..view }
     }
 
     /// An object whose stored form cannot be read.
@@ -213,7 +210,7 @@ fn state(creation: &Creation) -> &'static str {
 }
 
 /// The commands that answer what the object waits for.
-fn commands<K: Managed + Namespaced>(view: &View, object: &K, program: &str) -> Vec<String> {
+fn commands<K: Managed + Typed>(view: &View, object: &K, program: &str) -> Vec<String> {
     let (question, name) = (Question::from(object), K::TYPED.argument(&view.name));
     let command = |verb: &str, rest: &str| format!("{program} {verb} {name} -n {}{rest}", view.namespace);
     let mut commands = Vec::new();

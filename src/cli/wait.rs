@@ -3,7 +3,7 @@
 //! Owns the watch of one object. A request that nobody answers in time stands all the same: nothing is taken back.
 
 use super::{
-    cluster::{Namespaced, Scope},
+    cluster::{Scope, Typed},
     refusal::plain,
 };
 use crate::domain::schedule;
@@ -29,7 +29,7 @@ pub(super) struct WaitArgs {
 impl WaitArgs {
     /// What `decide` makes of the first version of an object that it has an answer for. `done`: what the operator is to
     /// have done to the object, for people who waited in vain.
-    pub(super) async fn until<K: Namespaced, T>(
+    pub(super) async fn until<K: Typed, T>(
         self,
         scope: &Scope,
         name: &str,
@@ -49,7 +49,7 @@ impl WaitArgs {
     }
 }
 
-async fn answer<K: Namespaced, T>(
+async fn answer<K: Typed, T>(
     scope: &Scope,
     name: &str,
     decide: impl Fn(K) -> anyhow::Result<Option<T>>,

@@ -61,6 +61,9 @@ pub(super) async fn pass(engine: &Engine, mut target: Target) -> Result<Next, Pa
             act::without_account(engine, &mut target, step).await
         }
         Account::Usable { session, adoption_allowed, leaving } => {
+            if !account::keep_identity(engine, &target, &session.identity()).await? {
+                return Ok(Next::After(SOON));
+            }
             with_external!(&session.backend, external => {
                 let began = Instant::now();
                 let pass = Pass { engine, session: &session, external, adoption_allowed, leaving, began };
@@ -132,9 +135,6 @@ struct Pass<'a, E> {
 impl<E: External> Pass<'_, E> {
     async fn run(&self, mut target: Target) -> Result<Next, PassError> {
         let identity = self.session.identity();
-        if !account::keep_identity(self.engine, &target, &identity).await? {
-            return Ok(Next::After(SOON));
-        }
         let parts = Parts::new(&target);
         let want = E::want(&target.spec);
         let key = want.as_ref().ok().and_then(E::key);

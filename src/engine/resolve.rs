@@ -101,13 +101,17 @@ pub(super) async fn secret(engine: &Engine, namespace: &str, name: &str) -> Resu
     let problem = |reason, text: String| Ok(Err(Problem::new(reason, text)));
     let found = match api.get_opt(name).await {
         Err(kube::Error::Api(s)) if s.is_forbidden() => {
-            let text = format!("The operator may not read Secret {name}. Grant it get on Secrets in namespace {namespace}");
+            let text =
+                format!("The operator may not read Secret {name}. Grant it get on Secrets in namespace {namespace}");
             return problem(Reason::PermissionDenied, text);
         }
         found => found.map_err(|e| PassError::Resolve(Box::new(e)))?,
     };
     let Some(secret) = found else {
-        return problem(Reason::SecretNotFound, format!("Secret {name} does not exist in namespace {namespace}. Create it"));
+        return problem(
+            Reason::SecretNotFound,
+            format!("Secret {name} does not exist in namespace {namespace}. Create it"),
+        );
     };
     let version = AppliedCredentials {
         uid: secret.uid().unwrap_or_default(),

@@ -4,7 +4,7 @@
 use super::{
     AccountRef, AdoptionPolicy, ClusterProviderAccount, Connection, ConnectionSpec, DeletionPolicy, ExternalLossPolicy,
     ExternalRef, IntegrationInstance, IntegrationInstanceSpec, LocalSecretRef, ManagedStatus, ManagementPolicy,
-    Provider, ProviderAccount, ReplacementPolicy,
+    Provider, ProviderAccount, ProviderAccountStatus, ReplacementPolicy,
 };
 use crate::api::keys;
 use kube::{Resource, core::NamespaceResourceScope};
@@ -79,14 +79,33 @@ impl Managed for IntegrationInstance {
 pub trait Account: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static {
     /// The kind's name.
     const KIND: &'static str;
+
+    /// `spec.provider`.
+    fn provider(&self) -> Provider;
+    /// The status, where one was written.
+    fn account_status(&self) -> Option<&ProviderAccountStatus>;
 }
 
 impl Account for ProviderAccount {
     const KIND: &'static str = "ProviderAccount";
+
+    fn provider(&self) -> Provider {
+        self.spec.provider
+    }
+    fn account_status(&self) -> Option<&ProviderAccountStatus> {
+        self.status.as_ref()
+    }
 }
 
 impl Account for ClusterProviderAccount {
     const KIND: &'static str = "ClusterProviderAccount";
+
+    fn provider(&self) -> Provider {
+        self.spec.provider
+    }
+    fn account_status(&self) -> Option<&ProviderAccountStatus> {
+        self.status.as_ref()
+    }
 }
 
 /// The spec of an object of either kind.

@@ -5,14 +5,14 @@ mod overview;
 
 use super::{
     Exit,
-    cluster::{Namespaced, Scope, ScopeArgs},
+    cluster::{Scope, ScopeArgs, Typed},
     names::{Kind, ManagedKind, ObjectName},
     output::{ColourArgs, OutputArgs},
-    refusal::{innermost, plain},
+    refusal::{innermost, is_missing, plain},
     turn::Turn,
     view::View,
 };
-use crate::api::v1alpha1::{Connection, IntegrationInstance, ProviderAccount};
+use crate::api::v1alpha1::{ClusterProviderAccount, Connection, IntegrationInstance, ProviderAccount};
 use kube::{
     Api,
     api::ListParams,
@@ -21,8 +21,12 @@ use kube::{
 use serde_json::json;
 
 /// What the overview shows. Accounts first: what is wrong with one is wrong with everything in it.
-const KINDS: [Kind; 3] =
-    [Kind::ProviderAccount, Kind::Managed(ManagedKind::Connection), Kind::Managed(ManagedKind::IntegrationInstance)];
+const KINDS: [Kind; 4] = [
+    Kind::ClusterProviderAccount,
+    Kind::ProviderAccount,
+    Kind::Managed(ManagedKind::Connection),
+    Kind::Managed(ManagedKind::IntegrationInstance),
+];
 
 /// Objects asked for at a time.
 const PAGE: u32 = 100;
@@ -88,7 +92,15 @@ async fn one(scope: &Scope, object: &ObjectName, program: &str) -> anyhow::Resul
 async fn all(scope: &Scope, everywhere: bool, program: &str) -> anyhow::Result<Vec<View>> {
     let mut views = Vec::new();
     for kind in KINDS {
-        let objects = list(&api(scope, kind, everywhere)).await?;
+        let shared = kind == Kind::ClusterProviderAccount;
+        if shared && !everywhere {
+            continue;
+        }
+        let objects = match list(&api(scope, kind, everywhere)).await {
+            // Where one namespace is served, nobody has to install what only a whole cluster needs.
+            Err(error) if shared && is_missing(&error) => vec![],
+            listed => listed.map_err(plain)?,
+        };
         views.extend(objects.iter().map(|object| view(kind, object, program)));
     }
     Ok(views)
@@ -100,20 +112,21 @@ fn api(scope: &Scope, kind: Kind, everywhere: bool) -> Api<DynamicObject> {
         Kind::Managed(ManagedKind::Connection) => ApiResource::erase::<Connection>(&()),
         Kind::Managed(ManagedKind::IntegrationInstance) => ApiResource::erase::<IntegrationInstance>(&()),
         Kind::ProviderAccount => ApiResource::erase::<ProviderAccount>(&()),
+        Kind::ClusterProviderAccount => ApiResource::erase::<ClusterProviderAccount>(&()),
     };
     let client = scope.client().clone();
-    if everywhere {
+    if everywhere || kind == Kind::ClusterProviderAccount {
         Api::all_with(client, &resource)
     } else {
         Api::namespaced_with(client, scope.namespace(), &resource)
     }
 }
 
-async fn list(api: &Api<DynamicObject>) -> anyhow::Result<Vec<DynamicObject>> {
+async fn list(api: &Api<DynamicObject>) -> kube::Result<Vec<DynamicObject>> {
     let mut objects = Vec::new();
     let mut params = ListParams::default().limit(PAGE);
     loop {
-        let page = api.list(&params).await.map_err(plain)?;
+        let page = api.list(&params).await?;
         objects.extend(page.items);
         match page.metadata.continue_.filter(|token| !token.is_empty()) {
             Some(token) => params = ListParams::default().limit(PAGE).continue_token(&token),
@@ -131,11 +144,12 @@ fn view(kind: Kind, object: &DynamicObject, program: &str) -> View {
             read::<IntegrationInstance>(object).map(|object| View::managed(&object, program))
         }
         Kind::ProviderAccount => read::<ProviderAccount>(object).map(|object| View::account(&object)),
+        Kind::ClusterProviderAccount => read::<ClusterProviderAccount>(object).map(|object| View::account(&object)),
     };
     read.unwrap_or_else(|why| View::malformed(kind, object, &why))
 }
 
-fn read<K: Namespaced>(object: &DynamicObject) -> Result<K, String> {
+fn read<K: Typed>(object: &DynamicObject) -> Result<K, String> {
     object.clone().try_parse().map_err(|error| innermost(&error))
 }
 

@@ -16,6 +16,11 @@ pub(super) fn text(views: &[View], place: Option<&str>, paint: Paint) -> String 
         return format!("No accounts, connections or integration instances in {place}\n");
     }
     let mut text = Vec::new();
+    let shared = rows(views, Kind::ClusterProviderAccount, Some(""), account);
+    if !shared.is_empty() {
+        let head = head(Some(""), &["SHARED ACCOUNT", "PROVIDER", "READY", "STATUS", "WAITS FOR", "IDENTITY"]);
+        text.push(paint.table(&head, &shared));
+    }
     let accounts = rows(views, Kind::ProviderAccount, place, account);
     if !accounts.is_empty() {
         let head = head(place, &["ACCOUNT", "PROVIDER", "READY", "STATUS", "WAITS FOR", "IDENTITY"]);
@@ -97,7 +102,8 @@ fn or_dash(text: Option<&str>) -> (Tone, String) {
 fn chores(views: &[View], place: Option<&str>, paint: Paint) -> Option<String> {
     let waiting: Vec<&View> = views.iter().filter(|view| view.waits_for == Turn::Person).collect();
     let lines = waiting.iter().map(|view| {
-        let namespace = if place.is_none() { format!("{}/", view.namespace) } else { String::new() };
+        let named = place.is_none() && !view.namespace.is_empty();
+        let namespace = if named { format!("{}/", view.namespace) } else { String::new() };
         format!("  {}\n    {}\n", paint.paint(Tone::Strong, &format!("{namespace}{}", view.title())), view.message)
     });
     let head = format!("Waiting for a person: {} of {}\n", waiting.len(), views.len());

@@ -36,7 +36,29 @@ async fn the_overview_says_who_has_to_act() {
     let kubeconfig = control_plane().await.kubeconfig().to_str().expect("a path");
     let all = super::run(&["status", "-A", "--kubeconfig", kubeconfig]);
     let line = all.out.lines().find(|line| line.contains(sandbox.namespace()) && line.contains("acme")).expect("a row");
-    assert!(all.out.starts_with("NAMESPACE") && line.contains("BIG_COMMERCE"), "{}", all.out);
+    let head = all.out.lines().any(|line| line.starts_with("NAMESPACE"));
+    assert!(head && line.contains("BIG_COMMERCE"), "{}", all.out);
+}
+
+#[tokio::test]
+async fn shared_accounts_are_told_beside_those_of_namespaces() {
+    let sandbox = Sandbox::new("cli-shared").await;
+    let name = sandbox.namespace();
+    sandbox
+        .apply(
+            &ACCOUNT
+                .replace("kind: ProviderAccount", "kind: ClusterProviderAccount")
+                .replace("name: rutter}", &format!("name: {name}}}"))
+                .replace("{name: rutter-api}", "{name: rutter-api, namespace: logins}"),
+        )
+        .await;
+    let ran = run_in(&sandbox, &["status", &format!("cpacct/{name}"), "-o", "json"]).await;
+    assert_eq!((ran.code, ran.json()["kind"].as_str()), (Some(0), Some("ClusterProviderAccount")), "{ran:?}");
+    let missing = run_in(&sandbox, &["status", "cpacct/none"]).await;
+    assert!(missing.code == Some(1) && missing.err.contains("there is no ClusterProviderAccount none"), "{missing:?}");
+    let all = run_in(&sandbox, &["status", "-A"]).await.out;
+    assert!(all.contains("SHARED ACCOUNT") && all.lines().any(|line| line.starts_with(name)), "{all}");
+    assert!(!run_in(&sandbox, &["status"]).await.out.contains("SHARED"), "a namespace has none");
 }
 
 /// An output without what differs from run to run.
