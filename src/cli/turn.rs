@@ -166,7 +166,7 @@ mod tests {
     #[case::link_not_written(State::Unlinked(problem(Reason::PermissionDenied)), Turn::Person)]
     #[case::link_expired(State::Unlinked(problem(Reason::LinkExpired)), Turn::Person)]
     #[case::link_in_the_way(State::Unlinked(problem(Reason::ConnectionSecretConflict)), Turn::Person)]
-    #[case::account(State::AccountWorks, Turn::Nobody)]
+    #[case::account(State::AccountWorks(None), Turn::Nobody)]
     fn every_state_is_somebodys_turn(#[case] state: State, #[case] expected: Turn) {
         let conditions = conditions(&state);
         let look = Look { deleting: false, suspended: false, current: true, conditions: &conditions };

@@ -154,8 +154,8 @@ pub enum State {
     Deleting(Problem),
     /// The object is being deleted, and waits until nobody can use its link any more.
     Leaving(String),
-    /// The account of a login: it works.
-    AccountWorks,
+    /// The account of a login: it works. A new secret of it may not, for this reason; then that one is not used.
+    AccountWorks(Option<Problem>),
 }
 
 /// What a state says in each condition. `None` leaves a condition as it is, except for `Reconciling` and `Stalled`.
@@ -225,11 +225,11 @@ pub fn picture(state: &State) -> Picture {
             reconciling: Some(Mark::yes(Reason::Deleting, why)),
             ..none
         },
-        State::AccountWorks => Picture {
-            ready: Some(Mark::yes(Reason::Succeeded, "The provider accepts the login")),
-            credentials: Some(Mark::yes(Reason::Succeeded, "The provider accepts the login")),
-            ..none
-        },
+        State::AccountWorks(rejected) => {
+            let accepted = || Mark::yes(Reason::Succeeded, "The provider accepts the login");
+            let credentials = rejected.as_ref().map_or_else(accepted, Mark::because);
+            Picture { ready: Some(accepted()), credentials: Some(credentials), ..none }
+        }
     }
 }
 

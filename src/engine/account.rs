@@ -10,6 +10,7 @@ use super::{
     object::{AccountTarget, Lean, Target},
     outcome::{self, Next},
     report, resolve,
+    sessions::Opening,
 };
 use crate::{
     api::v1alpha1::{Managed, ProviderAccountStatus},
@@ -22,9 +23,11 @@ use crate::{
     provider::{self, ApiError, External, Freshness, Login, Session, with_external},
 };
 use kube::{Resource, ResourceExt, runtime::reflector::Store};
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 use tokio::time::Instant;
 
+/// How often a new secret is tried again that did not work.
+const UNPROVEN: Duration = Duration::from_mins(1);
 /// How often a deleted account looks whether it is still in use.
 const HELD: Duration = Duration::from_secs(5);
 
@@ -92,11 +95,11 @@ impl Users {
 
 /// Reads the login, opens the session, and proves it at the provider.
 async fn check(engine: &Engine, target: &mut AccountTarget) -> Result<Next, PassError> {
-    let session = match open(engine, target).await? {
-        Ok(session) => session,
+    let Opening { session, unproven } = match open(engine, target).await? {
+        Ok(opening) => opening,
         Err(problem) => return unusable(engine, target, problem).await,
     };
-    if engine.sessions.is_proven(&target.uid, engine.probe_interval) && !target.is_requested() {
+    if !unproven && engine.sessions.is_proven(&target.uid, engine.probe_interval) && !target.is_requested() {
         return works(engine, target, &session).await;
     }
     let _slot = match session.gate.enter() {
@@ -107,16 +110,41 @@ async fn check(engine: &Engine, target: &mut AccountTarget) -> Result<Next, Pass
     let probed = with_external!(&session.backend, external => external.probe(fresh).await);
     match probed {
         Ok(_) => {
+            if unproven {
+                engine.sessions.take_over(&target.uid);
+                let text = "The new login works, and is used from now on";
+                tracing::info!(account = %target, "{text}");
+                engine.note(&target.reference, false, Reason::RotatedAndVerified, text).await;
+            }
             engine.sessions.prove(&target.uid);
             works(engine, target, &session).await
         }
         Err(error) if error.local => Ok(Next::After(error.retry_after.unwrap_or(Duration::from_secs(1)))),
+        Err(error) if unproven => rejected(engine, target, &session, &error).await,
         Err(error) => failed(engine, target, &session, &error).await,
     }
 }
 
+/// A new secret does not work, and the one before does: nothing is done with the new one.
+async fn rejected(
+    engine: &Engine,
+    target: &mut AccountTarget,
+    session: &Session,
+    error: &ApiError,
+) -> Result<Next, PassError> {
+    tracing::warn!(account = %target, operation = %error.operation, request_id = error.request_id, "the new login: {error}");
+    if verdict(error.kind, error.retry_after) == Verdict::Stall && !target.deleting {
+        let (provider, login) = with_external!(&session.backend, external => words(external));
+        let why = problem(error.kind, provider, &error.detail, login).message;
+        let text = format!("{why}. The login of before stays in use until then, or until the operator is started anew");
+        let state = State::AccountWorks(Some(Problem::new(Reason::RotationRejected, text)));
+        report::account(engine, target, &state, |_| {}).await?;
+    }
+    Ok(Next::After(engine.probe_interval.min(UNPROVEN)))
+}
+
 /// The session of the account's login as it stands in the Secret now.
-async fn open(engine: &Engine, target: &AccountTarget) -> Result<Result<Arc<Session>, Problem>, PassError> {
+async fn open(engine: &Engine, target: &AccountTarget) -> Result<Result<Opening, Problem>, PassError> {
     let name = &target.spec.credentials_secret_ref.name;
     let data = match resolve::secret(engine, &target.secrets, name).await? {
         Ok((data, _)) => data,
@@ -127,7 +155,7 @@ async fn open(engine: &Engine, target: &AccountTarget) -> Result<Result<Arc<Sess
         Err(problem) => return Ok(Err(problem)),
     };
     let opened = engine.sessions.open(&target.uid, &login, &target.spec.limits, &engine.connect, &engine.metrics);
-    if let (Ok(session), Some(identity)) = (&opened, &target.status.identity) {
+    if let (Ok(Opening { session, .. }), Some(identity)) = (&opened, &target.status.identity) {
         // What an earlier process learned of this very login.
         if session.identity().organisation.is_none() && target.status.login.as_ref() == Some(&login.fingerprint) {
             session.learned(identity.clone());
@@ -141,7 +169,7 @@ async fn works(engine: &Engine, target: &mut AccountTarget, session: &Session) -
     engine.sessions.judge(&target.uid, None);
     let identity = session.identity();
     if !target.deleting {
-        report::account(engine, target, &State::AccountWorks, |status| note_identity(status, &identity)).await?;
+        report::account(engine, target, &State::AccountWorks(None), |status| note_identity(status, &identity)).await?;
     }
     Ok(Next::After(engine.probe_interval))
 }

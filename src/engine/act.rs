@@ -284,7 +284,7 @@ impl<E: External> Scene<'_, E> {
             | State::Leaving(_)
             | State::AwaitsPerson(_)
             | State::Unlinked(_)
-            | State::AccountWorks => Next::After(self.engine.connect.poll),
+            | State::AccountWorks(_) => Next::After(self.engine.connect.poll),
         })
     }
 

@@ -28,13 +28,31 @@ pub(super) struct Entry {
     pub(super) problem: Option<Problem>,
     /// When the login was last accepted.
     proven: Option<Instant>,
+    /// A new secret of the same login, which has yet to prove itself; until then the one that works stays.
+    coming: Option<(Arc<Session>, Opened)>,
+}
+
+/// A session that a login was opened with.
+pub(super) struct Opening {
+    pub(super) session: Arc<Session>,
+    /// The account works with the login's secret of before: this session is not used before it is proven.
+    pub(super) unproven: bool,
 }
 
 /// What a session was opened with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Opened {
     sharing: String,
+    /// Whose login it is, where, and in which version of the API: all of it but the secret.
+    whose: (String, String),
     limits: Limits,
+}
+
+impl Opened {
+    /// Whether it is the same but for the secret.
+    fn is_rotation_of(&self, other: &Self) -> bool {
+        self.sharing != other.sharing && (&self.whose, &self.limits) == (&other.whose, &other.limits)
+    }
 }
 
 impl Sessions {
@@ -58,21 +76,45 @@ impl Sessions {
         limits: &Limits,
         settings: &ConnectSettings,
         metrics: &Metrics,
-    ) -> Result<Arc<Session>, Problem> {
-        let opened = Opened { sharing: login.sharing.clone(), limits: limits.clone() };
+    ) -> Result<Opening, Problem> {
+        let whose = (login.fingerprint.clone(), login.version.clone());
+        let opened = Opened { sharing: login.sharing.clone(), whose, limits: limits.clone() };
         let mut all = self.all();
-        let same =
-            all.values().filter_map(|e| e.session.as_ref()).find(|(_, o)| *o == opened).map(|(s, _)| Arc::clone(s));
+        let same = all
+            .values()
+            .flat_map(|e| e.session.iter().chain(&e.coming))
+            .find(|(_, o)| *o == opened)
+            .map(|(s, _)| Arc::clone(s));
         let session = match same {
             Some(session) => session,
             None => Arc::new(connect(login, limits, settings, metrics)?),
         };
         let entry = all.entry(account.to_owned()).or_default();
-        let is_same = entry.session.as_ref().is_some_and(|(known, _)| Arc::ptr_eq(known, &session));
-        if !is_same {
-            *entry = Entry { session: Some((Arc::clone(&session), opened)), ..Entry::default() };
+        let works = entry.judged && entry.problem.is_none() && entry.proven.is_some();
+        let unproven = match &entry.session {
+            Some((known, _)) if Arc::ptr_eq(known, &session) => {
+                entry.coming = None;
+                false
+            }
+            Some((_, known)) if works && opened.is_rotation_of(known) => {
+                entry.coming = Some((Arc::clone(&session), opened));
+                true
+            }
+            Some(_) | None => {
+                *entry = Entry { session: Some((Arc::clone(&session), opened)), ..Entry::default() };
+                false
+            }
+        };
+        Ok(Opening { session, unproven })
+    }
+
+    /// The new secret of a login has proven itself: it takes the place of the one before.
+    pub(super) fn take_over(&self, account: &str) {
+        if let Some(entry) = self.all().get_mut(account)
+            && let Some(coming) = entry.coming.take()
+        {
+            *entry = Entry { session: Some(coming), ..Entry::default() };
         }
-        Ok(session)
     }
 
     /// The login was accepted just now.

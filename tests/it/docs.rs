@@ -88,7 +88,11 @@ fn states() -> Vec<(&'static str, State)> {
         ("deleting, and a merchant may still use the link", State::Leaving("why".into())),
         ("deleting, and it cannot go on", State::Deleting(why(Reason::DeletionBlocked))),
         ("deleting, and the account's guard holds it", State::Deleting(why(Reason::DeletionHeld))),
-        ("an account whose login works", State::AccountWorks),
+        ("an account whose login works", State::AccountWorks(None)),
+        (
+            "an account whose login works, and whose new one does not",
+            State::AccountWorks(Some(why(Reason::RotationRejected))),
+        ),
     ]
 }
 

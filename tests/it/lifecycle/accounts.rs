@@ -211,12 +211,15 @@ async fn a_login_that_the_provider_refuses_is_said_at_the_account_and_heals_when
 
 #[tokio::test]
 async fn a_login_that_is_refused_later_loses_no_record_and_holds_a_deletion_until_it_is_corrected() {
-    let world = World::new("refused-later").await;
+    let mut world = World::new("refused-later").await;
     for name in ["stays", "goes"] {
         world.sandbox.apply(&connection(name, &store(name), "")).await;
     }
     let (stays, goes) = (id_of(&world.settled("stays").await), id_of(&world.settled("goes").await));
     log_in_as(&world, (USUAL.0, "test-canary-wrong")).await;
+    // A process that has worked with the login of before goes on with it; the next one knows only this one.
+    world.stop().await;
+    world.start().await;
     let account = world.looked_at::<ProviderAccount>("rutter").await;
     assert_stalled(&account, "CredentialsRejected", &["Rutter refused the login", "Correct the Secret"]);
     let waiting = world.until("stays", "Ready", "False", "DependencyNotReady").await;
@@ -234,6 +237,39 @@ async fn a_login_that_is_refused_later_loses_no_record_and_holds_a_deletion_unti
     world.sandbox.wait_gone::<Connection>("goes", HANG).await;
     assert_healed(&world.settled("stays").await);
     world.assert_made(2, &[&stays]);
+}
+
+/// A new secret has to prove itself before anything is done with it.
+#[tokio::test]
+async fn a_new_secret_of_a_login_is_used_once_it_works_and_not_before() {
+    const NEXT: (&str, &str) = (USUAL.0, "test-canary-next");
+    let setup = World::setup();
+    let next = rutter::Account { client_secret: NEXT.1.to_owned(), ..setup.accounts[0].clone() };
+    let accounts = vec![setup.accounts[0].clone(), next];
+    let mut world = World::with("rotated", tradewind_simulator::Setup { accounts, ..setup }).await;
+    world.furnish().await;
+    world.start().await;
+    world.sandbox.apply(&connection("acme", &store("acme"), "")).await;
+    let acme = id_of(&world.settled("acme").await);
+
+    log_in_as(&world, (USUAL.0, "test-canary-wrong")).await;
+    let account = world.looked_at::<ProviderAccount>("rutter").await;
+    assert!(account.says("Ready", "True", "Succeeded"), "{account:#?}");
+    assert!(account.says("CredentialsValid", "False", "RotationRejected"), "{account:#?}");
+    let why = &account.condition("CredentialsValid").expect("it is there").message;
+    assert!(why.contains("Correct the Secret") && why.contains("of before stays in use"), "{why}");
+    world.sandbox.apply(&connection("later", &store("later"), "")).await;
+    let later = id_of(&world.settled("later").await);
+    assert_healed(&world.looked_at::<Connection>("acme").await);
+
+    log_in_as(&world, NEXT).await;
+    let account = world.looked_at::<ProviderAccount>("rutter").await;
+    assert_healed(&account);
+    assert_eq!(world.events("rutter", "RotatedAndVerified").await, 1);
+    world.sandbox.delete::<Connection>("later").await;
+    world.sandbox.wait_gone::<Connection>("later", HANG).await;
+    world.ends_with(&[&acme], 2, 1);
+    assert_ne!(acme, later);
 }
 
 #[tokio::test]
