@@ -4,7 +4,9 @@
 //! the configuration of whoever runs the tests.
 
 mod conform;
+mod life;
 mod render;
+mod rights;
 
 use std::collections::BTreeSet;
 use std::fmt;
