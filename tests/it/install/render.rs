@@ -286,6 +286,18 @@ fn same(values: &Value, schema: &Value, path: &str, more: &[&str]) {
     }
 }
 
+/// Program, chart, image and kustomize base are one release.
+#[test]
+fn the_version_is_the_same_everywhere() {
+    let read = |name: &str| -> Value {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
+        serde_yaml::from_str(&std::fs::read_to_string(path).expect("a file")).expect("YAML")
+    };
+    let (chart, base) = (read("charts/tradewind/Chart.yaml"), read("config/kustomization.yaml"));
+    let versions = [&chart["version"], &chart["appVersion"], &base["images"][0]["newTag"]];
+    assert_eq!(versions, [env!("CARGO_PKG_VERSION"); 3]);
+}
+
 #[tokio::test]
 async fn helm_finds_nothing_to_say_about_the_chart() {
     let said = helm(&["lint", CHART, "--strict"], "").await;
