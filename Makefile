@@ -9,6 +9,8 @@ CARGO ?= cargo
 ARGS ?=
 # Tests under way at the same time. Most of them wait for a cluster and not for a processor.
 THREADS ?= 6
+# The name of the image that `make image` builds.
+IMAGE ?= registry.example.com/tradewind:0.1.0
 # `make demo KEEP=1` leaves everything running.
 KEEP ?=
 
@@ -49,6 +51,18 @@ run: ## Run the operator against the control plane of `make cluster-up`, never a
 build: ## Build target/release/tradewind
 	$(CARGO) build --locked --release --package tradewind
 
+# The target of the Dockerfile: no C library is needed where it runs, so it can stand in an image alone.
+MUSL := $(shell uname -m)-unknown-linux-musl
+
+.PHONY: static
+static: ## Build a static binary, target/*-unknown-linux-musl/release/tradewind (needs musl-gcc; Debian: musl-tools)
+	rustup target add $(MUSL)
+	TARGET_CC=musl-gcc $(CARGO) build --locked --release --package tradewind --target $(MUSL)
+
+.PHONY: image
+image: ## Build an image with docker (IMAGE=registry.example.com/tradewind:0.1.0)
+	docker build --tag $(IMAGE) .
+
 .PHONY: fmt
 fmt: ## Format the sources
 	$(CARGO) fmt --all
@@ -83,7 +97,7 @@ mutants: ## Make every mistake of tests/mutants/mutants.yaml in a copy of the so
 	$(CARGO) run --locked --package tradewind-mutants -- $(ARGS)
 
 .PHONY: generate
-generate: ## Write what is generated: crds/ from the types, the tables in docs/
+generate: ## Write what is generated: crds/ and the copy in the chart from the types, the tables in docs/
 	UPDATE_GENERATED=1 $(CARGO) test --locked --package tradewind --test it -- --exact $(GENERATED)
 
 .PHONY: bench

@@ -5,7 +5,7 @@ use crate::{
     provider::{AllowList, BadEndpoint},
     telemetry::LogFormat,
 };
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{io, net::SocketAddr, path::PathBuf, time::Duration};
 
 /// The arguments of `tradewind run`; each can be given as an environment variable too.
 #[derive(clap::Args, Debug, Clone)]
@@ -104,7 +104,7 @@ pub enum BadSetting {
         /// The file.
         path: PathBuf,
         /// Why it cannot be read.
-        source: std::io::Error,
+        source: io::Error,
     },
     /// A duration that would switch the protocol off.
     #[error("--{0} must be more than 0s")]
@@ -126,13 +126,9 @@ impl RunArgs {
         if let Some((name, _)) = positive.iter().find(|(_, d)| d.is_zero()) {
             return Err(BadSetting::Zero(name));
         }
-        let ca_bundle = match self.ca_bundle {
-            None => None,
-            Some(path) => Some(std::fs::read(&path).map_err(|source| BadSetting::CaBundle { path, source })?),
-        };
         Ok(Settings {
             allow: AllowList::new(&self.allow_endpoints)?,
-            ca_bundle,
+            ca_bundle: self.ca_bundle.map(bundle).transpose()?,
             namespace: self.namespace,
             concurrency: self.concurrency,
             listen: self.listen,
@@ -145,4 +141,15 @@ impl RunArgs {
             shutdown_grace: self.shutdown_grace,
         })
     }
+}
+
+/// The certificates in a file. One without any would be passed over in silence, and every call would fail for another reason.
+fn bundle(path: PathBuf) -> Result<Vec<u8>, BadSetting> {
+    let read = std::fs::read(&path).and_then(|pem| {
+        let holds_one = String::from_utf8_lossy(&pem).contains("-----BEGIN CERTIFICATE-----");
+        holds_one
+            .then_some(pem)
+            .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "it holds no certificate (PEM)"))
+    });
+    read.map_err(|source| BadSetting::CaBundle { path, source })
 }

@@ -208,8 +208,13 @@ fn event(warning: bool, reason: Reason, action: &str, text: &str) -> Event {
 
 /// Never fails a pass: an event is a courtesy.
 async fn publish(recorder: &Recorder, about: &ObjectReference, event: Event) {
-    if let Err(error) = recorder.publish(&event, about).await {
-        tracing::debug!(%error, "event not published");
+    match recorder.publish(&event, about).await {
+        Ok(()) => {}
+        // Aloud, or people would look for events that nobody may write.
+        Err(kube::Error::Api(status)) if status.is_forbidden() => {
+            tracing::warn!("an event was not published: {}", status.message);
+        }
+        Err(error) => tracing::debug!(%error, "an event was not published"),
     }
 }
 

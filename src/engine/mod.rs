@@ -63,8 +63,8 @@ pub enum RunError {
     /// No client for the API server can be built.
     #[error("no client for the API server")]
     Client(#[source] Box<kube::Error>),
-    /// The Lease went to another process.
-    #[error("the Lease was lost: another process leads now")]
+    /// The Lease went to another process, or could not be renewed.
+    #[error("the Lease was lost: another process has taken it, or it could not be renewed, as the log says")]
     LeaseLost,
 }
 

@@ -197,7 +197,7 @@ fn digest(parts: &[&str]) -> String {
 /// Opens a session. Nothing is sent yet.
 ///
 /// # Errors
-/// `InvalidSpec` where no client can be built (a CA bundle that is none).
+/// `InvalidSpec` where no client can be built (there are no CA certificates).
 pub fn connect(
     login: &Login,
     limits: &Limits,
@@ -210,7 +210,8 @@ pub fn connect(
         None => http::over_reqwest(client(settings).map_err(|_| {
             Problem::new(
                 Reason::InvalidSpec,
-                "The operator's --ca-bundle cannot be used: check that it holds PEM certificates",
+                "The operator has no CA certificates that it can use. Check that its image holds those of the system, and \
+                 --ca-bundle, where it is given",
             )
         })?),
     };

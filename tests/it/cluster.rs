@@ -50,31 +50,44 @@ static CONTROL_PLANE: OnceCell<Result<Arc<Cluster>, String>> = OnceCell::const_n
 /// The control plane, started by whoever asks first. It outlives the runtime of that test, and ends with the process.
 pub(crate) async fn control_plane() -> &'static Arc<Cluster> {
     let started = CONTROL_PLANE
-        .get_or_init(async || start("cluster").await.map(Arc::new).map_err(|error| format!("{error:#}")))
+        .get_or_init(async || start_with_crds("cluster").await.map(Arc::new).map_err(|error| format!("{error:#}")))
         .await;
     started.as_ref().unwrap_or_else(|why| panic!("there is no control plane to test against: {why}"))
 }
 
 /// A control plane of one test, for what would take something away from all others. It ends with the last sandbox in it.
 pub(crate) async fn control_plane_of_its_own() -> Arc<Cluster> {
-    let cluster = start("private").await.unwrap_or_else(|why| panic!("no control plane of its own: {why:#}"));
+    private(start_with_crds("private").await)
+}
+
+/// The same without our CRDs, for what installs them.
+pub(crate) async fn control_plane_without_crds() -> Arc<Cluster> {
+    private(start("private").await)
+}
+
+fn private(started: anyhow::Result<Cluster>) -> Arc<Cluster> {
+    let cluster = started.unwrap_or_else(|why| panic!("no control plane of its own: {why:#}"));
     assert!(cluster.audit_log().is_ok(), "this test takes CRDs away: unset TRADEWIND_KUBECONFIG to run it");
     Arc::new(cluster)
+}
+
+async fn start_with_crds(name: &str) -> anyhow::Result<Cluster> {
+    let cluster = start(name).await?;
+    // First thing, since the garbage collector looks for new kinds only every half a minute.
+    install_crds(&cluster).await.context("installing the CRDs")?;
+    Ok(cluster)
 }
 
 async fn start(name: &str) -> anyhow::Result<Cluster> {
     let root = Path::new(env!("CARGO_TARGET_TMPDIR")).join("it");
     let mut slot = 0;
-    let cluster = loop {
+    loop {
         // Another run of these tests keeps its own; a folder is used again when the run that had it is over.
         match Cluster::start(&root.join(format!("{name}-{slot}"))).await {
             Err(Error::Busy(_) | Error::AlreadyRunning(_)) if slot < SLOTS => slot += 1,
-            other => break other?,
+            other => return Ok(other?),
         }
-    };
-    // First thing, since the garbage collector looks for new kinds only every half a minute.
-    install_crds(&cluster).await.context("installing the CRDs")?;
-    Ok(cluster)
+    }
 }
 
 /// What the types say now, which another test compares with the files in `crds/`.

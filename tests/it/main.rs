@@ -16,6 +16,7 @@ mod cluster;
 mod conditions;
 mod docs;
 mod examples;
+mod install;
 mod lifecycle;
 mod manifests;
 mod memory;

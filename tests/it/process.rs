@@ -1,8 +1,9 @@
 //! The operator as a program: killed at any moment, asked to stop in the middle of a call, and searched for credentials.
 
+use std::ffi::OsStr;
 use std::fs::File;
-use std::path::PathBuf;
-use std::process::Stdio;
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -18,7 +19,7 @@ use crate::cluster::HANG;
 use crate::world::{LOGIN_CANARY, STORE_CANARY, World, connection, logs, store};
 
 /// A running `tradewind run`.
-struct Program {
+pub(crate) struct Program {
     child: Child,
     log: PathBuf,
 }
@@ -26,18 +27,23 @@ struct Program {
 impl Program {
     /// Starts it in the world's namespace, with the world's short times.
     fn start(world: &World, more: &[&str]) -> Self {
-        let log = logs().join(format!("operator-{}.log", uuid::Uuid::new_v4().simple()));
-        let file = File::create(&log).expect("a log file");
         let timing = world.settings.timing;
         let origin = world.endpoint.trim_end_matches("/versioned");
         let seconds = |d: Duration| format!("{}s", d.as_secs());
+        let (call, permit, lag) = (seconds(timing.call), seconds(timing.permit), seconds(timing.lag));
+        let times = ["--poll=1s", "--call-timeout", &call, "--permit-life", &permit, "--list-lag", &lag];
+        let place = ["run", "--allow-endpoint", origin, "--namespace", world.sandbox.namespace()];
+        Self::run(world.sandbox.operator_kubeconfig(), [&place[..], &times, more].concat())
+    }
+
+    /// Starts it with these arguments and rights, and a port of its own.
+    pub(crate) fn run(kubeconfig: &Path, args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Self {
+        let log = logs().join(format!("operator-{}.log", uuid::Uuid::new_v4().simple()));
+        let file = File::create(&log).expect("a log file");
         let child = Command::new(env!("CARGO_BIN_EXE_tradewind"))
-            .args(["run", "--listen=127.0.0.1:0", "--poll=1s", "--allow-endpoint", origin])
-            .args(["--namespace", world.sandbox.namespace()])
-            .args(["--call-timeout", &seconds(timing.call), "--permit-life", &seconds(timing.permit)])
-            .args(["--list-lag", &seconds(timing.lag)])
-            .args(more)
-            .env("KUBECONFIG", world.sandbox.operator_kubeconfig())
+            .args(args)
+            .env("KUBECONFIG", kubeconfig)
+            .env("TRADEWIND_LISTEN", "127.0.0.1:0")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(file)
@@ -47,17 +53,27 @@ impl Program {
         Self { child, log }
     }
 
+    /// What it has logged so far.
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).expect("a log")
+    }
+
+    /// How it ended, if it has.
+    pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().expect("the state of a child")
+    }
+
     /// `kill -9`.
     async fn kill(mut self) {
         self.child.kill().await.expect("a process to kill");
     }
 
     /// SIGTERM, and then the end; what it logged.
-    async fn terminate(mut self) -> String {
+    pub(crate) async fn terminate(mut self) -> String {
         let pid = self.child.id().expect("a running process").to_string();
         assert!(Command::new("kill").args(["-TERM", &pid]).status().await.expect("kill").success());
         let end = tokio::time::timeout(HANG, self.child.wait()).await.expect("an end").expect("an exit status");
-        let log = std::fs::read_to_string(&self.log).expect("a log");
+        let log = self.log();
         assert!(end.success(), "{end}: {log}");
         log
     }
@@ -66,7 +82,7 @@ impl Program {
     async fn address(&self) -> String {
         let found = async {
             loop {
-                let log = std::fs::read_to_string(&self.log).expect("a log");
+                let log = self.log();
                 let address = log.split("listen=").nth(1).and_then(|rest| rest.split_whitespace().next());
                 if let Some(address) = address {
                     return address.to_owned();

@@ -30,19 +30,30 @@ pub enum Error {
     },
 
     /// Nothing was found and it cannot be built either.
-    #[error("no control plane for the tests: {0}; {OTHER_WAYS}")]
-    NoGo(String),
+    #[error("{what} is not built yet: that takes Go, and {why}{otherwise}")]
+    NoGo {
+        /// What is missing.
+        what: &'static str,
+        /// Why it cannot be built.
+        why: String,
+        /// What else there is to do.
+        otherwise: &'static str,
+    },
 
     /// The build failed.
-    #[error("building the control plane failed (`go build` in {dir}); the end of {log}:\n{tail}\n{OTHER_WAYS}",
+    #[error("building {what} failed (`go build` in {dir}); the end of {log}:\n{tail}{otherwise}",
         dir = dir.display(), log = log.display())]
     GoBuild {
+        /// What was built.
+        what: &'static str,
         /// The Go module.
         dir: PathBuf,
         /// The whole output.
         log: PathBuf,
         /// Its end.
         tail: String,
+        /// What else there is to do.
+        otherwise: &'static str,
     },
 
     /// Another control plane uses the folder.
@@ -114,11 +125,6 @@ pub enum Error {
         source: serde_json::Error,
     },
 }
-
-/// Said wherever building is out of the question, so that nobody is left without a next step.
-const OTHER_WAYS: &str = "without a build it works with KUBEBUILDER_ASSETS set to a folder with etcd, kube-apiserver, \
-                          kube-controller-manager and kubectl, or with TRADEWIND_KUBECONFIG set to the kubeconfig of a cluster whose \
-                          content may be changed at will";
 
 /// Says what was being done when a system call failed.
 pub(crate) trait Doing<T> {

@@ -7,7 +7,7 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use crate::build::Build;
+use crate::build::{Build, Recipe};
 use crate::{Error, Result};
 
 /// The programs of a control plane, by the names of their files.
@@ -15,6 +15,35 @@ pub const PROGRAMS: [&str; 4] = ["etcd", "kube-apiserver", "kube-controller-mana
 
 /// Those of [`PROGRAMS`] that run for as long as the control plane does.
 pub(crate) const SERVERS: [&str; 3] = ["etcd", "kube-apiserver", "kube-controller-manager"];
+
+/// The last of the ways: all of [`PROGRAMS`] as one program.
+const RECIPE: Recipe = Recipe {
+    what: "the control plane",
+    package: ".",
+    program: "controlplane",
+    names: &PROGRAMS,
+    version_of: "k8s.io/kubernetes",
+    flags: linker_flags,
+    otherwise: "; without a build it works with KUBEBUILDER_ASSETS set to a folder with etcd, kube-apiserver, \
+                kube-controller-manager and kubectl, or with TRADEWIND_KUBECONFIG set to the kubeconfig of a cluster whose content \
+                may be changed at will",
+};
+
+/// Tells the program its version, which Go cannot: without it kubectl and helm fail to parse what the API server says it is.
+fn linker_flags(kubernetes: &str) -> String {
+    let mut numbers = kubernetes.trim_start_matches('v').split('.');
+    let (major, minor) = (numbers.next().unwrap_or_default(), numbers.next().unwrap_or_default());
+    let facts = [
+        ("gitVersion", kubernetes),
+        ("gitMajor", major),
+        ("gitMinor", minor),
+        ("gitCommit", ""),
+        ("gitTreeState", "archive"),
+    ];
+    let packages = ["k8s.io/component-base/version", "k8s.io/client-go/pkg/version"];
+    let told = packages.iter().flat_map(|package| facts.map(|(name, value)| format!("-X {package}.{name}={value}")));
+    ["-s", "-w"].map(str::to_owned).into_iter().chain(told).collect::<Vec<_>>().join(" ")
+}
 
 /// A folder that holds all of [`PROGRAMS`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -105,18 +134,19 @@ impl Search {
                 .map(Found::Programs)
                 .map_err(|missing| Error::IncompleteAssets { dir: dir.clone(), missing });
         }
-        let build = Build::of(&self.module, &self.cache)?;
-        match build.cached() {
-            Some(programs) => Ok(Found::Programs(programs)),
-            None => build.run(&self.go).await.map(Found::Programs),
-        }
+        let dir = self.build()?.get(&self.go).await?;
+        Ok(Found::Programs(Programs { dir }))
     }
 
     /// A kubectl for a cluster that was not started here: one that is at hand, or the one on `PATH`; never worth a build.
     fn any_kubectl(&self) -> PathBuf {
         let assets = self.assets.as_ref().map(|dir| dir.join("kubectl")).filter(|path| path.is_file());
-        let cached = || Build::of(&self.module, &self.cache).ok()?.cached().map(|programs| programs.path("kubectl"));
+        let cached = || Some(self.build().ok()?.cached()?.join("kubectl"));
         assets.or_else(cached).unwrap_or_else(|| "kubectl".into())
+    }
+
+    fn build(&self) -> Result<Build> {
+        Build::of(RECIPE, &self.module, &self.cache)
     }
 }
 
@@ -193,7 +223,7 @@ mod tests {
     #[tokio::test]
     async fn assets_come_before_a_cached_build() -> Result<()> {
         let (dir, mut search) = nothing()?;
-        programs(&Build::of(&search.module, &search.cache)?.folder(), &PROGRAMS)?;
+        programs(&search.build()?.folder(), &PROGRAMS)?;
         let assets = dir.path().join("assets");
         programs(&assets, &PROGRAMS)?;
         search.assets = Some(assets.clone());
@@ -215,7 +245,7 @@ mod tests {
     #[tokio::test]
     async fn a_cached_build_needs_no_go() -> Result<()> {
         let (_dir, search) = nothing()?;
-        let folder = Build::of(&search.module, &search.cache)?.folder();
+        let folder = search.build()?.folder();
         programs(&folder, &PROGRAMS)?;
         assert_eq!(search.find().await?, Found::Programs(Programs { dir: folder }));
         Ok(())
@@ -260,7 +290,7 @@ mod tests {
         search.go = fake_go("failing");
         let text = refusal(&search).await?;
         assert!(text.contains("main.go:1:1: this does not compile"), "{text}");
-        assert_eq!(Build::of(&search.module, &search.cache)?.cached(), None);
+        assert_eq!(search.build()?.cached(), None);
         Ok(())
     }
 }

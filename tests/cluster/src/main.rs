@@ -12,7 +12,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use clap::{Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
-use tradewind_cluster::{Cluster, Found, Lifetime, Options, Search, Status, default_dir, down, status};
+use tradewind_cluster::{Cluster, Found, Lifetime, Options, Search, Status, Tool, default_dir, down, status};
 
 /// A real Kubernetes control plane (etcd, kube-apiserver, kube-controller-manager) on this machine, for tests and demos.
 ///
@@ -44,6 +44,11 @@ enum Verb {
     },
     /// Find or build the programs, and print the folder they are in.
     Path,
+    /// Find or build a tool, and print where it is.
+    Tool {
+        /// Which one.
+        tool: Tool,
+    },
 }
 
 #[tokio::main]
@@ -71,6 +76,10 @@ async fn obey(verb: Verb, dir: &Path) -> Result<()> {
         Verb::Run => run(dir).await,
         Verb::Kubectl { args } => kubectl(dir, &args),
         Verb::Path => path().await,
+        Verb::Tool { tool } => {
+            println!("{}", tool.path().await?.display());
+            Ok(())
+        }
     }
 }
 

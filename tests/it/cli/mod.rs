@@ -233,6 +233,7 @@ fn wrong_arguments_are_invalid_input() {
         &["run", "--log", "=="],
         &["run", "--allow-endpoint", "example.com"],
         &["run", "--ca-bundle", "/nowhere"],
+        &["run", "--ca-bundle", concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")],
         &["status", "--kubeconfig", "/nowhere"],
     ] {
         let ran = run(args);

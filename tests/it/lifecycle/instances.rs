@@ -17,7 +17,7 @@ use crate::conditions::{Kstatus, Observed};
 use crate::world::{SKU_TOKEN, World, secret};
 
 /// The manifest of an instance in the account `sku`. `more`: further lines of its spec, by two spaces.
-pub(super) fn instance(name: &str, more: &str) -> String {
+pub(crate) fn instance(name: &str, more: &str) -> String {
     format!(
         "apiVersion: tradewind.dev/v1alpha1
 kind: IntegrationInstance
@@ -55,7 +55,7 @@ impl World {
     }
 
     /// Makes the account `sku` with its token, and the Secret that stores share. `more`: further lines of the account's spec.
-    pub(super) async fn furnish_sku(&self, more: &str) {
+    pub(crate) async fn furnish_sku(&self, more: &str) {
         self.sandbox.apply(&self.sku_account(SKU_TOKEN, more)).await;
         self.sandbox.apply(&Self::store_login()).await;
     }
@@ -90,13 +90,13 @@ spec:
     }
 
     /// Changes an instance by a merge patch, as an editor would.
-    pub(super) async fn edit_instance(&self, name: &str, patch: &Value) -> IntegrationInstance {
+    pub(crate) async fn edit_instance(&self, name: &str, patch: &Value) -> IntegrationInstance {
         let api = self.sandbox.api::<IntegrationInstance>();
         api.patch(name, &PatchParams::default(), &Patch::Merge(patch)).await.expect("an instance to change")
     }
 
     /// An instance once it is ready and as declared.
-    pub(super) async fn well(&self, name: &str) -> IntegrationInstance {
+    pub(crate) async fn well(&self, name: &str) -> IntegrationInstance {
         let done = |i: &IntegrationInstance| {
             ["Ready", "Synced", "CredentialsValid"].iter().all(|kind| i.says(kind, "True", "Succeeded"))
         };

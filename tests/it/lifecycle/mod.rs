@@ -11,7 +11,7 @@ mod expect;
 mod faults;
 mod guard;
 mod health;
-mod instances;
+pub(crate) mod instances;
 mod life;
 mod link;
 mod malformed;

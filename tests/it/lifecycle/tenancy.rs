@@ -19,7 +19,7 @@ fn rules() -> Value {
     let accounts = "clusterprovideraccounts";
     rules.extend([
         json!({"apiGroups": ["tradewind.dev"], "resources": [accounts], "verbs": ["get", "list", "watch", "patch"]}),
-        json!({"apiGroups": ["tradewind.dev"], "resources": [format!("{accounts}/status")], "verbs": ["get", "patch"]}),
+        json!({"apiGroups": ["tradewind.dev"], "resources": [format!("{accounts}/status")], "verbs": ["patch"]}),
         json!({"apiGroups": [""], "resources": ["namespaces"], "verbs": ["list", "watch"]}),
     ]);
     rules.into()

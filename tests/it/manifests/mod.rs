@@ -1,6 +1,7 @@
 //! The CRDs: the files in `crds/`, what their schemas promise, and what the API server makes of them.
 //!
-//! It owns `crds/`: with `UPDATE_GENERATED=1` (`make generate`) the test that compares the files writes them instead.
+//! It owns `crds/` and the copy in the chart, which Helm reads nothing outside of: with `UPDATE_GENERATED=1` (`make generate`) the test
+//! that compares the files writes them instead.
 
 pub(crate) mod cases;
 mod kubectl;
@@ -53,19 +54,20 @@ fn folder() -> PathBuf {
 #[test]
 fn the_files_are_what_the_types_say() {
     let update = std::env::var_os("UPDATE_GENERATED").is_some_and(|value| value == "1");
-    let folder = folder();
     let generated = crds();
-    for crd in &generated {
-        let path = folder.join(&crd.file);
-        if update {
-            std::fs::write(&path, crd.text()).expect("a file in crds/");
+    for folder in [folder(), Path::new(env!("CARGO_MANIFEST_DIR")).join("charts/tradewind/files/crds")] {
+        for crd in &generated {
+            let path = folder.join(&crd.file);
+            if update {
+                std::fs::write(&path, crd.text()).expect("a file in crds/");
+            }
+            let stored = std::fs::read_to_string(&path).unwrap_or_default();
+            // Not assert_eq: thousands of lines twice help nobody.
+            assert!(stored == crd.text(), "{} is not what src/api says: run `make generate`", path.display());
         }
-        let stored = std::fs::read_to_string(&path).unwrap_or_default();
-        // Not assert_eq: thousands of lines twice help nobody.
-        assert!(stored == crd.text(), "crds/{} is not what src/api says: run `make generate`", crd.file);
+        let stored: BTreeSet<_> =
+            std::fs::read_dir(&folder).expect("crds/").map(|entry| entry.expect("a file").file_name()).collect();
+        let expected: BTreeSet<_> = generated.iter().map(|crd| crd.file.as_str().into()).collect();
+        assert_eq!(stored, expected, "{} holds what src/api defines and nothing else", folder.display());
     }
-    let stored: BTreeSet<_> =
-        std::fs::read_dir(&folder).expect("crds/").map(|entry| entry.expect("a file").file_name()).collect();
-    let expected: BTreeSet<_> = generated.iter().map(|crd| crd.file.as_str().into()).collect();
-    assert_eq!(stored, expected, "crds/ holds what src/api defines and nothing else");
 }

@@ -1,0 +1,21 @@
+# The operator as one static program on nothing: no shell, no libc, no package manager.
+#
+#   docker build --tag registry.example.com/tradewind:0.1.0 .
+#
+# For the machine that it is built on, x86_64 or aarch64; `docker buildx build --platform` asks machines of either kind.
+FROM rust:1.95.0-bookworm AS build
+# A C compiler for musl: ring's assembly comes with some C.
+RUN apt-get update && apt-get install --yes --no-install-recommends musl-tools
+WORKDIR /src
+COPY . .
+RUN make static && cp "target/$(uname -m)-unknown-linux-musl/release/tradewind" /tradewind
+
+FROM scratch
+# The CA certificates of the system, which calls to providers are checked with; --ca-bundle adds to them.
+COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
+COPY --from=build /tradewind /tradewind
+# By number, so that Kubernetes can see that it is not root. It writes no file: the root may be read-only.
+USER 65532:65532
+EXPOSE 8080
+ENTRYPOINT ["/tradewind"]
+CMD ["run"]

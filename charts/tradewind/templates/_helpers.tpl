@@ -1,0 +1,115 @@
+{{- define "tradewind.name" -}}
+{{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" -}}
+{{- end -}}
+
+{{- define "tradewind.fullname" -}}
+{{- $name := include "tradewind.name" . -}}
+{{- if .Values.fullnameOverride -}}
+{{- .Values.fullnameOverride | trunc 63 | trimSuffix "-" -}}
+{{- else if contains $name .Release.Name -}}
+{{- .Release.Name | trunc 63 | trimSuffix "-" -}}
+{{- else -}}
+{{- printf "%s-%s" .Release.Name $name | trunc 63 | trimSuffix "-" -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "tradewind.serviceAccountName" -}}
+{{- if .Values.serviceAccount.create -}}
+{{- default (include "tradewind.fullname" .) .Values.serviceAccount.name -}}
+{{- else -}}
+{{- required "serviceAccount.name must name the account to use where serviceAccount.create is false" .Values.serviceAccount.name -}}
+{{- end -}}
+{{- end -}}
+
+{{/* The namespace that is watched; only with scope Namespaced. */}}
+{{- define "tradewind.watchedNamespace" -}}
+{{- default .Release.Namespace .Values.namespace -}}
+{{- end -}}
+
+{{- define "tradewind.selectorLabels" -}}
+app.kubernetes.io/name: {{ include "tradewind.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/component: operator
+{{- end -}}
+
+{{- define "tradewind.labels" -}}
+{{ include "tradewind.commonLabels" . }}
+app.kubernetes.io/component: operator
+{{- end -}}
+
+{{/* Without a component: of what is not the operator's, such as the CRDs. */}}
+{{- define "tradewind.commonLabels" -}}
+app.kubernetes.io/name: {{ include "tradewind.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/part-of: tradewind
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
+{{- with .Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{- define "tradewind.image" -}}
+{{- if .Values.image.digest -}}
+{{- printf "%s@%s" .Values.image.repository .Values.image.digest -}}
+{{- else -}}
+{{- printf "%s:%s" .Values.image.repository (default .Chart.AppVersion .Values.image.tag) -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "tradewind.subjects" -}}
+- kind: ServiceAccount
+  name: {{ include "tradewind.serviceAccountName" . }}
+  namespace: {{ .Release.Namespace }}
+{{- end -}}
+
+{{/* The arguments of the container. */}}
+{{- define "tradewind.args" -}}
+- run
+{{- if eq .Values.scope "Namespaced" }}
+- --namespace={{ default "$(POD_NAMESPACE)" .Values.namespace }}
+{{- end }}
+{{- if .Values.leaderElection.enabled }}
+- --leader-elect
+- --lease-namespace=$(POD_NAMESPACE)
+{{- end }}
+- --identity=$(POD_NAME)
+- --log-format={{ .Values.log.format }}
+{{- with .Values.log.level }}
+- --log={{ . }}
+{{- end }}
+{{- if .Values.watchSecrets }}
+- --watch-secrets
+{{- end }}
+{{- range .Values.allowEndpoints }}
+- --allow-endpoint={{ . }}
+{{- end }}
+{{- with .Values.concurrency }}
+- --concurrency={{ int . }}
+{{- end }}
+{{- range $value, $flag := dict "callTimeout" "call-timeout" "permitLife" "permit-life" "listLag" "list-lag" "poll" "poll" "probeInterval" "probe-interval" "shutdownGrace" "shutdown-grace" }}
+{{- with index $.Values.timing $value }}
+- --{{ $flag }}={{ . }}
+{{- end }}
+{{- end }}
+{{- if or .Values.caBundle.configMapName .Values.caBundle.secretName }}
+- --ca-bundle=/etc/tradewind/ca/{{ .Values.caBundle.key }}
+{{- end }}
+{{- with .Values.extraArgs }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{/* What cannot be said in the schema, in words. */}}
+{{- define "tradewind.check" -}}
+{{- if and (eq .Values.scope "Cluster") .Values.namespace -}}
+{{- fail "namespace is only for scope Namespaced: remove it, or set scope: Namespaced" -}}
+{{- end -}}
+{{- if and (gt (int .Values.replicas) 1) (not .Values.leaderElection.enabled) -}}
+{{- fail "replicas above 1 need leaderElection.enabled: two operators at once would each make records at the providers" -}}
+{{- end -}}
+{{- if and .Values.caBundle.configMapName .Values.caBundle.secretName -}}
+{{- fail "caBundle takes configMapName or secretName, not both" -}}
+{{- end -}}
+{{- end -}}

@@ -1,0 +1,156 @@
+//! A release on a real control plane: installed under Pod Security "restricted", upgraded, removed, and installed again.
+//!
+//! No controller makes pods of Deployments here and no kubelet runs them. So the operator runs beside the control plane: as the program
+//! that the image holds, with the arguments of the rendered Deployment and a token of the rendered service account.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use tradewind::api::v1alpha1::Connection;
+use tradewind_simulator::Clock;
+
+use super::render::copy;
+use super::rights::until_may;
+use super::{CHART, Right, helm, objects, text, the};
+use crate::cluster::{Sandbox, control_plane_without_crds};
+use crate::process::Program;
+use crate::world::{World, connection, store};
+
+/// Short times, the provider's address, and what the tests' cluster is like.
+pub(super) fn values(world: &World) -> String {
+    let origin = world.endpoint.trim_end_matches("/versioned");
+    format!("{{timing: {{callTimeout: 3s, permitLife: 2s, listLag: 1s, poll: 1s}}, allowEndpoints: [{origin}]}}")
+}
+
+/// Runs helm in the namespace of a sandbox, as its administrator; it must succeed and warn of nothing.
+async fn release(sandbox: &Sandbox, args: &[&str], values: &str) -> String {
+    let kubeconfig = sandbox.cluster().kubeconfig().to_str().expect("a path");
+    let said = helm(&[args, &["--namespace", sandbox.namespace(), "--kubeconfig", kubeconfig]].concat(), values).await;
+    assert!(said.ok && said.err.is_empty(), "helm {args:?}: {said:?}");
+    said.out
+}
+
+/// Creates objects from JSON; what kubectl said on standard error is the API server's warnings.
+async fn create(sandbox: &Sandbox, object: &Value) -> Result<String, String> {
+    let said = sandbox.kubectl_with(&["create", "--filename=-"], &object.to_string()).await;
+    if said.ok { Ok(said.err) } else { Err(said.err) }
+}
+
+/// What the Deployment of the release makes pods of.
+fn pod(deployment: &Value, name: &str) -> Value {
+    let template = &deployment["spec"]["template"];
+    json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "labels": template["metadata"]["labels"]}, "spec": template["spec"]})
+}
+
+/// The arguments that the operator gets from a Deployment in a pod of this name, as the kubelet would fill them in.
+pub(super) fn arguments(deployment: &Value, pod: &str) -> Vec<String> {
+    let container = &deployment["spec"]["template"]["spec"]["containers"][0];
+    let namespace = text(deployment, "/metadata/namespace");
+    let known = |variable: &Value| match text(variable, "/valueFrom/fieldRef/fieldPath") {
+        "metadata.namespace" => namespace.to_owned(),
+        "metadata.name" => pod.to_owned(),
+        _ => text(variable, "/value").to_owned(),
+    };
+    let variables = container["env"].as_array().expect("variables");
+    let filled = |arg: &Value| {
+        variables.iter().fold(arg.as_str().expect("an argument").to_owned(), |arg, variable| {
+            arg.replace(&format!("$({})", text(variable, "/name")), &known(variable))
+        })
+    };
+    container["args"].as_array().expect("arguments").iter().map(filled).collect()
+}
+
+/// The operator of a release, run as its Deployment says.
+async fn operator(sandbox: &Sandbox, release: &str) -> Program {
+    let manifest = self::release(sandbox, &["get", "manifest", release], "").await;
+    let objects = objects(&manifest);
+    let account = text(the(&objects, "Deployment"), "/spec/template/spec/serviceAccountName");
+    let kubeconfig = sandbox.cluster().service_account_kubeconfig(sandbox.namespace(), account).await.expect("a token");
+    Program::run(&kubeconfig, arguments(the(&objects, "Deployment"), "tradewind-0"))
+}
+
+#[tokio::test]
+async fn a_release_is_installed_upgraded_and_removed_and_no_connection_is_harmed() {
+    let cluster = control_plane_without_crds().await;
+    let world = World::on(Sandbox::on(Arc::clone(&cluster), "install").await, Clock::real(), World::setup()).await;
+    let (sandbox, values) = (&world.sandbox, values(&world));
+    let levels = ["enforce", "warn"].map(|mode| format!("pod-security.kubernetes.io/{mode}=restricted"));
+    let labelled = sandbox.kubectl(&["label", "namespace", sandbox.namespace(), &levels[0], &levels[1]]).await;
+    assert!(labelled.ok, "{labelled:?}");
+
+    // There is no earlier release of this chart, so an earlier version is made up from it.
+    let earlier = Path::new(env!("CARGO_TARGET_TMPDIR")).join("it/chart-of-before");
+    copy(Path::new(CHART), &earlier);
+    let chart = std::fs::read_to_string(earlier.join("Chart.yaml")).expect("Chart.yaml");
+    std::fs::write(earlier.join("Chart.yaml"), chart.replace("version: 0.1.0\n", "version: 0.0.9\n"))
+        .expect("Chart.yaml");
+    let earlier = earlier.to_str().expect("a path");
+    let notes = release(sandbox, &["install", "op", earlier, "--values", "-"], &values).await;
+    assert!(notes.contains(&format!("watches namespace {}", sandbox.namespace())), "{notes}");
+    let established = ["wait", "--for=condition=Established", "crd", "--all", "--timeout=60s"];
+    assert!(sandbox.kubectl(&established).await.ok);
+    let manifest = release(sandbox, &["get", "manifest", "op"], "").await;
+    // Helm keeps some of the API server's warnings to itself; kubectl says them all.
+    let again = ["apply", "--server-side", "--force-conflicts", "--dry-run=server", "--filename=-"];
+    let said = sandbox.kubectl_with(&again, &manifest).await;
+    assert!(said.ok && said.err.is_empty(), "{said:?}");
+    let manifest = objects(&manifest);
+    let deployment = the(&manifest, "Deployment");
+    assert_eq!(create(sandbox, &pod(deployment, "as-rendered")).await, Ok(String::new()), "admitted without a warning");
+    let mut loose = pod(deployment, "loose");
+    loose["spec"]["containers"][0]["securityContext"] = json!({"allowPrivilegeEscalation": true});
+    let refused = create(sandbox, &loose).await;
+    assert!(refused.as_ref().is_err_and(|why| why.contains("violates PodSecurity")), "{refused:?}");
+
+    let program = operator(sandbox, "op").await;
+    world.furnish().await;
+    sandbox.apply(&connection("acme", &store("install"), "")).await;
+    let made = world.settled("acme").await;
+    program.terminate().await;
+
+    let notes = release(sandbox, &["upgrade", "op", CHART, "--values", "-"], &values).await;
+    assert!(notes.contains("REVISION: 2"), "{notes}");
+    let program = operator(sandbox, "op").await;
+    world.reconciled("acme").await;
+    let upgraded = world.settled("acme").await;
+    assert_eq!(upgraded.metadata.uid, made.metadata.uid);
+    program.terminate().await;
+
+    let said = release(sandbox, &["uninstall", "op"], "").await;
+    assert!(said.contains("connections.tradewind.dev"), "it says what it keeps: {said}");
+    assert!(!sandbox.kubectl(&["get", "serviceaccount", "op-tradewind"]).await.ok, "all else is gone");
+    let kept = sandbox.get::<Connection>("acme").await.expect("the CRD, and the object");
+    assert_eq!((&kept.metadata.uid, kept.metadata.deletion_timestamp.is_some()), (&made.metadata.uid, false));
+    release(sandbox, &["install", "op", CHART, "--values", "-"], &values).await;
+    let program = operator(sandbox, "op").await;
+    world.reconciled("acme").await;
+    program.terminate().await;
+    release(sandbox, &["uninstall", "op"], "").await;
+    assert_eq!(
+        (world.simulator.stats().creates, world.simulator.stats().deletes),
+        (1, 0),
+        "all this cost nothing at the provider"
+    );
+
+    the_whole_cluster(Sandbox::on(cluster, "home").await, &world, &values).await;
+}
+
+/// The same objects under an operator in another namespace, with rights in all of them; and what people may do by the cluster's own roles.
+async fn the_whole_cluster(home: Sandbox, world: &World, values: &str) {
+    let wide = format!("{}, scope: Cluster, crds: {{enabled: false}}}}", values.trim_end_matches('}'));
+    release(&home, &["install", "wide", CHART, "--values", "-"], &wide).await;
+    let program = operator(&home, "wide").await;
+    world.reconciled("acme").await;
+    world.sandbox.apply(&connection("other", &store("install-wide"), "")).await;
+    world.settled("other").await;
+    program.terminate().await;
+
+    for (role, verb, may) in [("view", "list", true), ("view", "delete", false), ("edit", "delete", true)] {
+        let binding = format!("{role}-{verb}");
+        let made = ["create", "rolebinding", &binding, &format!("--clusterrole={role}"), &format!("--user={binding}")];
+        assert!(world.sandbox.kubectl(&made).await.ok);
+        let [group, resource, verb] = ["tradewind.dev", "connections", verb].map(str::to_owned);
+        until_may(&world.sandbox, &binding, &Right { group, resource, verb }, may).await;
+    }
+}

@@ -1,0 +1,377 @@
+//! What the chart renders, without a cluster: every value does what it says, and nothing renders what must never be there.
+
+use std::path::Path;
+
+use rstest::rstest;
+use serde_json::{Value, json};
+
+use super::{CHART, Right, helm, objects, of_kind, rendered, rights, template, text, the};
+use crate::cluster::control_plane;
+use crate::manifests;
+
+/// Values that lead into every branch of every template, but for those that the default leads into.
+pub(super) const CASES: &[(&str, &str)] = &[
+    ("the default", ""),
+    ("the whole cluster", "scope: Cluster"),
+    ("another namespace", "{namespace: shop, serviceAccount: {create: false, name: own}}"),
+    ("no rights and no CRDs", "{rbac: {create: false}, crds: {enabled: false}, metrics: {service: {enabled: false}}}"),
+    ("one that is never two", "{leaderElection: {enabled: false}, podDisruptionBudget: {enabled: true}}"),
+    ("CRDs that go", "{crds: {keep: false}, scope: Cluster, rbac: {aggregate: false}}"),
+    (
+        "a CA from a Secret",
+        "{caBundle: {secretName: ca, key: root.pem}, replicas: 2, podDisruptionBudget: {enabled: false}}",
+    ),
+    ("a part of another chart", "{global: {region: eu}, enabled: true}"),
+    ("everything", EVERYTHING),
+];
+
+/// Every value that has a say of its own, with another value than its default.
+const EVERYTHING: &str = r#"
+scope: Namespaced
+namespace: shop
+nameOverride: wind
+fullnameOverride: trade
+commonLabels: {team: stores}
+crds: {enabled: true, keep: true}
+image:
+  repository: registry.example.com/mirror/tradewind
+  digest: sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef
+  pullPolicy: Always
+imagePullSecrets: [{name: registry}]
+replicas: 3
+podDisruptionBudget: {maxUnavailable: 50%}
+serviceAccount: {name: operator, annotations: {example.com/role: stores}, automount: false}
+watchSecrets: true
+allowEndpoints: ["https://one.example.com", "https://two.example.com"]
+concurrency: 32
+log: {level: "info,tradewind=debug", format: text}
+timing: {callTimeout: 10s, permitLife: 15s, listLag: 20s, poll: 5s, probeInterval: 1m, shutdownGrace: 12s}
+caBundle: {configMapName: company-ca}
+proxy: {httpsProxy: "http://proxy.example.com:3128", httpProxy: "http://proxy.example.com:3129", noProxy: "10.0.0.0/8,.example.com"}
+extraArgs: ["--context=test"]
+extraEnv: [{name: SSL_CERT_DIR, value: /certs}]
+volumes: [{name: token, projected: {sources: [{serviceAccountToken: {path: token}}]}}]
+volumeMounts: [{name: token, mountPath: /var/run/secrets/kubernetes.io/serviceaccount, readOnly: true}]
+podAnnotations: {example.com/scrape: "true"}
+podLabels: {example.com/net: egress}
+resources: {limits: {memory: 1Gi}}
+nodeSelector: {kubernetes.io/os: linux}
+tolerations: [{key: infra, operator: Exists, effect: NoSchedule}]
+affinity: {nodeAffinity: {requiredDuringSchedulingIgnoredDuringExecution: {nodeSelectorTerms: [{matchFields: [{key: metadata.name, operator: In, values: [a]}]}]}}}
+topologySpreadConstraints: [{maxSkew: 1, topologyKey: topology.kubernetes.io/zone, whenUnsatisfiable: ScheduleAnyway}]
+priorityClassName: system-cluster-critical
+terminationGracePeriodSeconds: 60
+metrics:
+  service: {port: 9090, annotations: {example.com/metrics: "yes"}}
+  serviceMonitor: {enabled: true, interval: 30s, scrapeTimeout: 10s, labels: {release: prometheus}, relabelings: [{action: labeldrop, regex: pod}], metricRelabelings: [{action: drop, regex: le}]}
+networkPolicy:
+  enabled: true
+  metricsFrom: [{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: monitoring}}}]
+  egressPorts: [443]
+  extraEgress: [{ports: [{protocol: TCP, port: 3128}]}]
+"#;
+
+/// The container of the operator.
+fn container(objects: &[Value]) -> &Value {
+    the(objects, "Deployment").pointer("/spec/template/spec/containers/0").expect("a container")
+}
+
+fn args(objects: &[Value]) -> Vec<&str> {
+    container(objects)["args"].as_array().expect("arguments").iter().filter_map(Value::as_str).collect()
+}
+
+#[tokio::test]
+async fn no_values_render_a_wildcard_or_a_watch_of_secrets_that_nobody_asked_for() {
+    for (name, values) in CASES {
+        let objects = rendered("tradewind", values).await;
+        let rights = rights(&objects);
+        let wild = |right: &&Right| [&right.group, &right.resource, &right.verb].iter().any(|word| word.contains('*'));
+        assert!(rights.iter().find(wild).is_none(), "{name}: {rights:?}");
+        let secrets: Vec<_> = rights.iter().filter(|r| r.resource == "secrets").map(|r| r.verb.as_str()).collect();
+        let expected: &[&str] = match (args(&objects).contains(&"--watch-secrets"), rights.is_empty()) {
+            (_, true) => &[],
+            (false, _) => &["create", "get", "patch"],
+            (true, _) => &["create", "get", "list", "patch", "watch"],
+        };
+        assert_eq!(secrets, expected, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn one_namespace_takes_no_right_beyond_it() {
+    let objects = rendered("tradewind", "").await;
+    let cluster_wide = objects.iter().filter(|object| object.pointer("/metadata/namespace").is_none());
+    assert!(cluster_wide.clone().all(|object| text(object, "/kind") == "CustomResourceDefinition"));
+    assert_eq!(cluster_wide.count(), 3, "the CRDs, which have no namespace, and nothing else");
+
+    let elsewhere = rendered("tradewind", "namespace: shop").await;
+    let place = |role: &Value| (text(role, "/metadata/name").to_owned(), text(role, "/metadata/namespace").to_owned());
+    for kind in ["Role", "RoleBinding"] {
+        let places: Vec<_> = of_kind(&elsewhere, kind).into_iter().map(place).collect();
+        let expected = [("tradewind", "shop"), ("tradewind-leader-election", "tradewind")];
+        assert_eq!(places, expected.map(|(name, namespace)| (name.to_owned(), namespace.to_owned())), "{kind}");
+    }
+    for binding in of_kind(&elsewhere, "RoleBinding") {
+        assert_eq!(
+            binding["subjects"][0],
+            json!({"kind": "ServiceAccount", "name": "tradewind", "namespace": "tradewind"})
+        );
+    }
+    assert!(args(&elsewhere).contains(&"--namespace=shop"));
+}
+
+#[tokio::test]
+async fn the_whole_cluster_has_the_same_rights_everywhere_but_for_the_lease() {
+    let (one, all) = (rendered("tradewind", "").await, rendered("tradewind", "scope: Cluster").await);
+    let of_objects = |role: &&Value| text(role, "/metadata/name") == "tradewind";
+    let role = |objects: &[Value], kind: &str| rights(of_kind(objects, kind).into_iter().filter(of_objects));
+    assert_eq!(role(&one, "Role"), role(&all, "ClusterRole"));
+    let lease = the(&all, "Role");
+    assert_eq!(rights([lease]).into_iter().map(|right| right.resource).collect::<Vec<_>>(), ["leases"; 3]);
+    assert_eq!(text(lease, "/metadata/namespace"), "tradewind");
+    assert!(!args(&all).iter().any(|arg| arg.starts_with("--namespace")));
+    let aggregated: Vec<_> = of_kind(&all, "ClusterRole").iter().map(|role| text(role, "/metadata/name")).collect();
+    assert_eq!(aggregated, ["tradewind-view", "tradewind-edit", "tradewind"].map(str::to_owned));
+}
+
+#[tokio::test]
+async fn every_value_has_the_effect_that_it_promises() {
+    let objects = rendered("tradewind", EVERYTHING).await;
+    let expected = [
+        "run",
+        "--namespace=shop",
+        "--leader-elect",
+        "--lease-namespace=$(POD_NAMESPACE)",
+        "--identity=$(POD_NAME)",
+        "--log-format=text",
+        "--log=info,tradewind=debug",
+        "--watch-secrets",
+        "--allow-endpoint=https://one.example.com",
+        "--allow-endpoint=https://two.example.com",
+        "--concurrency=32",
+        "--call-timeout=10s",
+        "--list-lag=20s",
+        "--permit-life=15s",
+        "--poll=5s",
+        "--probe-interval=1m",
+        "--shutdown-grace=12s",
+        "--ca-bundle=/etc/tradewind/ca/ca.crt",
+        "--context=test",
+    ];
+    assert_eq!(args(&objects), expected);
+    let variables: Vec<_> = container(&objects)["env"].as_array().expect("variables").iter().skip(2).cloned().collect();
+    let variable = |name: &str, value: &str| json!({"name": name, "value": value});
+    assert_eq!(
+        variables,
+        [
+            variable("HTTPS_PROXY", "http://proxy.example.com:3128"),
+            variable("HTTP_PROXY", "http://proxy.example.com:3129"),
+            variable("NO_PROXY", "10.0.0.0/8,.example.com"),
+            variable("SSL_CERT_DIR", "/certs"),
+        ]
+    );
+    let digest =
+        "registry.example.com/mirror/tradewind@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+    assert_eq!(container(&objects)["image"], digest);
+    let deployment = the(&objects, "Deployment");
+    let pod = &deployment["spec"]["template"];
+    assert_eq!((text(deployment, "/metadata/name"), &deployment["spec"]["replicas"]), ("trade", &json!(3)));
+    assert_eq!(pod["metadata"]["labels"]["example.com/net"], "egress");
+    assert_eq!(pod["metadata"]["annotations"]["example.com/scrape"], "true");
+    let spec = &pod["spec"];
+    assert_eq!(spec["volumes"][0], json!({"name": "ca-bundle", "configMap": {"name": "company-ca"}}));
+    assert_eq!(spec["volumes"][1]["name"], "token");
+    assert_eq!(spec["containers"][0]["volumeMounts"].as_array().map(Vec::len), Some(2));
+    assert_eq!(
+        (&spec["serviceAccountName"], &spec["automountServiceAccountToken"]),
+        (&json!("operator"), &json!(false))
+    );
+    assert_eq!(
+        (&spec["nodeSelector"], &spec["priorityClassName"]),
+        (&json!({"kubernetes.io/os": "linux"}), &json!("system-cluster-critical"))
+    );
+    assert!(spec["tolerations"].is_array() && spec["affinity"].is_object() && spec["imagePullSecrets"].is_array());
+    assert_eq!(spec["terminationGracePeriodSeconds"], 60);
+    assert_eq!(spec["containers"][0]["resources"]["limits"]["memory"], "1Gi");
+    let selector = deployment["spec"]["selector"].clone();
+    assert_eq!(spec["topologySpreadConstraints"][0]["labelSelector"], selector);
+    let budget = the(&objects, "PodDisruptionBudget");
+    assert_eq!((&budget["spec"]["maxUnavailable"], &budget["spec"]["selector"]), (&json!("50%"), &selector));
+    let policy = &the(&objects, "NetworkPolicy")["spec"];
+    assert_eq!(policy["podSelector"], selector);
+    assert_eq!(policy["ingress"][0]["ports"], json!([{"protocol": "TCP", "port": "http"}]));
+    let ports: Vec<_> =
+        policy["egress"].as_array().expect("rules").iter().map(|rule| rule["ports"][0]["port"].clone()).collect();
+    assert_eq!(ports, [53, 443, 3128]);
+    let service = the(&objects, "Service");
+    assert_eq!(
+        (&service["spec"]["selector"], &service["spec"]["ports"][0]["port"]),
+        (&selector["matchLabels"], &json!(9090))
+    );
+    let monitor = the(&objects, "ServiceMonitor");
+    assert_eq!((&monitor["spec"]["selector"], text(monitor, "/metadata/labels/release")), (&selector, "prometheus"));
+    let endpoint = &monitor["spec"]["endpoints"][0];
+    assert_eq!((text(endpoint, "/port"), text(endpoint, "/interval")), ("http", "30s"));
+    for object in &objects {
+        assert_eq!(text(object, "/metadata/labels/team"), "stores", "{}", text(object, "/kind"));
+    }
+}
+
+#[tokio::test]
+async fn without_a_lease_an_update_stops_the_old_pod_first() {
+    let objects = rendered("tradewind", "leaderElection: {enabled: false}").await;
+    assert_eq!(the(&objects, "Deployment")["spec"]["strategy"], json!({"type": "Recreate"}));
+    assert!(rights(&objects).iter().all(|right| right.resource != "leases"));
+    assert!(!args(&objects).contains(&"--leader-elect"));
+    let with = rendered("tradewind", "").await;
+    assert!(the(&with, "Deployment")["spec"].get("strategy").is_none());
+}
+
+#[rstest]
+#[case::one("", false)]
+#[case::several("replicas: 2", true)]
+#[case::one_that_wants_it("podDisruptionBudget: {enabled: true}", true)]
+#[case::several_that_do_not("{replicas: 2, podDisruptionBudget: {enabled: false}}", false)]
+#[tokio::test]
+async fn several_replicas_have_a_disruption_budget(#[case] values: &str, #[case] has: bool) {
+    assert_eq!(!of_kind(&rendered("tradewind", values).await, "PodDisruptionBudget").is_empty(), has);
+}
+
+#[rstest]
+#[case::a_misspelt_value("replica: 2", "replica")]
+#[case::a_misspelt_value_further_down("image: {repositry: a}", "repositry")]
+#[case::deep_down("metrics: {serviceMonitor: {enable: true}}", "enable")]
+#[case::another_scope("scope: namespace", "/scope")]
+#[case::no_duration("timing: {poll: soon}", "/timing/poll")]
+#[case::no_number("replicas: '2'", "/replicas")]
+#[case::a_tag_as_digest("image: {digest: v1}", "/image/digest")]
+#[case::a_scope_with_a_namespace("{scope: Cluster, namespace: shop}", "namespace is only for scope Namespaced")]
+#[case::two_without_a_lease(
+    "{replicas: 2, leaderElection: {enabled: false}}",
+    "replicas above 1 need leaderElection.enabled"
+)]
+#[case::two_bundles("caBundle: {configMapName: a, secretName: b}", "not both")]
+#[case::nobodys_account("serviceAccount: {create: false}", "serviceAccount.name must name")]
+#[case::a_monitor_of_nothing(
+    "metrics: {service: {enabled: false}, serviceMonitor: {enabled: true}}",
+    "set metrics.service.enabled"
+)]
+#[tokio::test]
+async fn values_that_cannot_be_meant_are_refused(#[case] values: &str, #[case] why: &str) {
+    let said = template("tradewind", values).await;
+    assert!(!said.ok && said.err.contains(why), "{said:?}");
+}
+
+/// Every value is in the schema, and the schema has nothing else: but for what Helm itself puts there.
+#[test]
+fn the_schema_knows_every_value_and_no_other() {
+    let read = |name: &str| std::fs::read_to_string(Path::new(CHART).join(name)).expect("a file of the chart");
+    let values: Value = serde_yaml::from_str(&read("values.yaml")).expect("YAML");
+    let schema: Value = serde_json::from_str(&read("values.schema.json")).expect("JSON");
+    same(&values, &schema, "", &["global", "enabled"]);
+}
+
+fn same(values: &Value, schema: &Value, path: &str, more: &[&str]) {
+    let Some(known) = schema.get("properties").and_then(Value::as_object) else { return };
+    assert_eq!(schema["additionalProperties"], false, "{path}");
+    let values = values.as_object().unwrap_or_else(|| panic!("{path} is no object in values.yaml"));
+    for name in values.keys() {
+        assert!(known.contains_key(name), "{path}/{name} is not in the schema");
+    }
+    for (name, schema) in known {
+        match values.get(name) {
+            Some(value) => same(value, schema, &format!("{path}/{name}"), &[]),
+            None => assert!(more.contains(&name.as_str()), "{path}/{name} is not in values.yaml"),
+        }
+    }
+}
+
+/// Program, chart, image and kustomize base are one release.
+#[test]
+fn the_version_is_the_same_everywhere() {
+    let read = |name: &str| -> Value {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
+        serde_yaml::from_str(&std::fs::read_to_string(path).expect("a file")).expect("YAML")
+    };
+    let (chart, base) = (read("charts/tradewind/Chart.yaml"), read("config/kustomization.yaml"));
+    let versions = [&chart["version"], &chart["appVersion"], &base["images"][0]["newTag"]];
+    assert_eq!(versions, [env!("CARGO_PKG_VERSION"); 3]);
+}
+
+#[tokio::test]
+async fn helm_finds_nothing_to_say_about_the_chart() {
+    let said = helm(&["lint", CHART, "--strict"], "").await;
+    assert!(said.ok && said.out.contains("0 chart(s) failed"), "{said:?}");
+    assert!(!said.out.contains("[WARNING]") && !said.out.contains("[ERROR]"), "{}", said.out);
+}
+
+#[tokio::test]
+async fn the_crds_are_those_of_the_types_and_stay() {
+    for (values, policy) in [("", Some("keep")), ("crds: {keep: false}", None)] {
+        let objects = rendered("tradewind", values).await;
+        let crds = of_kind(&objects, "CustomResourceDefinition");
+        let generated = manifests::crds();
+        assert_eq!(crds.len(), generated.len());
+        for crd in generated {
+            let mut found = (*crds.iter().find(|c| text(c, "/spec/names/kind") == crd.kind()).expect("a CRD")).clone();
+            assert_eq!(found.pointer("/metadata/annotations/helm.sh~1resource-policy").and_then(Value::as_str), policy);
+            let metadata = found["metadata"].as_object_mut().expect("metadata");
+            metadata.retain(|key, _| key != "annotations" && key != "labels");
+            assert!(found == crd.manifest, "the chart's {} is not what src/api says", crd.kind());
+        }
+    }
+    assert!(of_kind(&rendered("tradewind", "crds: {enabled: false}").await, "CustomResourceDefinition").is_empty());
+}
+
+/// What Prometheus and Grafana read is not Helm's to interpret: both have braces of their own.
+#[tokio::test]
+async fn rules_and_dashboard_are_passed_on_as_they_are() {
+    let chart = Path::new(env!("CARGO_TARGET_TMPDIR")).join("it/chart-with-files");
+    copy(Path::new(CHART), &chart);
+    let rules = "groups:\n  - name: test\n    rules:\n      - alert: Test\n        expr: up == 0\n        annotations: {summary: '{{ $labels.job }} is down'}\n";
+    let dashboard = "{\n  \"title\": \"Test {{job}}\"\n}\n";
+    std::fs::write(chart.join("files/rules.yaml"), rules).expect("a file");
+    std::fs::write(chart.join("files/dashboard.json"), dashboard).expect("a file");
+    let values = "metrics: {prometheusRule: {enabled: true, labels: {release: prometheus}}, dashboard: {enabled: true, annotations: {folder: stores}}}";
+    let chart = chart.to_str().expect("a path");
+    let said = helm(&["template", "tradewind", chart, "--values", "-"], values).await;
+    assert!(said.ok, "{}", said.err);
+    let all = objects(&said.out);
+    let rule = the(&all, "PrometheusRule");
+    assert_eq!(rule["spec"], serde_yaml::from_str::<Value>(rules).expect("YAML"));
+    assert_eq!(text(rule, "/metadata/labels/release"), "prometheus");
+    let map = the(&all, "ConfigMap");
+    assert_eq!(map["data"]["tradewind.json"], dashboard);
+    assert_eq!(text(map, "/metadata/labels/grafana_dashboard"), "1");
+    assert_eq!(text(map, "/metadata/annotations/folder"), "stores");
+}
+
+/// Copies a folder over another one.
+pub(super) fn copy(from: &Path, to: &Path) {
+    let _ = std::fs::remove_dir_all(to);
+    std::fs::create_dir_all(to).expect("a folder");
+    for entry in std::fs::read_dir(from).expect("a folder") {
+        let entry = entry.expect("a file");
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).expect("a copy");
+        }
+    }
+}
+
+/// Two ways to install, one operator: what `config/` says is what the chart says by default.
+#[tokio::test]
+async fn kustomize_and_helm_install_the_same_operator() {
+    let config = concat!(env!("CARGO_MANIFEST_DIR"), "/config");
+    let output = control_plane().await.kubectl().args(["kustomize", config]).output().await.expect("kubectl");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let base = objects(&String::from_utf8(output.stdout).expect("text"));
+    let chart = rendered("tradewind", "").await;
+    assert_eq!(rights(&base), rights(&chart));
+    let pod = |objects: &[Value]| the(objects, "Deployment").pointer("/spec/template/spec").expect("a pod").clone();
+    assert_eq!(pod(&base), pod(&chart));
+    let account = |objects: &[Value]| the(objects, "ServiceAccount")["automountServiceAccountToken"].clone();
+    assert_eq!(account(&base), account(&chart));
+}

@@ -1,0 +1,227 @@
+//! Least privilege: what the chart grants is what the operator uses, and what it says where one right of that is missing.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use futures::{StreamExt, stream};
+use serde_json::{Value, json};
+use tradewind::api::v1alpha1::{Connection, IntegrationInstance, ProviderAccount};
+use tradewind_cluster::{AuditLog, Event};
+use tradewind_simulator::rutter::{Deed, Trouble};
+use tradewind_simulator::{Effect, Fault, Operation};
+
+use super::life::{arguments, values};
+use super::{Right, rendered, rights, text, the};
+use crate::cluster::{HANG, Sandbox};
+use crate::conditions::Observed;
+use crate::lifecycle::instances::instance;
+use crate::process::Program;
+use crate::world::{World, connection, id_of, store};
+
+/// What renders every rule that there is in a namespace.
+const WITH_SECRETS: &str = "watchSecrets: true";
+
+/// A world whose operator has the rights of the chart and is run as its Deployment says.
+struct Installed {
+    world: World,
+    objects: Vec<Value>,
+}
+
+impl Installed {
+    async fn new(name: &str, more: &str) -> Self {
+        let world = World::quiet(name).await;
+        let values = format!("{}, {more}, crds: {{enabled: false}}}}", values(&world).trim_end_matches('}'));
+        let objects = rendered(world.sandbox.namespace(), &values).await;
+        let installed = Self { world, objects };
+        // The sandbox has an account of this name already, with the rights of config/: the chart's is to have its own only.
+        for name in ["role", "rolebinding"] {
+            assert!(installed.world.sandbox.kubectl(&["delete", name, "tradewind"]).await.ok);
+        }
+        installed
+    }
+
+    fn user(&self) -> String {
+        format!("system:serviceaccount:{}:tradewind", self.world.sandbox.namespace())
+    }
+
+    /// Applies the account, roles and bindings of the chart, less one right.
+    async fn grant(&self, missing: Option<&Right>) {
+        let kinds = ["ServiceAccount", "Role", "RoleBinding"];
+        for object in self.objects.iter().filter(|object| kinds.contains(&text(object, "/kind"))) {
+            let mut object = object.clone();
+            let granted = rights([&object]).into_iter().filter(|right| Some(right) != missing);
+            let rule = |r: Right| json!({"apiGroups": [r.group], "resources": [r.resource], "verbs": [r.verb]});
+            if let Some(rules) = object.get_mut("rules") {
+                *rules = granted.map(rule).collect();
+            }
+            self.world.sandbox.apply(&object.to_string()).await;
+        }
+        if let Some(missing) = missing {
+            until_may(&self.world.sandbox, &self.user(), missing, false).await;
+        }
+    }
+
+    fn start(&self) -> Program {
+        let sandbox = &self.world.sandbox;
+        Program::run(sandbox.operator_kubeconfig(), arguments(the(&self.objects, "Deployment"), "tradewind-0"))
+    }
+}
+
+/// Waits until the authorizer, which follows roles by watches of its own, says this of a user.
+pub(super) async fn until_may(sandbox: &Sandbox, user: &str, right: &Right, may: bool) {
+    let (resource, subresource) = right.resource.split_once('/').unwrap_or((&right.resource, ""));
+    let resource = if right.group.is_empty() { resource.to_owned() } else { format!("{resource}.{}", right.group) };
+    let (user, subresource) = (format!("--as={user}"), format!("--subresource={subresource}"));
+    let question = ["auth", "can-i", &right.verb, &resource, &subresource, &user];
+    let followed = async { while sandbox.kubectl(&question).await.ok != may {} };
+    tokio::time::timeout(HANG, followed).await.unwrap_or_else(|late| panic!("may {right} is not {may}: {late}"));
+}
+
+/// Everything that the operator does in Kubernetes, at least once.
+async fn story(world: &World) {
+    let sandbox = &world.sandbox;
+    world.furnish().await;
+    world.furnish_sku("").await;
+    // Somebody writes while a create is under way: what came of it is recorded over their version, which is read for it.
+    let slow = || Fault::on(Operation::Create, Effect::SlowBefore { delay: Duration::from_millis(1500) });
+    world.simulator.push_fault(slow());
+    sandbox.apply(&connection("acme", &store(sandbox.namespace()), "")).await;
+    world.until_asked(Operation::Create, 1).await;
+    world.annotate("acme", "example.com/touched", Some("yes")).await;
+    let id = id_of(&world.settled("acme").await);
+    world.simulator.push_fault(slow());
+    sandbox.apply(&instance("acme", "")).await;
+    world.until_asked(Operation::Create, 2).await;
+    world.edit_instance("acme", &json!({"metadata": {"labels": {"touched": "yes"}}})).await;
+    world.well("acme").await;
+
+    // Lost and found again: the second event of the same words is the first one, counted.
+    for _ in 0..2 {
+        world.deed(&id, |connection| Deed::Upset { connection, trouble: Trouble::Unhealthy });
+        world.request("acme").await;
+        world.until("acme", "Ready", "False", "ProviderUnavailable").await;
+        world.deed(&id, |connection| Deed::Mend { connection });
+        world.request("acme").await;
+        world.settled("acme").await;
+    }
+    sandbox.delete::<Connection>("acme").await;
+    sandbox.delete::<IntegrationInstance>("acme").await;
+    sandbox.wait_gone::<Connection>("acme", HANG).await;
+    sandbox.wait_gone::<IntegrationInstance>("acme", HANG).await;
+    for account in ["rutter", "sku"] {
+        sandbox.delete::<ProviderAccount>(account).await;
+        sandbox.wait_gone::<ProviderAccount>(account, HANG).await;
+    }
+}
+
+/// What the audit log says that a user asked for, allowed or not.
+fn used(sandbox: &Sandbox, user: &str) -> BTreeSet<Right> {
+    let events = sandbox.cluster().audit_log().and_then(AuditLog::events).expect("an audit log");
+    // The questions of `until_may` are asked in its name, but not by it.
+    let own = |event: &Event| event.user == user && event.impersonated_by.is_none() && !event.resource.is_empty();
+    let of_user = events.filter(own);
+    let right = |event: Event| {
+        let resource = if event.subresource.is_empty() {
+            event.resource
+        } else {
+            format!("{}/{}", event.resource, event.subresource)
+        };
+        Right { group: event.api_group, resource, verb: event.verb }
+    };
+    of_user.map(right).collect()
+}
+
+#[tokio::test]
+async fn what_is_granted_is_used_and_what_is_used_is_granted() {
+    for more in ["watchSecrets: false", WITH_SECRETS] {
+        let installed = Installed::new("rights", more).await;
+        installed.grant(None).await;
+        let program = installed.start();
+        story(&installed.world).await;
+        // Ended, so that its watches are in the log.
+        program.terminate().await;
+        let granted = rights(&installed.objects);
+        let sandbox = &installed.world.sandbox;
+        let same = async {
+            while used(sandbox, &installed.user()) != granted {
+                tokio::time::sleep(Duration::from_millis(200)).await;
+            }
+        };
+        // A line of a watch may follow its end by a moment.
+        let _ = tokio::time::timeout(Duration::from_secs(10), same).await;
+        let used = used(sandbox, &installed.user());
+        let words = |rights: BTreeSet<&Right>| rights.into_iter().map(Right::to_string).collect::<Vec<_>>();
+        assert_eq!(words(granted.difference(&used).collect()), [""; 0], "granted and not used ({more})");
+        assert_eq!(words(used.difference(&granted).collect()), [""; 0], "used and not granted ({more})");
+    }
+}
+
+/// How many operators are under way at the same time.
+const AT_ONCE: usize = 4;
+
+#[tokio::test]
+async fn without_any_one_right_it_says_so_and_runs_on_and_recovers() {
+    let granted = rights(&rendered("tradewind", WITH_SECRETS).await);
+    assert!(granted.len() > 20, "{granted:?}");
+    stream::iter(granted).for_each_concurrent(AT_ONCE, |right| async move { goes_on_without(&right).await }).await;
+}
+
+async fn goes_on_without(right: &Right) {
+    let name = format!("less-{}-{}", right.verb, right.resource.replace('/', "-"));
+    let installed = Installed::new(&name, WITH_SECRETS).await;
+    installed.grant(Some(right)).await;
+    let world = &installed.world;
+    let mut program = installed.start();
+    tokio::select! {
+        () = names(&program, world, right) => {}
+        // Mostly it cannot end without the right.
+        () = story(world) => tokio::time::timeout(HANG, names(&program, world, right))
+            .await
+            .unwrap_or_else(|late| panic!("nothing says that it may not {right}: {late}")),
+    }
+    // A leader that cannot renew its Lease has to go: once, and what takes its place waits.
+    let lease = right.resource == "leases" && right.verb == "update";
+    if lease {
+        let ended = async {
+            while program.ended().is_none() {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        };
+        tokio::time::timeout(HANG, ended).await.expect("the end of a leader without a Lease");
+        program = installed.start();
+        tokio::time::timeout(HANG, names(&program, world, right)).await.expect("the same from the next one");
+    }
+    assert_eq!(program.ended(), None, "{right}: it ended: {}", program.log());
+
+    installed.grant(None).await;
+    world.furnish().await;
+    world.sandbox.apply(&connection("later", &store(&format!("{}-later", world.sandbox.namespace())), "")).await;
+    world.settled("later").await;
+    assert_eq!(program.ended(), None, "{right}: it ended: {}", program.log());
+    program.terminate().await;
+}
+
+/// Done once a condition or a line of the log names the right.
+async fn names(program: &Program, world: &World, right: &Right) {
+    let (resource, verb) = (right.resource.as_str(), right.verb.as_str());
+    let refusal = format!("cannot {verb} resource \"{resource}\"");
+    let advice = |text: &str| {
+        let asked = text.split("Grant it ").nth(1).and_then(|rest| rest.split(" on Secrets").next());
+        resource == "secrets" && asked.is_some_and(|verbs| verbs.split([',', ' ']).any(|word| word == verb))
+    };
+    let told = || async {
+        // A line of JSON has its quotation marks escaped.
+        let log = program.log().replace("\\\"", "\"");
+        if log.contains(&refusal) {
+            return true;
+        }
+        let connection = world.sandbox.get::<Connection>("acme").await;
+        let account = world.sandbox.get::<ProviderAccount>("rutter").await;
+        let conditions =
+            connection.iter().filter_map(|c| c.observed()).chain(account.iter().filter_map(|a| a.observed()));
+        conditions.flat_map(|(conditions, _)| conditions).any(|condition| advice(&condition.message))
+    };
+    while !told().await {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
