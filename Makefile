@@ -15,7 +15,9 @@ KEEP ?=
 # The tests that own generated files: they compare them, and write them with UPDATE_GENERATED=1. They need no cluster.
 GENERATED := manifests::the_files_are_what_the_types_say docs::the_states_on_the_page_are_those_of_the_program \
   docs::the_platforms_on_the_page_are_those_of_the_program docs::the_settings_on_the_page_are_those_of_the_program \
-  docs::the_connectors_on_the_page_are_those_of_the_program
+  docs::the_connectors_on_the_page_are_those_of_the_program \
+  observability::metrics::the_metrics_on_the_page_are_those_of_the_program \
+  observability::metrics::the_values_of_labels_on_the_page_are_those_of_the_program
 
 .PHONY: help
 help: ## Print this list

@@ -140,10 +140,13 @@ fn requested(object: &impl ResourceExt) -> Option<String> {
     [keys::RECONCILE, keys::RECONCILE_FLUX].into_iter().filter_map(|key| annotations.get(key)).max().cloned()
 }
 
+fn declared(object: &impl ResourceExt) -> Timestamp {
+    object.meta().creation_timestamp.as_ref().map_or(Timestamp::MIN, |t| t.0)
+}
+
 impl<K: Managed> From<&K> for Target {
     fn from(object: &K) -> Self {
         let annotation = |key: &str| object.annotations().get(key).cloned();
-        let declared = object.meta().creation_timestamp.as_ref().map_or(Timestamp::MIN, |t| t.0);
         Self {
             reference: object.object_ref(&()),
             finalizer: K::FINALIZER,
@@ -152,7 +155,7 @@ impl<K: Managed> From<&K> for Target {
             uid: object.uid().unwrap_or_default(),
             version: object.resource_version().unwrap_or_default(),
             generation: object.meta().generation.unwrap_or_default(),
-            declared,
+            declared: declared(object),
             deleting: object.meta().deletion_timestamp.is_some(),
             finalizers: object.finalizers().to_vec(),
             annotation: annotation(keys::CREATE_INTENT),
@@ -256,6 +259,8 @@ pub(super) struct AccountTarget {
     pub(super) version: String,
     /// Generation that the status is about.
     pub(super) generation: i64,
+    /// When the object came to be, by the API server's clock.
+    pub(super) declared: Timestamp,
     /// It is being deleted.
     pub(super) deleting: bool,
     /// All finalizers.
@@ -277,6 +282,7 @@ impl From<&ProviderAccount> for AccountTarget {
             uid: object.uid().unwrap_or_default(),
             version: object.resource_version().unwrap_or_default(),
             generation: object.meta().generation.unwrap_or_default(),
+            declared: declared(object),
             deleting: object.meta().deletion_timestamp.is_some(),
             finalizers: object.finalizers().to_vec(),
             requested: requested(object),

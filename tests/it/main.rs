@@ -18,5 +18,6 @@ mod docs;
 mod examples;
 mod lifecycle;
 mod manifests;
+mod observability;
 mod process;
 mod world;

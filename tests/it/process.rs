@@ -18,14 +18,14 @@ use crate::cluster::HANG;
 use crate::world::{LOGIN_CANARY, STORE_CANARY, World, connection, logs, store};
 
 /// A running `tradewind run`.
-struct Program {
+pub(crate) struct Program {
     child: Child,
     log: PathBuf,
 }
 
 impl Program {
     /// Starts it in the world's namespace, with the world's short times.
-    fn start(world: &World, more: &[&str]) -> Self {
+    pub(crate) fn start(world: &World, more: &[&str]) -> Self {
         let log = logs().join(format!("operator-{}.log", uuid::Uuid::new_v4().simple()));
         let file = File::create(&log).expect("a log file");
         let timing = world.settings.timing;
@@ -53,7 +53,7 @@ impl Program {
     }
 
     /// SIGTERM, and then the end; what it logged.
-    async fn terminate(mut self) -> String {
+    pub(crate) async fn terminate(mut self) -> String {
         let pid = self.child.id().expect("a running process").to_string();
         assert!(Command::new("kill").args(["-TERM", &pid]).status().await.expect("kill").success());
         let end = tokio::time::timeout(HANG, self.child.wait()).await.expect("an end").expect("an exit status");
@@ -62,12 +62,13 @@ impl Program {
         log
     }
 
-    /// The first address that the log names after `listen=`.
-    async fn address(&self) -> String {
+    /// The address that the log names as `listen`, as text or as JSON.
+    pub(crate) async fn address(&self) -> String {
         let found = async {
             loop {
                 let log = std::fs::read_to_string(&self.log).expect("a log");
-                let address = log.split("listen=").nth(1).and_then(|rest| rest.split_whitespace().next());
+                let after = log.split_once("listen=").or_else(|| log.split_once("\"listen\":\""));
+                let address = after.and_then(|(_, rest)| rest.split([' ', '"', '\n']).next());
                 if let Some(address) = address {
                     return address.to_owned();
                 }

@@ -19,3 +19,4 @@ mod platforms;
 mod recovery;
 mod refresh;
 mod user_actions;
+mod writes;

@@ -1,0 +1,5 @@
+//! What people and tools see of the operator from outside: metrics, and what is made of them.
+
+mod labels;
+pub(crate) mod metrics;
+mod tools;
