@@ -1,12 +1,14 @@
 //! Every value that a label of our metrics can have: constant cardinality, written down.
 
+use std::collections::BTreeMap;
+
 use strum::IntoEnumIterator;
 use tradewind::api::v1alpha1::Provider;
 use tradewind::domain::conditions::Type;
 use tradewind::domain::reason::Reason;
 use tradewind::domain::writes::{Cause, Outcome};
 use tradewind::provider::Operation;
-use tradewind::telemetry::Throttle;
+use tradewind::telemetry::{Declared, Metrics, Throttle};
 
 /// The kinds whose objects are worked on.
 const KINDS: [&str; 3] = ["Connection", "IntegrationInstance", "ProviderAccount"];
@@ -43,4 +45,17 @@ pub(super) fn values(metric: &str, label: &str) -> Vec<String> {
         "version" => owned(&[env!("CARGO_PKG_VERSION")]),
         other => panic!("nobody has written down which values the label {other} of {metric} can have"),
     }
+}
+
+/// All metrics by the names under which they can be queried, with their labels.
+pub(super) fn queryable() -> BTreeMap<String, Vec<&'static str>> {
+    let series = |metric: &Declared| match metric.kind {
+        "histogram" => {
+            let with_le: Vec<_> = metric.labels.iter().copied().chain(["le"]).collect();
+            let of = |suffix: &str| (format!("{}_{suffix}", metric.name), metric.labels.clone());
+            vec![(format!("{}_bucket", metric.name), with_le), of("sum"), of("count")]
+        }
+        _ => vec![(metric.name.clone(), metric.labels.clone())],
+    };
+    Metrics::new().declared().iter().flat_map(series).collect()
 }
