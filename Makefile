@@ -17,7 +17,7 @@ GENERATED := manifests::the_files_are_what_the_types_say docs::the_states_on_the
   docs::the_platforms_on_the_page_are_those_of_the_program docs::the_settings_on_the_page_are_those_of_the_program \
   docs::the_connectors_on_the_page_are_those_of_the_program \
   observability::metrics::the_metrics_on_the_page_are_those_of_the_program \
-  observability::metrics::the_values_of_labels_on_the_page_are_those_of_the_program \
+  observability::metrics::the_causes_and_outcomes_on_the_page_are_those_of_the_program \
   observability::health::the_health_on_the_page_is_what_the_tools_say \
   observability::health::the_patch_for_argo_cd_holds_the_script_for_every_kind
 

@@ -132,14 +132,15 @@ fn the_health_on_the_page_is_what_the_tools_say() {
     let (rows, expressions) = (rows(), expressions());
     let objects: Vec<Value> = rows.iter().flat_map(|row| row.objects.clone()).collect();
     let said = kstatus(&objects);
-    let mut table = "| state | kstatus | Flux with `healthCheckExprs` | Argo CD |\n|---|---|---|---|\n".to_owned();
-    for (row, said) in rows.iter().zip(said.chunks(2)) {
+    let head = "| state | kstatus | Flux with `healthCheckExprs` | Argo CD |\n|---|---|---|---|\n";
+    let line = |(row, said): (&Row, &[String])| {
         let flux = row.objects.each_ref().map(|object| flux(&expressions, object));
         let argo = row.objects.each_ref().map(argo);
         let cells = [[&said[0], &said[1]], flux.each_ref(), argo.each_ref()].map(cell);
-        table += &format!("| {} | {} |\n", row.name, cells.join(" | "));
-    }
-    hold("gitops.md", "health", &table);
+        format!("| {} | {} |\n", row.name, cells.join(" | "))
+    };
+    let table: String = rows.iter().zip(said.chunks(2)).map(line).collect();
+    hold("gitops.md", "health", &format!("{head}{table}"));
 }
 
 /// Whether a person has the next step, and nothing is wrong.
@@ -219,7 +220,7 @@ fn the_patch_for_argo_cd_holds_the_script_for_every_kind() {
     }
     let stored = std::fs::read_to_string(&path).expect("the patch");
     assert!(stored == wanted, "config/argocd/argocd-cm.yaml is not what health.lua says: run `make generate`");
-    let patch: Value = serde_yaml::from_str(&stored).expect("YAML");
-    let data = patch["data"].as_object().expect("data");
+    let config_map: Value = serde_yaml::from_str(&stored).expect("YAML");
+    let data = config_map["data"].as_object().expect("data");
     assert!(data.len() == KINDS.len() && data.values().all(|script| script == SCRIPT));
 }

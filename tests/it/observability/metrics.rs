@@ -8,7 +8,7 @@ use tradewind::api::v1alpha1::Provider;
 use tradewind::domain::reason::Reason;
 use tradewind::domain::writes::{Cause, Outcome};
 use tradewind::provider::Operation;
-use tradewind::telemetry::{Metrics, Throttle};
+use tradewind::telemetry::{Declared, Metrics, Throttle};
 
 use super::labels::values;
 use super::tools;
@@ -36,17 +36,6 @@ fn exposed() -> String {
     metrics.text()
 }
 
-#[test]
-fn the_metrics_on_the_page_are_those_of_the_program() {
-    let code = |names: &[&str]| names.iter().map(|n| format!("`{n}`")).collect::<Vec<_>>().join(", ");
-    let metrics = Metrics::new();
-    let rows = metrics.declared().iter().map(|metric| {
-        format!("| `{}` | {} | {} | {} |\n", metric.name, metric.kind, code(&metric.labels), metric.help)
-    });
-    let head = "| metric | type | labels | what |\n|---|---|---|---|\n";
-    hold("metrics.md", "metrics", &format!("{head}{}", rows.collect::<String>()));
-}
-
 /// The values of a label, each with its meaning where it has one.
 fn explained<T: IntoEnumIterator + EnumMessage + Into<&'static str>>() -> String {
     let one = |value: T| {
@@ -54,16 +43,24 @@ fn explained<T: IntoEnumIterator + EnumMessage + Into<&'static str>>() -> String
         let name: &str = value.into();
         format!("| `{name}` | {} |\n", meaning.trim_end_matches('.'))
     };
-    T::iter().map(one).collect()
+    format!("| value | meaning |\n|---|---|\n{}", T::iter().map(one).collect::<String>())
 }
 
 #[test]
-fn the_values_of_labels_on_the_page_are_those_of_the_program() {
-    let head = "| value | meaning |\n|---|---|\n";
-    hold("metrics.md", "operations", &format!("{head}{}", explained::<Operation>()));
-    hold("metrics.md", "throttles", &format!("{head}{}", explained::<Throttle>()));
-    hold("logs.md", "causes", &format!("{head}{}", explained::<Cause>()));
-    hold("logs.md", "outcomes", &format!("{head}{}", explained::<Outcome>()));
+fn the_metrics_on_the_page_are_those_of_the_program() {
+    let code = |names: &[&str]| names.iter().map(|n| format!("`{n}`")).collect::<Vec<_>>().join(", ");
+    let metrics = Metrics::new();
+    let row = |m: &Declared| format!("| `{}` | {} | {} | {} |\n", m.name, m.kind, code(&m.labels), m.help);
+    let rows: String = metrics.declared().iter().map(row).collect();
+    hold("metrics.md", "metrics", &format!("| metric | type | labels | what |\n|---|---|---|---|\n{rows}"));
+    hold("metrics.md", "operations", &explained::<Operation>());
+    hold("metrics.md", "throttles", &explained::<Throttle>());
+}
+
+#[test]
+fn the_causes_and_outcomes_on_the_page_are_those_of_the_program() {
+    hold("logs.md", "causes", &explained::<Cause>());
+    hold("logs.md", "outcomes", &explained::<Outcome>());
 }
 
 #[test]

@@ -79,11 +79,11 @@ fn unmatched(metric: &str, labels: &[&str], matcher: &Matcher) -> Option<String>
     let is_regex = op.contains('~');
     // Each branch by itself: one that matches nothing hides behind the others.
     let branches: Vec<&str> = if is_regex { value.split('|').collect() } else { vec![value] };
-    let matches = |branch: &str| {
+    let holds = |branch: &str| {
         let whole = Regex::new(&format!("^(?:{branch})$")).expect("a regular expression");
         values.iter().any(|value| if is_regex { whole.is_match(value) } else { value == branch })
     };
-    let dead: Vec<&str> = branches.into_iter().filter(|branch| !matches(branch)).collect();
+    let dead: Vec<&str> = branches.into_iter().filter(|branch| !holds(branch)).collect();
     (!dead.is_empty()).then(|| format!("{label} of {metric} is never {}", dead.join(", ")))
 }
 
