@@ -163,6 +163,23 @@ fn samples<'a>(metrics: &'a str, series: &'a str) -> impl Iterator<Item = f64> +
 }
 
 #[tokio::test]
+async fn a_write_whose_pass_is_cut_off_is_told_as_one_that_nobody_knows_the_outcome_of() {
+    let mut world = World::quiet("writes-cut").await;
+    world.furnish().await;
+    // Far longer than the process waits at its end, and than any machine takes to end it.
+    let long = HANG * 2;
+    world.settings.timing.call = long;
+    world.simulator.push_fault(Fault::on(Operation::Create, Effect::SlowAfter { delay: long }));
+    let program = Program::start(&world, &["--log-format=json", "--shutdown-grace=1s"]);
+    world.sandbox.apply(&connection("acme", &store("writes-cut"), "")).await;
+    world.provider_until("a create is under way", |s| s.stats().creates == 1).await;
+    let lines = told(&program.terminate().await);
+    let [line] = lines.as_slice() else { panic!("one write: {lines:#?}") };
+    assert_eq!((&line["operation"], &line["outcome"]), (&json!("create"), &json!("unknown")));
+    assert!(line["status"].is_null() && line["error"].is_null(), "{line}");
+}
+
+#[tokio::test]
 async fn what_never_reached_a_provider_has_no_line() {
     let mut world = World::quiet("writes-down").await;
     world.furnish().await;
