@@ -123,8 +123,10 @@ async fn went_on(world: &World, before: u64) -> Result<()> {
     let first = world.stations.first().context("an operator")?;
     loop {
         let log = tokio::fs::read_to_string(first.program.log()).await?;
-        let created = log.contains(" creating ") || log.contains("creating object=");
-        if created && (log.contains("superseded") || log.contains("had been replaced") || first.tap.count() > before) {
+        let tells = |line: &str| line.contains("operation=create") || line.contains("not sent: ");
+        if log.lines().any(tells)
+            && (log.contains("superseded") || log.contains("had been replaced") || first.tap.count() > before)
+        {
             return Ok(());
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
