@@ -17,7 +17,11 @@ KEEP ?=
 # The tests that own generated files: they compare them, and write them with UPDATE_GENERATED=1. They need no cluster.
 GENERATED := manifests::the_files_are_what_the_types_say docs::the_states_on_the_page_are_those_of_the_program \
   docs::the_platforms_on_the_page_are_those_of_the_program docs::the_settings_on_the_page_are_those_of_the_program \
-  docs::the_connectors_on_the_page_are_those_of_the_program docs::the_mistakes_on_the_page_are_those_that_are_made
+  docs::the_connectors_on_the_page_are_those_of_the_program docs::the_mistakes_on_the_page_are_those_that_are_made \
+  observability::metrics::the_metrics_on_the_page_are_those_of_the_program \
+  observability::metrics::the_causes_and_outcomes_on_the_page_are_those_of_the_program \
+  observability::health::the_health_on_the_page_is_what_the_tools_say \
+  observability::health::the_patch_for_argo_cd_holds_the_script_for_every_kind
 
 .PHONY: help
 help: ## Print this list

@@ -25,3 +25,4 @@ pub mod stores;
 pub mod text;
 pub mod validate;
 pub mod verdict;
+pub mod writes;

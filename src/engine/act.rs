@@ -14,6 +14,7 @@ use super::{
     record::{describe, handled, present},
     report,
     supplies::Supplies,
+    writes::Write,
 };
 use crate::{
     api::v1alpha1::{ManagedStatus, RefreshPhase, StoredIntent},
@@ -25,8 +26,9 @@ use crate::{
         intent::Creation,
         reason::{Problem, Reason},
         refresh,
+        writes::Cause,
     },
-    provider::{ApiError, DeletePermit, DeleteReason, External, Record, Session, Summary},
+    provider::{ApiError, DeletePermit, DeleteReason, External, Operation, Record, Session, Summary},
 };
 use std::time::Duration;
 
@@ -93,6 +95,9 @@ pub(super) async fn without_account(engine: &Engine, target: &mut Target, step: 
 impl<E: External> Scene<'_, E> {
     /// Carries the step out.
     pub(super) async fn act(self, target: &mut Target, step: Step) -> Result<Next, PassError> {
+        if self.engine.memory.found(&target.uid, self.has_drifted(target)) {
+            self.engine.metrics.drift(target.reference.kind.as_deref().unwrap_or_default());
+        }
         match step {
             Step::Release(_) | Step::Rebind | Step::Blocked(_) | Step::Suspended | Step::Look(_) => {
                 without_account(self.engine, target, step).await
@@ -116,6 +121,13 @@ impl<E: External> Scene<'_, E> {
 
     pub(super) fn summary(&self) -> Option<Summary> {
         self.record.as_ref()?.have.as_ref().map(|have| E::summary(self.want.as_ref(), have))
+    }
+
+    /// Whether the record differs although neither the declaration has changed, since it was last reported on, nor the
+    /// credentials.
+    pub(super) fn has_drifted(&self, target: &Target) -> bool {
+        let same = target.status.observed_generation == target.generation;
+        same && !self.drift.fields().is_empty() && self.supplies.fresh(target, &self.creation).is_none()
     }
 
     pub(super) fn pending(&self) -> Option<&StoredIntent> {
@@ -207,7 +219,14 @@ impl<E: External> Scene<'_, E> {
         if let Some((problem, rest)) = deletions::held(self.engine, target).await? {
             return Ok(Removal::Held(problem, rest));
         }
-        Ok(match self.external.delete(DeletePermit::mint(id.clone(), why)).await {
+        let (cause, fields) = match why {
+            DeleteReason::Finalize => (Cause::Deletion, vec![]),
+            DeleteReason::Replace => (Cause::Replacement, self.drift.fields().to_vec()),
+        };
+        let write = Write::begin(self.engine, target, Operation::Delete, cause, Some(id), fields);
+        let deleted = self.external.delete(DeletePermit::mint(id.clone(), why)).await;
+        write.ended(deleted.as_ref().map(|()| None));
+        Ok(match deleted {
             Ok(()) => {
                 self.engine.memory.uncounted(&target.uid);
                 Removal::Done
@@ -225,7 +244,6 @@ impl<E: External> Scene<'_, E> {
                 return Ok(Next::After(rest));
             }
         }
-        tracing::info!(object = %target, id = %id, "deleted");
         self.engine.tell(&target.reference, false, Reason::Deleting, "Delete", &format!("Deleted {id}")).await;
         meta::patch(self.engine, target, Change { bound: false, ..Change::default() }).await?;
         self.engine.look_at_accounts();

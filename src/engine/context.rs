@@ -185,12 +185,20 @@ impl Engine {
 
     /// Tells people what an object came to say of itself. The same again within minutes is one event with a count.
     pub(super) async fn note(&self, about: &ObjectReference, warning: bool, reason: Reason, text: &str) {
+        self.count(about, warning, reason);
         publish(&self.recorder, about, event(warning, reason, "Reconciling", text)).await;
+    }
+
+    fn count(&self, about: &ObjectReference, warning: bool, reason: Reason) {
+        if warning {
+            self.metrics.error(about.kind.as_deref().unwrap_or_default(), reason);
+        }
     }
 
     /// Tells people what was done at the provider, each time anew: the recorder would keep the first text, and with it
     /// the first id.
     pub(super) async fn tell(&self, about: &ObjectReference, warning: bool, reason: Reason, action: &str, text: &str) {
+        self.count(about, warning, reason);
         let recorder = Recorder::new(self.client.clone(), self.reporter.clone());
         publish(&recorder, about, event(warning, reason, action, text)).await;
     }

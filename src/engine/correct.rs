@@ -8,10 +8,11 @@ use super::{
     publish,
     record::{action, present},
     report,
+    writes::Write,
 };
 use crate::{
-    domain::{conditions::State, decide::Look, diff::Difference, ids::ExternalId, reason::Reason},
-    provider::{ApiError, DeleteReason, External, Freshness},
+    domain::{conditions::State, decide::Look, diff::Difference, ids::ExternalId, reason::Reason, writes::Cause},
+    provider::{ApiError, DeleteReason, External, Freshness, Operation},
 };
 use std::time::Duration;
 use tokio::time::Instant;
@@ -57,7 +58,6 @@ impl<E: External> Scene<'_, E> {
                 return Ok(Next::After(rest));
             }
         }
-        tracing::info!(object = %target, id = %id, fields = self.drift.fields().join(","), "deleted to be replaced");
         let text = format!("Deleted {id} to replace it: {} changed", self.drift.fields().join(", "));
         self.engine.tell(&target.reference, false, Reason::Updating, "Replace", &text).await;
         self.forget(target).await
@@ -76,17 +76,23 @@ impl<E: External> Scene<'_, E> {
             self.correcting(target, &fields).await?;
             return Ok(Next::After(rest));
         }
-        if let Err(error) = self.external.update(id, &change).await {
+        let cause = match fresh {
+            Some(_) => Cause::Credentials,
+            None if self.has_drifted(target) => Cause::Drift,
+            None => Cause::SpecChanged,
+        };
+        let write = Write::begin(self.engine, target, Operation::Update, cause, Some(id), fields.clone());
+        let updated = self.external.update(id, &change).await;
+        write.ended(updated.as_ref().map(|()| None));
+        if let Err(error) = updated {
             return outcome::failed::<E>(self.engine, target, &error).await;
         }
-        tracing::info!(object = %target, id = %id, fields = fields.join(","), "updated");
         let (applied, at) = (E::fields(want), self.engine.clock.now());
         let given = fresh.and(self.supplies.version.clone());
         let state = match again {
             Some(_) => State::Correcting(fields.clone()),
             None => present(self.summary().and_then(|s| s.health).as_ref(), &target.status),
         };
-        let drifted = target.status.observed_generation == target.generation;
         let same = |fresh: &Target| fresh.status.external_id.as_deref() == Some(id.as_str());
         report::insist(self.engine, target, Some(&state), same, |status| {
             status.applied_fields.clone_from(&applied);
@@ -95,7 +101,9 @@ impl<E: External> Scene<'_, E> {
             status.last_action = Some(action("Updated", fields.clone(), at));
         })
         .await?;
-        let (reason, verb) = if drifted { (Reason::DriftCorrected, "Put back") } else { (Reason::Updating, "Updated") };
+        let is_drift = cause == Cause::Drift;
+        let (reason, verb) =
+            if is_drift { (Reason::DriftCorrected, "Put back") } else { (Reason::Updating, "Updated") };
         let text = format!("{verb} {}", fields.join(", "));
         self.engine.tell(&target.reference, false, reason, "Update", &text).await;
         Ok(Next::After(Duration::from_millis(100)))

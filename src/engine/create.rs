@@ -12,6 +12,7 @@ use super::{
     object::Target,
     outcome::{self, Next, SOON},
     publish, report, resolve,
+    writes::Write,
 };
 use crate::{
     api::v1alpha1::{Refused, StoredIntent},
@@ -25,8 +26,9 @@ use crate::{
         reason::{Problem, Reason},
         text::bounded,
         verdict::{Blame, Effect, Kind, Verdict, verdict},
+        writes::Cause,
     },
-    provider::{ApiError, Created, External, Freshness, Made},
+    provider::{ApiError, Created, External, Freshness, Made, Operation},
 };
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -77,13 +79,17 @@ pub(super) async fn create<E: External>(scene: Scene<'_, E>, target: &mut Target
     let until = Instant::now() + engine.timing().permit + engine.timing().call;
     let given = Given { fields: E::fields(want), credentials: scene.supplies.version.clone() };
     let permit = intent::open(engine, target, &intent, &given, ticket).await?;
-    tracing::info!(object = %target, attempt = intent.attempt, nonce = intent.nonce, "creating");
-    let result = match scene.external.create(permit, want, credentials).await {
+    let cause = if scene.pending().is_some() { Cause::NewLink } else { Cause::Declared };
+    let fields = given.fields.iter().map(|field| field.path.clone()).collect();
+    let write = Write::begin(engine, target, Operation::Create, cause, None, fields);
+    let made = scene.external.create(permit, want, credentials).await;
+    write.ended(made.as_ref().map(Made::id));
+    let result = match made {
         Ok(Made::Created(created)) => applied(&scene, target, &intent, *created).await,
         Ok(Made::Accepted(accepted)) => scene.hand_out(target, &intent, accepted, until).await,
         Err(error) if error.local => unsent(engine, target, &intent).await,
         Err(error) if error.effect == Effect::None => refused(&scene, target, &intent, &error).await,
-        Err(error) => unknown(engine, target, &intent, &error).await,
+        Err(_) => wait(engine, target, &intent).await,
     };
     if nameless {
         engine.starting.ended_nameless(&scene.session.endpoint);
@@ -173,7 +179,7 @@ async fn refused<E: External>(
     error: &ApiError,
 ) -> Result<Next, PassError> {
     let engine = scene.engine;
-    tracing::warn!(object = %target, request_id = error.request_id, "{error}");
+    outcome::warn(target, error);
     if error.kind == Kind::Taken {
         return taken(scene, target, intent).await;
     }
@@ -258,16 +264,6 @@ fn later(now: Timestamp, delay: Duration) -> Option<Timestamp> {
 }
 
 /// The attempt stays open: only a look after the grace can tell.
-async fn unknown(
-    engine: &Engine,
-    target: &mut Target,
-    intent: &StoredIntent,
-    error: &ApiError,
-) -> Result<Next, PassError> {
-    tracing::warn!(object = %target, attempt = intent.attempt, request_id = error.request_id, "{error}");
-    wait(engine, target, intent).await
-}
-
 async fn wait(engine: &Engine, target: &mut Target, intent: &StoredIntent) -> Result<Next, PassError> {
     report::commit(engine, target, intent, Some(&State::Creating(OUTCOME_OPEN.to_owned())), |_| {}).await?;
     Ok(Next::After(engine.timing().grace()))

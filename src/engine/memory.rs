@@ -27,6 +27,10 @@ struct Entry {
     written: Option<u64>,
     /// What our last status said, as a digest.
     said: Option<u64>,
+    /// It has not been Ready since it was created, all of which this process has seen.
+    unborn: bool,
+    /// Its record was found to differ, and has not been as declared since.
+    differs: bool,
 }
 
 impl Memory {
@@ -82,6 +86,21 @@ impl Memory {
     /// A counted deletion has come to its end; the next one of the object is another.
     pub(super) fn uncounted(&self, uid: &str) {
         self.with(uid, |entry| entry.counted = false);
+    }
+
+    /// Nobody has looked at the object before.
+    pub(super) fn met(&self, uid: &str) {
+        self.with(uid, |entry| entry.unborn = true);
+    }
+
+    /// The object is Ready. Whether that is the first time, as far as this process has seen all of its life.
+    pub(super) fn is_first_ready(&self, uid: &str) -> bool {
+        self.with(uid, |entry| std::mem::take(&mut entry.unborn))
+    }
+
+    /// The record differs, or not. Whether that is news of a difference.
+    pub(super) fn found(&self, uid: &str, differs: bool) -> bool {
+        self.with(uid, |entry| !std::mem::replace(&mut entry.differs, differs) && differs)
     }
 
     /// This version is ours.
@@ -161,5 +180,20 @@ mod tests {
         memory.wrote("u", "7");
         assert!(memory.outdated("u", "5") && !memory.outdated("u", "7") && !memory.outdated("u", "8"));
         assert!(!memory.outdated("u", "opaque"));
+    }
+
+    #[test]
+    fn only_a_life_that_was_seen_from_its_beginning_has_a_first_ready() {
+        let memory = Memory::default();
+        assert!(!memory.is_first_ready("older than the process"));
+        memory.met("u");
+        assert!(memory.is_first_ready("u") && !memory.is_first_ready("u"));
+    }
+
+    #[test]
+    fn a_difference_is_news_once_until_it_is_gone() {
+        let memory = Memory::default();
+        let found = [false, true, true, false, true].map(|differs| memory.found("u", differs));
+        assert_eq!(found, [false, true, false, false, true]);
     }
 }

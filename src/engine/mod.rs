@@ -3,6 +3,7 @@
 mod account;
 mod accounts;
 mod act;
+mod census;
 mod claims;
 mod clock;
 mod context;
@@ -29,6 +30,7 @@ mod sessions;
 mod starting;
 mod supplies;
 mod watches;
+mod writes;
 
 use crate::{provider::ConnectSettings, serve::Gate, settings::Settings, telemetry::Metrics};
 use claims::Register;
@@ -99,7 +101,6 @@ const TIDY: Duration = Duration::from_mins(5);
 
 async fn lead(reach: Reach, settings: Settings, metrics: Metrics, gate: &Gate, stop: Stop) {
     let Reach { client, clock, wire } = reach;
-    metrics.leads(true);
     let watches = Watches::new(Scope {
         client: client.clone(),
         namespace: settings.namespace.clone(),
@@ -132,13 +133,14 @@ async fn lead(reach: Reach, settings: Settings, metrics: Metrics, gate: &Gate, s
         probe_interval: settings.probe_interval,
         suspects: [suspect, suspect_shared],
     });
+    let counted = Arc::downgrade(&engine);
+    let _leading = metrics.lead(move || counted.upgrade().map_or_else(Vec::new, |engine| census::count(&engine)));
     tokio::select! {
         () = watches.run(Arc::clone(&engine), [doubts, doubts_of_shared], stop.clone()) => {}
         // A stop before the first list is complete would never end the watches.
         () = ended(stop, settings.shutdown_grace) => tracing::warn!("passes were still under way when the time to stop was over"),
         () = attend(&engine, gate) => {}
     }
-    metrics.leads(false);
 }
 
 /// Opens the gate once the caches are complete, then keeps the memory small. Never done.

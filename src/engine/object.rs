@@ -141,10 +141,13 @@ fn requested(object: &impl ResourceExt) -> Option<String> {
     [keys::RECONCILE, keys::RECONCILE_FLUX].into_iter().filter_map(|key| annotations.get(key)).max().cloned()
 }
 
+fn declared(object: &impl ResourceExt) -> Timestamp {
+    object.meta().creation_timestamp.as_ref().map_or(Timestamp::MIN, |t| t.0)
+}
+
 impl<K: Managed> From<&K> for Target {
     fn from(object: &K) -> Self {
         let annotation = |key: &str| object.annotations().get(key).cloned();
-        let declared = object.meta().creation_timestamp.as_ref().map_or(Timestamp::MIN, |t| t.0);
         Self {
             reference: object.object_ref(&()),
             finalizer: K::FINALIZER,
@@ -153,7 +156,7 @@ impl<K: Managed> From<&K> for Target {
             uid: object.uid().unwrap_or_default(),
             version: object.resource_version().unwrap_or_default(),
             generation: object.meta().generation.unwrap_or_default(),
-            declared,
+            declared: declared(object),
             deleting: object.meta().deletion_timestamp.is_some(),
             finalizers: object.finalizers().to_vec(),
             annotation: annotation(keys::CREATE_INTENT),
@@ -261,6 +264,8 @@ pub(super) struct AccountTarget {
     pub(super) version: String,
     /// Generation that the status is about.
     pub(super) generation: i64,
+    /// When the object came to be, by the API server's clock.
+    pub(super) declared: Timestamp,
     /// It is being deleted.
     pub(super) deleting: bool,
     /// All finalizers.
@@ -305,6 +310,7 @@ impl AccountTarget {
             uid: object.uid().unwrap_or_default(),
             version: object.resource_version().unwrap_or_default(),
             generation: object.meta().generation.unwrap_or_default(),
+            declared: declared(object),
             deleting: object.meta().deletion_timestamp.is_some(),
             finalizers: object.finalizers().to_vec(),
             requested: requested(object),

@@ -48,7 +48,7 @@ pub(super) async fn failed<E: External>(
     if error.local {
         return Ok(Next::After(error.retry_after.unwrap_or(Duration::from_secs(1))));
     }
-    tracing::warn!(object = %target, operation = %error.operation, request_id = error.request_id, "{error}");
+    warn(target, error);
     if matches!(error.kind, Kind::Unauthorized | Kind::Forbidden) {
         engine.doubt(target);
     }
@@ -71,6 +71,13 @@ pub(super) async fn failed<E: External>(
         Verdict::Wait(delay) => delay,
         Verdict::Retry | Verdict::Stall => backoff(engine, &target.uid, &target.status.conditions),
     }))
+}
+
+/// A request failed. Of writes that were sent there is a line already.
+pub(super) fn warn(target: &Target, error: &ApiError) {
+    if !error.is_write() {
+        tracing::warn!(object = %target, operation = %error.operation, request_id = error.request_id, "{error}");
+    }
 }
 
 /// A failure that may pass: what was ready stays so for a while.

@@ -106,7 +106,7 @@ impl<E: External> Scene<'_, E> {
             describe(status, summary);
         })
         .await?;
-        tracing::info!(object = %target, id = %id, attempt = intent.attempt, "created");
+        tracing::info!(object = %target, id = %id, attempt = intent.attempt, "recorded");
         self.engine.tell(&target.reference, false, Reason::Creating, "Create", &format!("Created {id}")).await;
         Ok(Next::After(Duration::from_secs(1)))
     }

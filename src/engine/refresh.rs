@@ -10,6 +10,7 @@ use super::{
     outcome::{self, Next},
     record::action,
     report,
+    writes::Write,
 };
 use crate::{
     api::v1alpha1::{ManagedStatus, RefreshPhase},
@@ -19,8 +20,9 @@ use crate::{
         reason::Reason,
         refresh::{self, Due, Entity},
         verdict::{Effect, Kind},
+        writes::Cause,
     },
-    provider::{ApiError, External, Job},
+    provider::{ApiError, External, Job, Operation},
 };
 use jiff::{SignedDuration, Timestamp};
 use std::time::Duration;
@@ -63,16 +65,33 @@ impl<E: External> Scene<'_, E> {
         })
         .await?;
         let entities: Vec<Entity> = due.iter().map(|due| due.entity).collect();
-        let answers = self.external.refresh(id, want, &entities).await;
         let (mut outcomes, mut news) = (Vec::new(), Vec::new());
-        for (entity, answer) in answers {
-            let Some(due) = due.iter().find(|due| due.entity == entity) else { continue };
-            let (outcome, said) = self.judge(target, due, answer);
-            tracing::info!(object = %target, id = %id, %entity, token = due.token, phase = %outcome.phase, "refresh");
-            outcomes.push(outcome);
-            news.extend(said);
+        for (load, entities) in E::loads(want, &entities) {
+            let asked: Vec<&Due> = due.iter().filter(|due| entities.contains(&due.entity)).collect();
+            let answer = self.load(target, id, &load, &asked).await;
+            for due in asked {
+                let (outcome, said) = self.judge(target, due, answer.clone());
+                outcomes.push(outcome);
+                news.extend(said);
+            }
         }
         self.settle_refresh(target, outcomes, news).await
+    }
+
+    async fn load(
+        &self,
+        target: &Target,
+        id: &ExternalId,
+        load: &E::Load,
+        asked: &[&Due],
+    ) -> Result<Option<String>, ApiError> {
+        let first = asked.iter().all(|due| due.token == refresh::INITIAL);
+        let cause = if first { Cause::FirstLoad } else { Cause::RefreshRequested };
+        let entities = asked.iter().map(|due| due.entity.to_string()).collect();
+        let write = Write::begin(self.engine, target, Operation::Refresh, cause, Some(id), entities);
+        let answer = self.external.refresh(id, load).await;
+        write.ended(answer.as_ref().map(|_| None));
+        answer
     }
 
     /// What an answer means for one refresh.
@@ -86,7 +105,7 @@ impl<E: External> Scene<'_, E> {
             }
             Err(error) => error,
         };
-        tracing::warn!(object = %target, request_id = error.request_id, "{error}");
+        outcome::warn(target, &error);
         if error.effect == Effect::Unknown {
             return (
                 outcome(RefreshPhase::Unknown, None, now),

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     api::v1alpha1::{CreationStatus, ManagedStatus, ProviderAccount, ProviderAccountStatus, StoredIntent},
     domain::{
-        conditions::{State, Type, lay_over, picture},
+        conditions::{State, Type, is_true, lay_over, picture},
         diff::merge_patch,
         intent::Creation,
         reason::{Problem, Reason},
@@ -27,6 +27,7 @@ use kube::{
 };
 use serde::Serialize;
 use serde_json::{Value, json};
+use std::time::Duration;
 
 /// A volatile stamp of the provider is worth a write of its own only this often.
 const VOLATILE: SignedDuration = SignedDuration::from_hours(1);
@@ -151,7 +152,7 @@ trait Written {
     type Status: Serialize + Clone;
 
     fn api(&self, engine: &Engine) -> Api<DynamicObject>;
-    fn identity(&self) -> (&ObjectReference, &str);
+    fn identity(&self) -> (&ObjectReference, &str, Timestamp);
     fn version(&mut self) -> &mut String;
     fn status(&mut self) -> &mut Self::Status;
     fn conditions(status: &Self::Status) -> &[Condition];
@@ -163,8 +164,8 @@ impl Written for Target {
     fn api(&self, engine: &Engine) -> Api<DynamicObject> {
         engine.object(self)
     }
-    fn identity(&self) -> (&ObjectReference, &str) {
-        (&self.reference, &self.uid)
+    fn identity(&self) -> (&ObjectReference, &str, Timestamp) {
+        (&self.reference, &self.uid, self.declared)
     }
     fn version(&mut self) -> &mut String {
         &mut self.version
@@ -183,8 +184,8 @@ impl Written for AccountTarget {
     fn api(&self, engine: &Engine) -> Api<DynamicObject> {
         engine.account(self)
     }
-    fn identity(&self) -> (&ObjectReference, &str) {
-        (&self.reference, &self.uid)
+    fn identity(&self) -> (&ObjectReference, &str, Timestamp) {
+        (&self.reference, &self.uid, self.declared)
     }
     fn version(&mut self) -> &mut String {
         &mut self.version
@@ -203,7 +204,7 @@ async fn write<T: Written>(engine: &Engine, target: &mut T, next: T::Status) -> 
     let before = serde_json::to_value(&*target.status()).map_err(fail)?;
     let Some(patch) = merge_patch(&before, &serde_json::to_value(&next).map_err(fail)?) else { return Ok(()) };
     let body = json!({"metadata": {"resourceVersion": *target.version()}, "status": patch});
-    let (reference, uid) = target.identity();
+    let (reference, uid, declared) = target.identity();
     let (reference, uid) = (reference.clone(), uid.to_owned());
     let api = target.api(engine);
     let name = reference.name.as_deref().unwrap_or_default();
@@ -213,7 +214,15 @@ async fn write<T: Written>(engine: &Engine, target: &mut T, next: T::Status) -> 
     *target.version() = version;
     engine.memory.said(&uid, &next);
     let old = std::mem::replace(target.status(), next);
-    announce(engine, &reference, T::conditions(&old), T::conditions(target.status())).await;
+    let (before, after) = (T::conditions(&old), T::conditions(target.status()));
+    if ready(before).is_none_or(|ready| ready.reason == Reason::Progressing.as_str()) {
+        engine.memory.met(&uid);
+    }
+    if is_true(after, Type::Ready) && engine.memory.is_first_ready(&uid) {
+        let took = Duration::try_from(engine.clock.now().duration_since(declared)).unwrap_or_default();
+        engine.metrics.ready(reference.kind.as_deref().unwrap_or_default(), took);
+    }
+    announce(engine, &reference, before, after).await;
     Ok(())
 }
 
@@ -318,9 +327,12 @@ fn worth_writing(old: &ManagedStatus, next: &ManagedStatus) -> bool {
         }
 }
 
+fn ready(conditions: &[Condition]) -> Option<&Condition> {
+    conditions.iter().find(|c| c.type_ == Type::Ready.to_string())
+}
+
 /// One event where `Ready` came to mean something else that people should know.
 async fn announce(engine: &Engine, about: &ObjectReference, before: &[Condition], after: &[Condition]) {
-    let ready = |all: &[Condition]| all.iter().find(|c| c.type_ == Type::Ready.to_string()).cloned();
     let Some(now) = ready(after) else { return };
     if ready(before).is_some_and(|b| b.status == now.status && b.reason == now.reason) {
         return;

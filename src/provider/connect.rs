@@ -204,7 +204,8 @@ pub fn connect(
     settings: &ConnectSettings,
     metrics: &Metrics,
 ) -> Result<Session, Problem> {
-    let gate = Arc::new(Gate::new(positive(limits.requests_per_minute), positive(limits.max_in_flight)));
+    let meter = metrics.at(login.provider);
+    let gate = Arc::new(Gate::new(positive(limits.requests_per_minute), positive(limits.max_in_flight), meter.clone()));
     let wire = match &settings.wire {
         Some(wire) => wire.clone(),
         None => http::over_reqwest(client(settings).map_err(|_| {
@@ -215,11 +216,11 @@ pub fn connect(
             )
         })?),
     };
-    let (own, metrics) = (Arc::clone(&gate), metrics.clone());
+    let own = Arc::clone(&gate);
     let backend = match login.provider {
-        Provider::SkuIo => Backend::SkuIo(Box::new(SkuIo::new(login, wire, own, settings, metrics))),
-        Provider::Arcus => Backend::Arcus(Box::new(Arcus::new(login, wire, own, settings, metrics))),
-        Provider::Rutter => Backend::Rutter(Box::new(Rutter::new(login, wire, own, settings, metrics))),
+        Provider::SkuIo => Backend::SkuIo(Box::new(SkuIo::new(login, wire, own, settings, meter))),
+        Provider::Arcus => Backend::Arcus(Box::new(Arcus::new(login, wire, own, settings, meter))),
+        Provider::Rutter => Backend::Rutter(Box::new(Rutter::new(login, wire, own, settings, meter))),
     };
     Ok(Session {
         backend,

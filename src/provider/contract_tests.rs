@@ -29,6 +29,11 @@ pub(super) fn login(provider: Provider, endpoint: &str, version: &str, name: &st
 
 /// A session with whatever answers on the wire, and a budget that no test uses up.
 pub(super) fn session(wire: Wire, login: &Login) -> Session {
+    measured(wire, login, &Metrics::new())
+}
+
+/// The same, with metrics that somebody reads.
+pub(super) fn measured(wire: Wire, login: &Login, metrics: &Metrics) -> Session {
     let second = Duration::from_secs(1);
     let settings = ConnectSettings {
         allow: AllowList::new(&[]).expect("a list"),
@@ -38,7 +43,7 @@ pub(super) fn session(wire: Wire, login: &Login) -> Session {
         wire: Some(wire),
     };
     let limits = Limits { requests_per_minute: 10_000_000, max_in_flight: 8 };
-    connect(login, &limits, &settings, &Metrics::new()).expect("a session")
+    connect(login, &limits, &settings, metrics).expect("a session")
 }
 
 /// A session with a simulator of its own.

@@ -5,10 +5,10 @@
 use super::{gate::Refusal, http::WireError};
 use crate::domain::verdict::{Detail, Effect, Kind};
 use std::{fmt, time::Duration};
-use strum::{Display, IntoStaticStr};
+use strum::{Display, EnumIter, EnumMessage, IntoStaticStr};
 
 /// What was asked of the provider; the `operation` label of the metrics.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Display, IntoStaticStr)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Display, EnumIter, EnumMessage, IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
 pub enum Operation {
     /// All records of the account.
@@ -97,6 +97,12 @@ impl ApiError {
         };
         let local = error == WireError::Expired;
         Self { status: None, local, ..Self::answered(operation, 0, kind, effect) }
+    }
+
+    /// Whether a write was sent. Of one without an answer only what was never sent has certainly no effect.
+    #[must_use]
+    pub fn is_write(&self) -> bool {
+        self.operation.writes() && (self.status.is_some() || self.effect == Effect::Unknown)
     }
 
     /// Our own budget says no: nothing was sent.

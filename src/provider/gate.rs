@@ -3,6 +3,7 @@
 //! Nothing here waits: who is refused gives up its worker and comes back when it is told to. A throttled account must
 //! never hold the others up.
 
+use crate::telemetry::{Meter, Throttle};
 use governor::{
     Quota, RateLimiter,
     clock::Clock,
@@ -56,6 +57,7 @@ pub struct Gate {
     slots: Arc<Semaphore>,
     spacing: Duration,
     state: Mutex<State>,
+    meter: Meter,
 }
 
 #[derive(Debug)]
@@ -71,7 +73,7 @@ const LONGEST_QUEUE: Duration = Duration::from_mins(1);
 impl Gate {
     /// A budget of so many requests in any minute and so many at a time.
     #[must_use]
-    pub fn new(requests_per_minute: u32, max_in_flight: u32) -> Self {
+    pub fn new(requests_per_minute: u32, max_in_flight: u32, meter: Meter) -> Self {
         let per_minute = NonZeroU32::new(requests_per_minute).unwrap_or(NonZeroU32::MIN);
         // Requests in any minute = burst + refill: split the budget so that the sum never exceeds it.
         let burst =
@@ -84,6 +86,7 @@ impl Gate {
             slots: Arc::new(Semaphore::new(max_in_flight.max(1) as usize)),
             spacing: Duration::from_mins(1) / refill.get(),
             state: Mutex::new(State { closed_until: None, queue_end: Instant::now() }),
+            meter,
         }
     }
 
@@ -93,7 +96,7 @@ impl Gate {
     /// When to come back, if all are taken.
     pub fn enter(&self) -> Result<Slot, Refusal> {
         self.open()?;
-        Arc::clone(&self.slots).try_acquire_owned().map(Slot).map_err(|_| self.queued(Duration::ZERO))
+        Arc::clone(&self.slots).try_acquire_owned().map(Slot).map_err(|_| self.full(Duration::ZERO))
     }
 
     /// The right to send one request.
@@ -105,7 +108,7 @@ impl Gate {
         self.limiter
             .check()
             .map(|()| Ticket(()))
-            .map_err(|not_until| self.queued(not_until.wait_time_from(self.clock.now())))
+            .map_err(|not_until| self.full(not_until.wait_time_from(self.clock.now())))
     }
 
     /// The right to send one more request of a look or a create that has begun: it waits for its turn, but not long.
@@ -122,7 +125,7 @@ impl Gate {
             let Err(not_until) = self.limiter.check() else { return Ok(Ticket(())) };
             let turn = Instant::now() + not_until.wait_time_from(self.clock.now());
             if turn > until {
-                return Err(self.queued(Duration::ZERO));
+                return Err(self.full(Duration::ZERO));
             }
             sleep_until(turn).await;
         }
@@ -138,19 +141,27 @@ impl Gate {
     fn open(&self) -> Result<(), Refusal> {
         let closed = self.lock().closed_until.and_then(|until| until.checked_duration_since(Instant::now()));
         match closed.filter(|d| !d.is_zero()) {
-            // Not all at once when it opens again.
-            Some(rest) => Err(Refusal { after: rest + self.queued(Duration::ZERO).after, closed: true }),
+            Some(rest) => {
+                self.meter.throttled(Throttle::Pause);
+                // Not all at once when it opens again.
+                Err(Refusal { after: rest + self.queued(Duration::ZERO), closed: true })
+            }
             None => Ok(()),
         }
     }
 
+    fn full(&self, at_least: Duration) -> Refusal {
+        self.meter.throttled(Throttle::Budget);
+        Refusal { after: self.queued(at_least), closed: false }
+    }
+
     /// Each one refused is told a moment of its own, a request's spacing apart, so that they do not come back as a
     /// crowd of which all but one are refused again.
-    fn queued(&self, at_least: Duration) -> Refusal {
+    fn queued(&self, at_least: Duration) -> Duration {
         let now = Instant::now();
         let mut state = self.lock();
         state.queue_end = state.queue_end.clamp(now + at_least, now + LONGEST_QUEUE.max(at_least)) + self.spacing;
-        Refusal { after: state.queue_end.duration_since(now), closed: false }
+        state.queue_end.duration_since(now)
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
@@ -161,10 +172,15 @@ impl Gate {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{api::v1alpha1::Provider, telemetry::Metrics};
+
+    fn gate(requests_per_minute: u32, max_in_flight: u32) -> Gate {
+        Gate::new(requests_per_minute, max_in_flight, Metrics::new().at(Provider::Arcus))
+    }
 
     #[tokio::test(start_paused = true)]
     async fn no_minute_sees_more_than_the_budget() {
-        let gate = Gate::new(60, 8);
+        let gate = gate(60, 8);
         let mut sent = Vec::new();
         let start = Instant::now();
         while start.elapsed() < Duration::from_mins(3) {
@@ -181,7 +197,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn only_so_many_are_under_way() {
-        let gate = Gate::new(6000, 2);
+        let gate = gate(6000, 2);
         let (a, b) = (gate.enter(), gate.enter());
         assert!(a.is_ok() && b.is_ok() && gate.enter().is_err());
         drop(a);
@@ -190,7 +206,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn those_refused_come_back_one_by_one() {
-        let gate = Gate::new(600, 1);
+        let gate = gate(600, 1);
         let _busy = gate.enter();
         let after: Vec<Duration> = (0..5).filter_map(|_| gate.enter().err().map(|r| r.after)).collect();
         assert!(after.len() == 5 && after.windows(2).all(|w| w[1] > w[0]), "{after:?}");
@@ -198,7 +214,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_has_begun_waits_for_its_turn_but_not_long() {
-        let gate = Gate::new(60, 1);
+        let gate = gate(60, 1);
         while gate.ticket().is_ok() {}
         assert!(gate.ticket_in_turn(Duration::from_secs(5)).await.is_ok());
         assert!(gate.ticket_in_turn(Duration::from_millis(10)).await.is_err());
@@ -206,11 +222,25 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_closed_gate_lets_nobody_through_before_its_time() {
-        let gate = Gate::new(600, 4);
+        let gate = gate(600, 4);
         gate.close(Duration::from_secs(30));
         let refusal = gate.ticket().expect_err("closed");
         assert!(refusal.closed && refusal.after >= Duration::from_secs(30));
         tokio::time::advance(Duration::from_secs(31)).await;
         assert!(gate.ticket().is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whose_no_it_was_is_told_apart() {
+        let metrics = Metrics::new();
+        let gate = Gate::new(60, 1, metrics.at(Provider::Arcus));
+        while gate.ticket().is_ok() {}
+        gate.close(Duration::from_secs(30));
+        let closed = (gate.ticket(), gate.enter());
+        assert!(closed.0.is_err() && closed.1.is_err());
+        let said = metrics.text();
+        for line in [r#"{provider="Arcus",by="budget"} 1"#, r#"{provider="Arcus",by="pause"} 2"#] {
+            assert!(said.contains(&format!("tradewind_provider_throttled_requests_total{line}\n")), "{said}");
+        }
     }
 }

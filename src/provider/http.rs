@@ -6,7 +6,10 @@ use super::{
     ApiError, CreatePermit, Operation,
     gate::{Gate, Ticket},
 };
-use crate::{domain::verdict::Kind, telemetry::Metrics};
+use crate::{
+    domain::verdict::Kind,
+    telemetry::{Meter, Throttle},
+};
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
 use jiff::{Timestamp, fmt::rfc2822};
@@ -85,7 +88,7 @@ pub(super) struct Http {
     request_id: HeaderName,
     timeout: Duration,
     gate: Arc<Gate>,
-    metrics: Metrics,
+    meter: Meter,
     /// The provider's last `Date`, and when it arrived.
     date: Mutex<Option<(Timestamp, Instant)>>,
 }
@@ -99,9 +102,9 @@ impl Http {
         request_id: HeaderName,
         timeout: Duration,
         gate: Arc<Gate>,
-        metrics: Metrics,
+        meter: Meter,
     ) -> Self {
-        Self { wire, base, headers, request_id, timeout, gate, metrics, date: Mutex::new(None) }
+        Self { wire, base, headers, request_id, timeout, gate, meter, date: Mutex::new(None) }
     }
 
     /// The provider's clock now.
@@ -145,7 +148,7 @@ impl Http {
         let answer = tokio::time::timeout(self.timeout, self.wire.clone().oneshot(request)).await;
         let answer = answer.unwrap_or(Err(WireError::Timeout));
         let status = answer.as_ref().ok().map(|r| r.status().as_u16());
-        self.metrics.provider_request(operation.into(), status, begun.elapsed());
+        self.meter.request(operation.into(), status, begun.elapsed());
         let (head, body) = answer.map_err(wire_error)?.into_parts();
         if body.len() > cap {
             return Err(wire_error(WireError::TooBig(cap)));
@@ -185,6 +188,10 @@ impl Http {
             let now = (date.timestamp(), Instant::now());
             *self.date.lock().unwrap_or_else(PoisonError::into_inner) = Some(now);
         }
+        let number = |name: &str| headers.get(name)?.to_str().ok()?.trim().parse().ok();
+        if let Some((remaining, limit)) = number("x-ratelimit-remaining").zip(number("x-ratelimit-limit")) {
+            self.meter.quota(remaining, limit);
+        }
     }
 
     /// Lets nothing more out for this long.
@@ -195,6 +202,7 @@ impl Http {
     /// Closes the account's gate where an error asks for it.
     pub(super) fn heed(&self, error: ApiError, otherwise: Duration) -> ApiError {
         if error.kind == Kind::RateLimited && !error.local {
+            self.meter.throttled(Throttle::Provider);
             self.gate.close(error.retry_after.unwrap_or(otherwise));
         }
         error

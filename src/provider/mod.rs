@@ -132,6 +132,17 @@ pub enum Made {
     Accepted(Accepted),
 }
 
+impl Made {
+    /// The record, where there is one already.
+    #[must_use]
+    pub fn id(&self) -> Option<&ExternalId> {
+        match self {
+            Self::Created(created) => Some(&created.id),
+            Self::Accepted(_) => None,
+        }
+    }
+}
+
 /// A create that waits for a person.
 #[derive(Clone, Debug)]
 pub struct Accepted {
@@ -198,8 +209,8 @@ impl fmt::Display for DeletePermit {
 /// One provider behind one login.
 ///
 /// # Guarantees
-/// Implementations send at most one write for each call of a writing verb (`refresh`: for each entity), and never retry
-/// within it: the requeue of the engine is the only retry loop.
+/// Implementations send at most one write for each call of a writing verb, and never retry within it: the requeue of the
+/// engine is the only retry loop.
 ///
 /// # Assumptions
 /// The caller holds a [`Slot`] of the session's gate while it calls.
@@ -210,6 +221,8 @@ pub trait External: Send + Sync + 'static {
     type Have: Send + Sync;
     /// A change that can be applied in place.
     type Change: Send + Sync;
+    /// A request that has data loaded.
+    type Load: Send + Sync;
 
     /// The provider's name in messages.
     const NAME: &'static str;
@@ -235,6 +248,8 @@ pub trait External: Send + Sync + 'static {
     fn objection(&self, want: &Self::Want, today: Date, creating: bool) -> Option<Problem>;
     /// The loads that belong to the creation: those that it starts by itself, and those that are to be asked for.
     fn first_loads(want: &Self::Want) -> Vec<(Entity, RefreshPhase)>;
+    /// The requests that it takes to have the data of these entities loaded, and whose each loads.
+    fn loads(want: &Self::Want, entities: &[Entity]) -> Vec<(Self::Load, Vec<Entity>)>;
     /// The Secret with the store's credentials, where the provider takes any.
     fn credentials_secret(declared: &Declaration) -> Option<&str>;
     /// The credentials that the Want needs, in the version of the API that this login speaks.
@@ -272,13 +287,12 @@ pub trait External: Send + Sync + 'static {
     fn update(&self, id: &ExternalId, change: &Self::Change) -> impl Future<Output = Result<(), ApiError>> + Send;
     /// Deletes the record; one that is gone already is a success.
     fn delete(&self, permit: DeletePermit) -> impl Future<Output = Result<(), ApiError>> + Send;
-    /// Asks for a refresh of each of these entities; the provider's id of the job where it tells one.
+    /// Asks for a refresh; the provider's id of the job where it tells one.
     fn refresh(
         &self,
         id: &ExternalId,
-        want: &Self::Want,
-        entities: &[Entity],
-    ) -> impl Future<Output = Vec<(Entity, Result<Option<String>, ApiError>)>> + Send;
+        load: &Self::Load,
+    ) -> impl Future<Output = Result<Option<String>, ApiError>> + Send;
     /// How far a job is.
     fn job(&self, job: &str) -> impl Future<Output = Result<Job, ApiError>> + Send;
     /// Whom the login belongs to, as far as answers have told.

@@ -20,5 +20,6 @@ mod install;
 mod lifecycle;
 mod manifests;
 mod memory;
+mod observability;
 mod process;
 mod world;

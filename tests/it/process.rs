@@ -26,7 +26,7 @@ pub(crate) struct Program {
 
 impl Program {
     /// Starts it in the world's namespace, with the world's short times.
-    fn start(world: &World, more: &[&str]) -> Self {
+    pub(crate) fn start(world: &World, more: &[&str]) -> Self {
         let timing = world.settings.timing;
         let origin = world.endpoint.trim_end_matches("/versioned");
         let seconds = |d: Duration| format!("{}s", d.as_secs());
@@ -78,12 +78,13 @@ impl Program {
         log
     }
 
-    /// The first address that the log names after `listen=`.
-    async fn address(&self) -> String {
+    /// The address that the log names as `listen`, as text or as JSON.
+    pub(crate) async fn address(&self) -> String {
         let found = async {
             loop {
                 let log = self.log();
-                let address = log.split("listen=").nth(1).and_then(|rest| rest.split_whitespace().next());
+                let after = log.split_once("listen=").or_else(|| log.split_once("\"listen\":\""));
+                let address = after.and_then(|(_, rest)| rest.split([' ', '"', '\n']).next());
                 if let Some(address) = address {
                     return address.to_owned();
                 }

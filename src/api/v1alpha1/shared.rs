@@ -8,7 +8,20 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A provider that Tradewind knows.
-#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, Hash, strum::Display)]
+#[derive(
+    JsonSchema,
+    Serialize,
+    Deserialize,
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Hash,
+    strum::Display,
+    strum::EnumIter,
+    strum::IntoStaticStr,
+)]
 pub enum Provider {
     /// Rutter, the commerce and accounting aggregator.
     Rutter,

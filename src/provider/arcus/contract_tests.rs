@@ -5,6 +5,7 @@ use crate::{
     api::v1alpha1::Provider,
     domain::{connectors::CONNECTORS, verdict::Effect},
     provider::{AllowList, Backend, DeleteReason, Session, WireError, contract, login},
+    telemetry::Metrics,
 };
 use bytes::Bytes;
 use http::{Request, Response};
@@ -12,7 +13,7 @@ use rstest::rstest;
 use serde_json::json;
 use std::collections::BTreeSet;
 use tokio::time::Instant;
-use tower::{service_fn, util::BoxCloneSyncService};
+use tower::{ServiceExt, service_fn, util::BoxCloneSyncService};
 use tradewind_simulator::{
     Effect as Deform, Fault, ManualClock, Operation as Asked, Setup, Simulator,
     arcus::{self, Act, Connector, Rate, Wrapping},
@@ -607,6 +608,32 @@ async fn a_window_that_is_used_up_closes_the_gate_until_it_opens_again() {
     tokio::time::advance(rest).await;
     assert!(world.found(&Look::Id(id)).await.is_empty());
     assert!(world.simulator.journal().iter().all(|entry| entry.status != Some(429)), "the limit was never met");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_left_of_the_window_and_who_says_no_is_measured() {
+    let rate = Rate { per_minute: 4, per_second: 10 };
+    let setup = Setup { arcus: arcus::Settings { test_rate: Some(rate), ..at_ease() }, ..Setup::default() };
+    let simulator =
+        Simulator::new(ManualClock::starting_at("2026-01-05T10:00:00Z".parse().expect("a time")).clock(), setup);
+    let login =
+        contract::login(Provider::Arcus, ENDPOINT, "2026-05-01", "ent_simulator", &arcus::Account::default().key);
+    let (wire, metrics) = (simulator.in_process().map_err(|_| WireError::Broken), Metrics::new());
+    let session = contract::measured(BoxCloneSyncService::new(wire), &login, &metrics);
+    let look = Look::Id(ExternalId::new("shippo"));
+    of(&session).observe(&look, now()).await.expect("an answer");
+    simulator.push_fault(Fault::on(Asked::ReadDetail, Deform::Refuse { status: 429, retry_after: Some(7) }));
+    of(&session).observe(&look, now()).await.expect_err("a refusal");
+    of(&session).observe(&look, now()).await.expect_err("a closed gate");
+    let said = metrics.text();
+    for line in [
+        "provider_quota_remaining_ratio_bucket{le=\"0.75\",provider=\"Arcus\"} 2",
+        "provider_throttled_requests_total{provider=\"Arcus\",by=\"provider\"} 1",
+        "provider_throttled_requests_total{provider=\"Arcus\",by=\"pause\"} 1",
+        "provider_requests_total{provider=\"Arcus\",operation=\"read\",code=\"429\"} 1",
+    ] {
+        assert!(said.contains(&format!("tradewind_{line}\n")), "{line}: {said}");
+    }
 }
 
 #[rstest]

@@ -29,7 +29,7 @@ use crate::{
         validate::{self, Credentials, SecretData},
         verdict::Kind,
     },
-    telemetry::Metrics,
+    telemetry::Meter,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use jiff::{SignedDuration, Timestamp, civil::Date};
@@ -37,6 +37,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value};
 use std::{
     collections::HashSet,
+    convert::Infallible,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -77,16 +78,10 @@ pub struct Have {
 pub struct Change(Map<String, Value>);
 
 impl Arcus {
-    pub(super) fn new(
-        login: &Login,
-        wire: Wire,
-        gate: Arc<Gate>,
-        settings: &ConnectSettings,
-        metrics: Metrics,
-    ) -> Self {
+    pub(super) fn new(login: &Login, wire: Wire, gate: Arc<Gate>, settings: &ConnectSettings, meter: Meter) -> Self {
         let timing = settings.timing;
         let request_id = HeaderName::from_static("x-request-id");
-        let http = Http::new(wire, login.endpoint.clone(), headers(login), request_id, timing.call, gate, metrics);
+        let http = Http::new(wire, login.endpoint.clone(), headers(login), request_id, timing.call, gate, meter);
         let live = login.secret.expose_secret().starts_with(LIVE);
         Self { http, all: Inventory::default(), entity: Mutex::default(), gone: Mutex::default(), timing, live }
     }
@@ -224,6 +219,8 @@ impl External for Arcus {
     type Want = ConnectorWant;
     type Have = Have;
     type Change = Change;
+    /// Arcus has no endpoint for it.
+    type Load = Infallible;
 
     const NAME: &'static str = "Arcus";
     const LOGIN: &'static str = "the login. Correct the api_key in the Secret that credentialsSecretRef names";
@@ -251,6 +248,10 @@ impl External for Arcus {
     }
 
     fn first_loads(_: &ConnectorWant) -> Vec<(Entity, RefreshPhase)> {
+        vec![]
+    }
+
+    fn loads(_: &ConnectorWant, _: &[Entity]) -> Vec<(Infallible, Vec<Entity>)> {
         vec![]
     }
 
@@ -373,14 +374,8 @@ impl External for Arcus {
         }
     }
 
-    async fn refresh(
-        &self,
-        _: &ExternalId,
-        _: &ConnectorWant,
-        _: &[Entity],
-    ) -> Vec<(Entity, Result<Option<String>, ApiError>)> {
-        // Arcus has no endpoint for it; the engine does not ask.
-        vec![]
+    async fn refresh(&self, _: &ExternalId, load: &Infallible) -> Result<Option<String>, ApiError> {
+        match *load {}
     }
 
     async fn job(&self, _: &str) -> Result<Job, ApiError> {

@@ -30,7 +30,7 @@ use crate::{
         validate::{self, Access, Credentials, RutterWant, SecretData},
         verdict::{Effect, Kind},
     },
-    telemetry::Metrics,
+    telemetry::Meter,
 };
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
@@ -51,16 +51,10 @@ pub struct Rutter {
 }
 
 impl Rutter {
-    pub(super) fn new(
-        login: &Login,
-        wire: Wire,
-        gate: Arc<Gate>,
-        settings: &ConnectSettings,
-        metrics: Metrics,
-    ) -> Self {
+    pub(super) fn new(login: &Login, wire: Wire, gate: Arc<Gate>, settings: &ConnectSettings, meter: Meter) -> Self {
         let timing = settings.timing;
         let request_id = HeaderName::from_static("x-rutter-request-id");
-        let http = Http::new(wire, login.endpoint.clone(), headers(login), request_id, timing.call, gate, metrics);
+        let http = Http::new(wire, login.endpoint.clone(), headers(login), request_id, timing.call, gate, meter);
         Self { reads: Reads::new(http, timing.lag, settings.poll), timing, version: login.version.clone() }
     }
 }
@@ -80,7 +74,7 @@ impl Rutter {
         let operation = Operation::Refresh;
         let token = self.reads.token(id.as_str()).await.ok_or_else(|| ApiError {
             // Without a token nothing was sent.
-            effect: Effect::None,
+            status: None,
             ..ApiError::answered(operation, 0, Kind::NotFound, Effect::None)
         })?;
         let (path, query) = (["connections", verb], [("access_token", token.expose_secret())]);
@@ -127,11 +121,20 @@ fn body(want: &RutterWant, credentials: &Credentials) -> Value {
     Value::Object(body)
 }
 
+/// A request that has data loaded.
+pub enum Load {
+    /// History of one entity from a day on.
+    Backfill(Entity, Date),
+    /// What is new, of all entities.
+    Sync,
+}
+
 impl External for Rutter {
     type Want = RutterWant;
     type Have = Have;
     /// Rutter applies no change in place: its PATCH is not documented.
     type Change = Infallible;
+    type Load = Load;
 
     const NAME: &'static str = "Rutter";
     const LOGIN: &'static str = "the login. Correct the Secret that credentialsSecretRef names";
@@ -161,6 +164,15 @@ impl External for Rutter {
     fn first_loads(want: &RutterWant) -> Vec<(Entity, RefreshPhase)> {
         // Rutter begins its own first sync; these go further back.
         want.loads.iter().map(|(entity, _)| (*entity, RefreshPhase::Due)).collect()
+    }
+
+    fn loads(want: &RutterWant, entities: &[Entity]) -> Vec<(Load, Vec<Entity>)> {
+        let from = |entity: Entity| want.loads.iter().find(|(e, _)| *e == entity).map(|(_, day)| *day);
+        let dated = |entity: &Entity| Some((Load::Backfill(*entity, from(*entity)?), vec![*entity]));
+        // It is of no single entity: one for all that have no first day of their own.
+        let rest: Vec<Entity> = entities.iter().copied().filter(|e| from(*e).is_none()).collect();
+        let sync = (!rest.is_empty()).then_some((Load::Sync, rest));
+        entities.iter().filter_map(dated).chain(sync).collect()
     }
 
     fn credentials_secret(declared: &Declaration) -> Option<&str> {
@@ -318,26 +330,11 @@ impl External for Rutter {
         Ok(())
     }
 
-    async fn refresh(
-        &self,
-        id: &ExternalId,
-        want: &RutterWant,
-        entities: &[Entity],
-    ) -> Vec<(Entity, Result<Option<String>, ApiError>)> {
-        let from = |entity: Entity| want.loads.iter().find(|(e, _)| *e == entity).map(|(_, day)| *day);
-        let mut done = Vec::with_capacity(entities.len());
-        for entity in entities {
-            if let Some(day) = from(*entity) {
-                done.push((*entity, self.backfill(id, *entity, day).await));
-            }
+    async fn refresh(&self, id: &ExternalId, load: &Load) -> Result<Option<String>, ApiError> {
+        match load {
+            Load::Backfill(entity, day) => self.backfill(id, *entity, *day).await,
+            Load::Sync => self.load(id, "incremental_sync", None).await,
         }
-        // It is of no single entity: one for all that have no first day of their own.
-        let rest: Vec<Entity> = entities.iter().copied().filter(|e| from(*e).is_none()).collect();
-        if !rest.is_empty() {
-            let synced = self.load(id, "incremental_sync", None).await;
-            done.extend(rest.into_iter().map(|entity| (entity, synced.clone())));
-        }
-        done
     }
 
     async fn job(&self, _: &str) -> Result<Job, ApiError> {

@@ -480,7 +480,7 @@ async fn a_scope_that_is_missing_is_named_by_every_verb(
     let changed = with(&[(&SETTINGS[2], json!(4))]);
     let Difference::Update(change, _) = SkuIo::diff(&changed, &have, &[], None) else { panic!("an update") };
     let sku = world.sku();
-    let refreshed = sku.refresh(&id, &want, &[Entity::Orders]).await.remove(0).1.map(drop);
+    let refreshed = sku.refresh(&id, &Entity::Orders).await.map(drop);
     let answers = [
         (Asked::Create, world.create(&other).await.map(drop)),
         (Asked::List, sku.observe(&Look::Key(want.key()), now()).await.map(drop)),
@@ -505,8 +505,10 @@ async fn a_refresh_is_one_call_for_each_entity_and_names_its_job_where_there_are
     let world = World::new(sku_io::Settings { tracked_jobs, ..sku_io::Settings::default() });
     let want = with(&[]);
     let id = world.made(&want).await;
-    let done = world.sku().refresh(&id, &want, &[Entity::Products, Entity::Orders]).await;
-    let jobs: Vec<_> = done.into_iter().map(|(_, answer)| answer.expect("accepted")).collect();
+    let mut jobs = Vec::new();
+    for (load, _) in SkuIo::loads(&want, &[Entity::Products, Entity::Orders]) {
+        jobs.push(world.sku().refresh(&id, &load).await.expect("accepted"));
+    }
     assert_eq!((jobs.len(), jobs.iter().filter(|job| job.is_some()).count()), (2, if tracked_jobs { 2 } else { 0 }));
     let record = world.record(&id);
     for entity in [sku_io::Entity::Products, sku_io::Entity::Orders] {

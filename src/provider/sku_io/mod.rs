@@ -31,7 +31,7 @@ use crate::{
         validate::{self, Credentials, SecretData},
         verdict::Kind,
     },
-    telemetry::Metrics,
+    telemetry::Meter,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use jiff::{Timestamp, civil::Date};
@@ -48,16 +48,10 @@ pub struct SkuIo {
 }
 
 impl SkuIo {
-    pub(super) fn new(
-        login: &Login,
-        wire: Wire,
-        gate: Arc<Gate>,
-        settings: &ConnectSettings,
-        metrics: Metrics,
-    ) -> Self {
+    pub(super) fn new(login: &Login, wire: Wire, gate: Arc<Gate>, settings: &ConnectSettings, meter: Meter) -> Self {
         let timing = settings.timing;
         let request_id = HeaderName::from_static("x-request-id");
-        let http = Http::new(wire, login.endpoint.clone(), headers(login), request_id, timing.call, gate, metrics);
+        let http = Http::new(wire, login.endpoint.clone(), headers(login), request_id, timing.call, gate, meter);
         Self { reads: Reads::new(http), timing }
     }
 
@@ -65,20 +59,6 @@ impl SkuIo {
         let operation = call.operation;
         let reply = self.reads.http.send(call, Pace::InTurn).await?;
         map::read(operation, &reply).map_err(|e| self.reads.heed(e))
-    }
-
-    async fn refresh_one(&self, id: &ExternalId, entity: Entity) -> Result<Option<String>, ApiError> {
-        let ([api, instances], what) = (INSTANCES, entity.to_string());
-        let path = [api, instances, id.as_str(), &what, "refresh"];
-        let call = Call {
-            operation: Operation::Refresh,
-            method: Method::POST,
-            path: &path,
-            query: &[],
-            body: None,
-            key: None,
-        };
-        Ok(wire::job(&self.write(call).await?))
     }
 }
 
@@ -123,6 +103,7 @@ impl External for SkuIo {
     type Want = InstanceWant;
     type Have = Have;
     type Change = Change;
+    type Load = Entity;
 
     const NAME: &'static str = "SKU.io";
     const LOGIN: &'static str = "the login. Correct the token in the Secret that credentialsSecretRef names, or skuIo.tenant: SKU.io answers a \
@@ -152,6 +133,10 @@ impl External for SkuIo {
 
     fn first_loads(_: &InstanceWant) -> Vec<(Entity, RefreshPhase)> {
         vec![(Entity::Products, RefreshPhase::Accepted), (Entity::Orders, RefreshPhase::Accepted)]
+    }
+
+    fn loads(_: &InstanceWant, entities: &[Entity]) -> Vec<(Entity, Vec<Entity>)> {
+        entities.iter().map(|entity| (*entity, vec![*entity])).collect()
     }
 
     fn credentials_secret(declared: &Declaration) -> Option<&str> {
@@ -269,17 +254,18 @@ impl External for SkuIo {
         Ok(())
     }
 
-    async fn refresh(
-        &self,
-        id: &ExternalId,
-        _: &InstanceWant,
-        entities: &[Entity],
-    ) -> Vec<(Entity, Result<Option<String>, ApiError>)> {
-        let mut done = Vec::with_capacity(entities.len());
-        for entity in entities {
-            done.push((*entity, self.refresh_one(id, *entity).await));
-        }
-        done
+    async fn refresh(&self, id: &ExternalId, entity: &Entity) -> Result<Option<String>, ApiError> {
+        let ([api, instances], what) = (INSTANCES, entity.to_string());
+        let path = [api, instances, id.as_str(), &what, "refresh"];
+        let call = Call {
+            operation: Operation::Refresh,
+            method: Method::POST,
+            path: &path,
+            query: &[],
+            body: None,
+            key: None,
+        };
+        Ok(wire::job(&self.write(call).await?))
     }
 
     async fn job(&self, job: &str) -> Result<Job, ApiError> {

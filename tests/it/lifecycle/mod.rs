@@ -20,3 +20,4 @@ mod recovery;
 mod refresh;
 mod tenancy;
 mod user_actions;
+mod writes;

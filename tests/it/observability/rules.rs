@@ -1,0 +1,65 @@
+//! The alerts: what they ask, and the page that says what to do.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Deserialize;
+
+use super::queries::wrong;
+use super::tools;
+use crate::docs::{anchor, read};
+
+const RULES: &str = include_str!("../../../charts/tradewind/files/rules.yaml");
+/// Where the runbooks are on the web.
+const PAGE: &str = concat!(env!("CARGO_PKG_REPOSITORY"), "/blob/main/docs/runbooks.md#");
+/// What every runbook answers.
+const PARTS: [&str; 4] = ["**Meaning.** ", "**Impact.** ", "**Look.** ", "**Remedy.** "];
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Rule {
+    alert: String,
+    expr: String,
+    labels: BTreeMap<String, String>,
+    annotations: BTreeMap<String, String>,
+}
+
+fn alerts() -> Vec<Rule> {
+    let answer = tools::run("prometheus", &["rules"], RULES).expect("rules that Prometheus takes");
+    let rules: Vec<Rule> = serde_json::from_str(&answer).expect("rules");
+    assert!(rules.len() > 8, "{answer}");
+    rules
+}
+
+#[test]
+fn every_alert_asks_for_what_there_is() {
+    let queries: Vec<String> = alerts().into_iter().map(|rule| rule.expr).collect();
+    assert_eq!(wrong(&queries), [""; 0]);
+}
+
+#[test]
+fn prometheus_refuses_a_rule_with_a_broken_template() {
+    let broken = RULES.replacen("{{ $labels.kind }}", "{{ $labels.kind", 1);
+    assert!(broken != RULES && tools::run("prometheus", &["rules"], &broken).is_err());
+}
+
+#[test]
+fn every_alert_says_how_bad_it_is_and_leads_to_its_runbook() {
+    for Rule { alert, labels, annotations, .. } in alerts() {
+        let severity = labels.get("severity").map(String::as_str).unwrap_or_default();
+        assert!(["info", "warning", "critical"].contains(&severity), "{alert}: {severity}");
+        assert!(annotations.contains_key("summary") && annotations.contains_key("description"), "{alert}");
+        assert_eq!(annotations.get("runbook_url"), Some(&format!("{PAGE}{}", anchor(&alert))), "{alert}");
+    }
+}
+
+#[test]
+fn every_alert_has_a_runbook_and_every_runbook_an_alert() {
+    let page = read("runbooks.md");
+    let sections: BTreeMap<&str, &str> = page.split("\n## ").skip(1).filter_map(|s| s.split_once('\n')).collect();
+    let alerts: BTreeSet<String> = alerts().into_iter().map(|rule| rule.alert).collect();
+    assert_eq!(sections.keys().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>(), alerts);
+    for (name, text) in sections {
+        let lacking: Vec<_> = PARTS.iter().filter(|part| !text.contains(*part)).collect();
+        assert!(lacking.is_empty(), "{name} lacks {lacking:?}");
+    }
+}
