@@ -90,7 +90,7 @@ spec:
     }
 
     /// Changes an instance by a merge patch, as an editor would.
-    pub(crate) async fn edit_instance(&self, name: &str, patch: &Value) -> IntegrationInstance {
+    pub(super) async fn edit_instance(&self, name: &str, patch: &Value) -> IntegrationInstance {
         let api = self.sandbox.api::<IntegrationInstance>();
         api.patch(name, &PatchParams::default(), &Patch::Merge(patch)).await.expect("an instance to change")
     }
