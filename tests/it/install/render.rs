@@ -63,6 +63,8 @@ priorityClassName: system-cluster-critical
 terminationGracePeriodSeconds: 60
 metrics:
   service: {port: 9090, annotations: {example.com/metrics: "yes"}}
+  prometheusRule: {enabled: true, labels: {release: prometheus}}
+  dashboard: {enabled: true, labels: {team: stores}}
   serviceMonitor: {enabled: true, interval: 30s, scrapeTimeout: 10s, labels: {release: prometheus}, relabelings: [{action: labeldrop, regex: pod}], metricRelabelings: [{action: drop, regex: le}]}
 networkPolicy:
   enabled: true
@@ -326,19 +328,13 @@ async fn the_crds_are_those_of_the_types_and_stay() {
 /// What Prometheus and Grafana read is not Helm's to interpret: both have braces of their own.
 #[tokio::test]
 async fn rules_and_dashboard_are_passed_on_as_they_are() {
-    let chart = Path::new(env!("CARGO_TARGET_TMPDIR")).join("it/chart-with-files");
-    copy(Path::new(CHART), &chart);
-    let rules = "groups:\n  - name: test\n    rules:\n      - alert: Test\n        expr: up == 0\n        annotations: {summary: '{{ $labels.job }} is down'}\n";
-    let dashboard = "{\n  \"title\": \"Test {{job}}\"\n}\n";
-    std::fs::write(chart.join("files/rules.yaml"), rules).expect("a file");
-    std::fs::write(chart.join("files/dashboard.json"), dashboard).expect("a file");
+    let file =
+        |name: &str| std::fs::read_to_string(Path::new(CHART).join("files").join(name)).expect("a file of the chart");
+    let (rules, dashboard) = (file("rules.yaml"), file("dashboard.json"));
     let values = "metrics: {prometheusRule: {enabled: true, labels: {release: prometheus}}, dashboard: {enabled: true, annotations: {folder: stores}}}";
-    let chart = chart.to_str().expect("a path");
-    let said = helm(&["template", "tradewind", chart, "--values", "-"], values).await;
-    assert!(said.ok, "{}", said.err);
-    let all = objects(&said.out);
+    let all = rendered("tradewind", values).await;
     let rule = the(&all, "PrometheusRule");
-    assert_eq!(rule["spec"], serde_yaml::from_str::<Value>(rules).expect("YAML"));
+    assert_eq!(rule["spec"], serde_yaml::from_str::<Value>(&rules).expect("YAML"));
     assert_eq!(text(rule, "/metadata/labels/release"), "prometheus");
     let map = the(&all, "ConfigMap");
     assert_eq!(map["data"]["tradewind.json"], dashboard);
