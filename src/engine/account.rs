@@ -77,7 +77,7 @@ impl Users {
     }
 
     fn count<K: Managed>(&mut self, store: &Store<Lean<K>>, target: &AccountTarget) {
-        for object in store.state().iter() {
+        for object in &store.state() {
             let namespace = object.namespace().unwrap_or_default();
             if !target.namespace.is_empty() && target.namespace != namespace {
                 continue;
