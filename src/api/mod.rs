@@ -29,6 +29,8 @@ pub mod keys {
     pub const ACCOUNT_FINALIZER: &str = "tradewind.dev/account-in-use";
     /// Lets the deletion of the object with this UID pass the account's `deletionGuard`.
     pub const ALLOW_DELETION: &str = "tradewind.dev/allow-deletion";
+    /// Lets the object with this UID use credentials that the provider gave back in a shared account.
+    pub const ALLOW_RESTORED: &str = "tradewind.dev/allow-restored-credentials";
     /// Label of a Secret that the operator wrote: the name of the object it belongs to.
     pub const CONNECTION_LABEL: &str = "tradewind.dev/connection";
 }

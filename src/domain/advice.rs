@@ -72,6 +72,11 @@ fn known(reason: Reason, ids: &[ExternalId], drift: &Drift) -> String {
              re-create this object",
             join(fields)
         ),
+        Reason::CredentialsRestored => format!(
+            "The provider gave {names} credentials back that it had before it was deleted. Others share this account, so they \
+             may be another team's. If this object may have them, annotate it with tradewind.dev/allow-restored-credentials: \
+             its UID. Otherwise delete it"
+        ),
         Reason::AdoptionForbidden => {
             "The account forbids adoption. Ask whoever owns it to set adoption: Allowed, or remove adoptionPolicy, \
              externalRef and managementPolicy: ObserveOnly"

@@ -305,6 +305,7 @@ fn done(f: &Facts<'_>, id: &ExternalId) -> Step {
         Some([]) if f.in_grace => Step::Wait(Waiting::Absence),
         Some([]) if f.replacing || f.policy.loss == ExternalLossPolicy::Recreate => Step::Forget,
         Some([]) => Step::Halt(Reason::ExternalNotFound, vec![id.clone()]),
+        Some([_, ..]) if f.restored => Step::Halt(Reason::CredentialsRestored, vec![id.clone()]),
         Some([_, ..]) => present(f, id),
     }
 }

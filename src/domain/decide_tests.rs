@@ -66,6 +66,7 @@ fn step<'a>(creation: &'a Creation, seen: Option<&'a [Sighting]>, change: impl F
         refused: None,
         adoption_allowed: true,
         replacing: false,
+        restored: false,
         drift: Drift::None,
         needs_person: false,
         refresh_due: false,
@@ -450,6 +451,15 @@ mod recorded {
     ) {
         let got = step(&done(), look.as_deref(), |f| (f.in_grace, f.policy.loss) = (grace, loss));
         assert_eq!(got, want);
+    }
+
+    #[test]
+    fn credentials_that_came_back_wait_for_a_person_and_a_deletion_does_not() {
+        let restored = |f: &mut Facts<'_>| (f.restored, f.drift) = (true, Drift::Fields(vec!["x".into()]));
+        let got = step(&done(), Some(&[seen("a")]), restored);
+        assert_eq!(got, Step::Halt(Reason::CredentialsRestored, vec![id("a")]));
+        let got = step(&done(), None, |f| (f.restored, f.deleting) = (true, true));
+        assert_eq!(got, Step::Delete(id("a")));
     }
 
     #[test]

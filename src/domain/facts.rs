@@ -127,6 +127,8 @@ pub struct Facts<'a> {
     pub refused: Option<&'a Problem>,
     /// The account lets objects adopt.
     pub adoption_allowed: bool,
+    /// It has credentials of before, in an account that others share, and nobody has said that it may.
+    pub restored: bool,
     /// The record is on its way to be replaced.
     pub replacing: bool,
     /// How the record differs.

@@ -202,7 +202,7 @@ impl<E: External> Scene<'_, E> {
             status.drifted_fields.clear();
             status.conditions.retain(|c| c.type_ != Type::InitialRefreshComplete.to_string());
             if let Some(creation) = &mut status.creation {
-                (creation.key, creation.replacing) = (None, None);
+                (creation.key, creation.replacing, creation.restored) = (None, None, false);
             }
         })
         .await?;
@@ -275,7 +275,7 @@ impl<E: External> Scene<'_, E> {
             status.drifted_fields.clear();
             status.account = Some(identity.recorded());
             if let Some(creation) = &mut status.creation {
-                (creation.refused, creation.replacing) = (None, None);
+                (creation.refused, creation.replacing, creation.restored) = (None, None, false);
                 creation.candidates.clear();
             }
         })

@@ -152,7 +152,7 @@ async fn applied<E: External>(
         return Ok(Next::After(PROBE));
     }
     engine.memory.succeeded(&target.uid);
-    let next = scene.record_own(target, intent, &created.id, &created.summary).await?;
+    let next = scene.record_own(target, intent, &created.id, &created.summary, created.restored).await?;
     if created.restored {
         let text = "The provider gave the record the credentials back that it had before it was deleted";
         engine.tell(&target.reference, true, Reason::CredentialsRestored, "Create", text).await;

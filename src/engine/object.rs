@@ -129,6 +129,8 @@ pub(super) struct Target {
     pub(super) refresh: Option<String>,
     /// The UID whose deletion a person lets pass the guard.
     pub(super) allowed: Option<String>,
+    /// The UID that a person lets have restored credentials.
+    pub(super) allowed_restored: Option<String>,
     /// The declaration.
     pub(super) spec: Declaration,
     /// The status as last read or written.
@@ -164,6 +166,7 @@ impl<K: Managed> From<&K> for Target {
             requested: requested(object),
             refresh: annotation(keys::REFRESH),
             allowed: annotation(keys::ALLOW_DELETION),
+            allowed_restored: annotation(keys::ALLOW_RESTORED),
             spec: object.declaration(),
             status: object.managed_status().cloned().unwrap_or_default(),
         }
@@ -201,6 +204,13 @@ impl Target {
     #[must_use]
     pub(super) fn bound(&self) -> bool {
         self.finalizers.iter().any(|f| f == self.finalizer)
+    }
+
+    /// Whether credentials that come back may be another namespace's, and nobody has said that it may have them.
+    #[must_use]
+    pub(super) fn fears_restored(&self) -> bool {
+        self.spec.account_ref().kind == AccountKind::ClusterProviderAccount
+            && self.allowed_restored.as_deref() != Some(&self.uid)
     }
 
     /// All finalizers, with or without ours.

@@ -113,6 +113,7 @@ fn facts_without_account<'a>(target: &Target, parts: &'a Parts, problem: Option<
         problem,
         refused: None,
         adoption_allowed: true,
+        restored: false,
         replacing: target.status.creation.as_ref().is_some_and(|c| c.replacing.is_some()),
         drift: Drift::None,
         needs_person: false,
@@ -230,6 +231,7 @@ impl<E: External> Pass<'_, E> {
             held: parts.recorded.as_ref().is_some_and(|id| claims.held(id)),
             key_claimed: parts.creation == Creation::NotStarted && claims.key_claimed(),
             in_grace: !self.engine.patience(&target.uid, &parts.creation).is_zero(),
+            restored: target.fears_restored() && target.status.creation.as_ref().is_some_and(|c| c.restored),
             link,
             any_link: link::any(target, self.now()),
             ..facts_without_account(target, parts, None)

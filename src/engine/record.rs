@@ -13,7 +13,9 @@ use super::{
 use crate::{
     api::v1alpha1::{AdoptionPolicy, AppliedCredentials, LastAction, ManagedStatus, RefreshPhase, StoredIntent},
     domain::{
+        advice,
         conditions::{Health, State},
+        facts::Drift,
         ids::ExternalId,
         reason::Reason,
         refresh::{self, Due, Entity},
@@ -72,17 +74,21 @@ impl<E: External> Scene<'_, E> {
 
     pub(super) async fn record(&self, target: &mut Target, id: &ExternalId) -> Result<Next, PassError> {
         let (Some(intent), Some(summary)) = (self.pending(), self.summary()) else { return Ok(Next::Change) };
-        self.record_own(target, intent, id, &summary).await
+        // Whether they came back, nobody has said; a person is not likely to have entered them within the grace.
+        let restored = summary.has_credentials == Some(true) && target.status.authorization.is_none();
+        self.record_own(target, intent, id, &summary, restored).await
     }
 
     /// Records what an own attempt made: the connection Secret first, the id second, both only while it is open. What it was
-    /// made with stands in status since the attempt was stored; the spec may have been edited since.
+    /// made with stands in status since the attempt was stored; the spec may have been edited since. `restored`: whether the
+    /// provider may have given it credentials of before.
     pub(super) async fn record_own(
         &self,
         target: &mut Target,
         intent: &StoredIntent,
         id: &ExternalId,
         summary: &Summary,
+        restored: bool,
     ) -> Result<Next, PassError> {
         report::check_open(self.engine, target, intent).await?;
         // What is being deleted needs no Secret any more, and a namespace that is being deleted takes none.
@@ -95,9 +101,15 @@ impl<E: External> Scene<'_, E> {
         };
         let mut after = target.status.clone();
         note_loads(&mut after);
-        let state = conflict.map_or_else(|| present(summary.health.as_ref(), &after), State::Halted);
+        let restored = restored && target.fears_restored();
+        let fear =
+            restored.then(|| advice::halted(Reason::CredentialsRestored, std::slice::from_ref(id), &Drift::None));
+        let halted = conflict.or(fear).map(State::Halted);
+        let state = halted.unwrap_or_else(|| present(summary.health.as_ref(), &after));
         report::commit(self.engine, target, intent, Some(&state), |status| {
-            report::settle(status, intent).key.clone_from(&intent.key);
+            let creation = report::settle(status, intent);
+            creation.key.clone_from(&intent.key);
+            creation.restored = restored;
             status.external_id = Some(id.to_string());
             status.account = Some(self.identity.recorded());
             status.observed_only = false;

@@ -255,6 +255,10 @@ pub struct CreationStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 256))]
     pub replacing: Option<String>,
+    /// The provider gave the record credentials back, in an account that others share: they may be theirs, and a person
+    /// has yet to say that they are not.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub restored: bool,
     /// Records that may be this object's, for a person to choose from.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32), inner(length(max = 256)))]

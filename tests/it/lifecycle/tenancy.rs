@@ -1,16 +1,18 @@
 //! One account for many namespaces: who may use it, and what they may not do to each other.
 
-use kube::api::{Api, DeleteParams};
+use kube::api::{Api, DeleteParams, Patch, PatchParams};
 use kube::runtime::wait::{Condition as Holds, await_condition};
 use serde_json::{Value, json};
 use tradewind::api::keys;
 use tradewind::api::v1alpha1::{ClusterProviderAccount, Connection, ProviderAccountStatus};
+use tradewind_simulator::arcus::{Act, Connector};
 use tradewind_simulator::{Clock, Operation};
 
 use crate::cluster::{HANG, Sandbox};
 use crate::conditions::Observed;
+use crate::lifecycle::arcus::connector;
 use crate::lifecycle::expect::{assert_healed, assert_stalled};
-use crate::world::{World, connection, id_of, store};
+use crate::world::{ARCUS_KEY, World, connection, id_of, store};
 
 /// What an operator of the whole cluster may do beside what one of a namespace may.
 fn rules() -> Value {
@@ -148,6 +150,44 @@ async fn what_one_namespace_has_in_a_shared_account_is_not_anothers_for_the_aski
     }
     assert_healed(&until(&ours, "acme", "True", "Succeeded").await);
     world.ends_with(&[&id, &stranger], 1, 0);
+}
+
+/// Arcus gives what is made again within seven days the credentials of before, whoever made it then.
+#[tokio::test]
+async fn credentials_that_come_back_are_nobodys_before_somebody_says_so() {
+    let world = shared("given-back", &json!({})).await;
+    let shared = format!(
+        "credentialsSecretRef: {{name: arcus-api, namespace: {}}}\n  allowedNamespaces: {{selector: {{}}}}",
+        world.sandbox.namespace()
+    );
+    let account = world.arcus_account("arcus", ARCUS_KEY).replace("ProviderAccount", "ClusterProviderAccount");
+    let account = account.replace("credentialsSecretRef: {name: arcus-api}", &shared);
+    world.sandbox.apply(&account).await;
+    let labels = connector("acme", "shippo", "", "")
+        .replace("accountRef: {name: arcus}", "accountRef: {kind: ClusterProviderAccount, name: arcus}");
+    let (ours, others) = (team(&world, "ours").await, team(&world, "others").await);
+    ours.apply(&labels).await;
+    until(&ours, "acme", "False", "AuthorizationRequired").await;
+    world.simulator.act_arcus(&Act::EnterCredentials.on(Connector::Shippo)).expect("a connector");
+    until(&ours, "acme", "True", "Succeeded").await;
+    ours.delete::<Connection>("acme").await;
+    ours.wait_gone::<Connection>("acme", HANG).await;
+
+    others.apply(&labels).await;
+    let asks = until(&others, "acme", "False", "CredentialsRestored").await;
+    assert_stalled(&asks, "CredentialsRestored", &["shippo", "another team's", keys::ALLOW_RESTORED]);
+    others.apply(&labels.replace("mode: Sandbox", "mode: Sandbox\n    displayName: Labels")).await;
+    until(&others, "acme", "False", "CredentialsRestored").await;
+    let changes = |world: &World| world.simulator.connectors().iter().map(|c| c.changes.len()).sum::<usize>();
+    assert_eq!(changes(&world), 0, "nothing is changed before somebody has answered");
+    let uid = asks.metadata.uid.expect("a UID");
+    let answer = json!({"metadata": {"annotations": {keys::ALLOW_RESTORED: uid}}});
+    let api = others.api::<Connection>();
+    api.patch("acme", &PatchParams::default(), &Patch::Merge(&answer)).await.expect("an object to annotate");
+    assert_healed(&until(&others, "acme", "True", "Succeeded").await);
+    world.provider_until("the edit", |s| s.connectors().iter().any(|c| c.display_name == "Labels")).await;
+    let stats = world.simulator.stats();
+    assert_eq!((stats.creates, stats.deletes), (2, 1), "{stats:?}");
 }
 
 #[tokio::test]
