@@ -5,7 +5,8 @@ use super::{
         AdoptionGate, ArcusAccount, DeletionGuard, Limits, ProviderAccountSpec, ProviderAccountStatus, RutterAccount,
         SkuIoAccount,
     },
-    shared::{LocalSecretRef, Provider},
+    references::{LocalSecretRef, SecretRef},
+    shared::Provider,
 };
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
@@ -102,18 +103,6 @@ impl ClusterProviderAccountSpec {
             deletion_guard: self.deletion_guard.clone(),
         }
     }
-}
-
-/// Names a Secret in a namespace.
-#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
-#[serde(rename_all = "camelCase")]
-pub struct SecretRef {
-    /// The Secret's name.
-    #[schemars(length(min = 1, max = 253), regex(pattern = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"))]
-    pub name: String,
-    /// The Secret's namespace.
-    #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
-    pub namespace: String,
 }
 
 /// Namespaces, by name or by their labels: a namespace that fits either may use the account.

@@ -1,8 +1,11 @@
 //! `Connection`: a store or ledger connected through Rutter, or a connector of Arcus ERP.
 
-use super::shared::{
-    AccountRef, AdoptionPolicy, DeletionPolicy, ExternalLossPolicy, ExternalRef, LocalSecretRef, ManagedStatus,
-    ManagementPolicy, ParameterValue, Provider, ReplacementPolicy, default_interval,
+use super::{
+    references::{AccountRef, ExternalRef, LocalSecretRef},
+    shared::{
+        AdoptionPolicy, DeletionPolicy, ExternalLossPolicy, ManagedStatus, ManagementPolicy, ParameterValue, Provider,
+        ReplacementPolicy, default_interval,
+    },
 };
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;

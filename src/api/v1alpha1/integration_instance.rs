@@ -1,8 +1,11 @@
 //! `IntegrationInstance`: a sales-channel integration instance of SKU.io.
 
-use super::shared::{
-    AccountRef, AdoptionPolicy, DeletionPolicy, ExternalLossPolicy, ExternalRef, ManagedStatus, ManagementPolicy,
-    Provider, ReplacementPolicy, default_interval,
+use super::{
+    references::{AccountRef, ExternalRef},
+    shared::{
+        AdoptionPolicy, DeletionPolicy, ExternalLossPolicy, ManagedStatus, ManagementPolicy, Provider,
+        ReplacementPolicy, default_interval,
+    },
 };
 use kube::{CustomResource, KubeSchema};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};

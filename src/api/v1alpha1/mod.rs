@@ -14,11 +14,13 @@ mod managed;
 #[expect(unreachable_pub, reason = "the derive of KubeSchema makes a private twin of each struct")]
 mod provider_account;
 #[expect(unreachable_pub, reason = "the derive of KubeSchema makes a private twin of each struct")]
+mod references;
+#[expect(unreachable_pub, reason = "the derive of KubeSchema makes a private twin of each struct")]
 mod shared;
 
 pub use cluster_provider_account::{
     AllowedNamespaces, ClusterProviderAccount, ClusterProviderAccountSpec, LabelExpression, LabelOperator, LabelValue,
-    NamespaceSelector, SecretRef,
+    NamespaceSelector,
 };
 pub use connection::{
     ArcusConnection, ArcusMode, Authorization, Connection, ConnectionSpec, RutterConnection, ShipFrom, Sync, SyncEntity,
@@ -32,8 +34,9 @@ pub use provider_account::{
     AdoptionGate, ArcusAccount, DeletionGuard, Deletions, Limits, ProviderAccount, ProviderAccountSpec,
     ProviderAccountStatus, RutterAccount, RutterEnvironment, SkuIoAccount,
 };
+pub use references::{AccountKind, AccountRef, ExternalRef, LocalSecretRef, SecretRef};
 pub use shared::{
-    AccountKind, AccountRef, AdoptionPolicy, AppliedCredentials, AppliedField, AuthorizationStatus, CreationStatus,
-    DeletionPolicy, ExternalLossPolicy, ExternalRef, LastAction, LocalSecretRef, ManagedStatus, ManagementPolicy,
-    ParameterValue, Provider, RefreshPhase, RefreshState, RefreshStatus, Refused, ReplacementPolicy, StoredIntent,
+    AdoptionPolicy, AppliedCredentials, AppliedField, AuthorizationStatus, CreationStatus, DeletionPolicy,
+    ExternalLossPolicy, LastAction, ManagedStatus, ManagementPolicy, ParameterValue, Provider, RefreshPhase,
+    RefreshState, RefreshStatus, Refused, ReplacementPolicy, StoredIntent,
 };

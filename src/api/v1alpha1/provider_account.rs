@@ -1,6 +1,6 @@
 //! `ProviderAccount`: one login at one provider, with its request budget and its guards.
 
-use super::shared::{LocalSecretRef, Provider};
+use super::{references::LocalSecretRef, shared::Provider};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;

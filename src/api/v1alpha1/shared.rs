@@ -1,4 +1,4 @@
-//! What the kinds of `v1alpha1` share: references, policies, and the status of a managed object.
+//! What the kinds of `v1alpha1` share: policies, and the status of a managed object.
 //!
 //! Every optional field skips serialisation when unset: the API server refuses an explicit null for enums.
 
@@ -29,52 +29,6 @@ pub enum Provider {
     Arcus,
     /// SKU.io.
     SkuIo,
-}
-
-/// The kind of account that an [`AccountRef`] names.
-#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq, Hash, strum::Display)]
-pub enum AccountKind {
-    /// An account in the object's own namespace.
-    #[default]
-    ProviderAccount,
-    /// A shared account of the cluster.
-    ClusterProviderAccount,
-}
-
-/// Names the account that an object belongs to: one in the object's own namespace, or one of the cluster.
-#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
-#[serde(rename_all = "camelCase")]
-pub struct AccountRef {
-    /// The kind of account.
-    #[serde(default)]
-    pub kind: AccountKind,
-    /// The account's name.
-    #[schemars(length(min = 1, max = 253), regex(pattern = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"))]
-    pub name: String,
-}
-
-impl std::fmt::Display for AccountRef {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} {}", self.kind, self.name)
-    }
-}
-
-/// Names a Secret in the object's own namespace.
-#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
-#[serde(rename_all = "camelCase")]
-pub struct LocalSecretRef {
-    /// The Secret's name.
-    #[schemars(length(min = 1, max = 253), regex(pattern = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"))]
-    pub name: String,
-}
-
-/// Names a record that exists at the provider already.
-#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
-#[serde(rename_all = "camelCase")]
-pub struct ExternalRef {
-    /// The provider's id of the record.
-    #[schemars(length(min = 1, max = 256), regex(pattern = r"^[A-Za-z0-9_.:-]+$"))]
-    pub id: String,
 }
 
 /// The value of one non-secret parameter.

@@ -89,6 +89,10 @@ fn array(schema: &Value, items: &[Value], path: &str, findings: &mut Vec<Finding
     if limit(schema, "maxItems").is_some_and(|most| size(items.len()) > most) {
         findings.push(Finding::new(path, "has too many items"));
     }
+    let is_set = schema.get("x-kubernetes-list-type").is_some_and(|kind| kind == "set");
+    if is_set && items.iter().enumerate().any(|(n, item)| items.iter().take(n).any(|other| other == item)) {
+        findings.push(Finding::new(path, "names the same twice"));
+    }
     let Some(inner) = schema.get("items") else { return };
     for (n, item) in items.iter().enumerate() {
         walk(inner, item, &format!("{path}[{n}]"), findings);
@@ -178,6 +182,7 @@ mod tests {
             "properties",
             "required",
             "type",
+            "x-kubernetes-list-type",
             "x-kubernetes-preserve-unknown-fields",
         ];
         // These say nothing about a value, or are CEL, which is evaluated elsewhere.
@@ -228,6 +233,7 @@ mod tests {
     #[case::null_is_no_value(json!({"name": null}), &["name: must be a string"])]
     #[case::one_of_null(json!({"name": "a", "period": "weekly"}), &["period: must be one of daily, null"])]
     #[case::items(json!({"name": "a", "tags": ["x", "y"]}), &["tags: has too many items", "tags[1]: must be one of x"])]
+    #[case::twice(json!({"name": "a", "set": ["x", "y", "x"]}), &["set: names the same twice"])]
     #[case::entries(json!({"name": "a", "map": {"k": "v", "l": 1}}), &["map.l: must be a string: put it in quotes", "map: has too many entries"])]
     fn findings(#[case] value: Value, #[case] expected: &[&str]) {
         let schema = json!({
@@ -236,6 +242,7 @@ mod tests {
                 "name": {"type": "string", "minLength": 1, "maxLength": 3, "pattern": "^[a-z]+$"},
                 "count": {"type": "integer", "format": "int32", "minimum": 1, "maximum": 8},
                 "tags": {"type": "array", "maxItems": 1, "items": {"type": "string", "enum": ["x"]}},
+                "set": {"type": "array", "x-kubernetes-list-type": "set", "items": {"type": "string"}},
                 "map": {"type": "object", "maxProperties": 1, "additionalProperties": {"type": "string"}},
                 "free": {"type": "object", "x-kubernetes-preserve-unknown-fields": true},
                 "share": {"type": "number", "minimum": 0, "maximum": 99.5, "nullable": true},
