@@ -351,7 +351,7 @@ impl Sandbox {
                 let mut one = rule.clone();
                 one.resources = Some(vec![of_rule.clone()]);
                 one.verbs.retain(|of_one| of_rule != resource || of_one != verb);
-                rules.push(one);
+                rules.extend(Some(one).filter(|one| !one.verbs.is_empty()));
             }
         }
         self.set_rules(rules, verb, resource, false).await;

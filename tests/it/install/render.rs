@@ -1,5 +1,6 @@
 //! What the chart renders, without a cluster: every value does what it says, and nothing renders what must never be there.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use rstest::rstest;
@@ -64,7 +65,7 @@ terminationGracePeriodSeconds: 60
 metrics:
   service: {port: 9090, annotations: {example.com/metrics: "yes"}}
   prometheusRule: {enabled: true, labels: {release: prometheus}}
-  dashboard: {enabled: true, labels: {team: stores}}
+  dashboard: {enabled: true, labels: {folder: stores}}
   serviceMonitor: {enabled: true, interval: 30s, scrapeTimeout: 10s, labels: {release: prometheus}, relabelings: [{action: labeldrop, regex: pod}], metricRelabelings: [{action: drop, regex: le}]}
 networkPolicy:
   enabled: true
@@ -104,7 +105,7 @@ async fn one_namespace_takes_no_right_beyond_it() {
     let objects = rendered("tradewind", "").await;
     let cluster_wide = objects.iter().filter(|object| object.pointer("/metadata/namespace").is_none());
     assert!(cluster_wide.clone().all(|object| text(object, "/kind") == "CustomResourceDefinition"));
-    assert_eq!(cluster_wide.count(), 3, "the CRDs, which have no namespace, and nothing else");
+    assert_eq!(cluster_wide.count(), manifests::crds().len(), "the CRDs, which have no namespace, and nothing else");
 
     let elsewhere = rendered("tradewind", "namespace: shop").await;
     let place = |role: &Value| (text(role, "/metadata/name").to_owned(), text(role, "/metadata/namespace").to_owned());
@@ -123,11 +124,17 @@ async fn one_namespace_takes_no_right_beyond_it() {
 }
 
 #[tokio::test]
-async fn the_whole_cluster_has_the_same_rights_everywhere_but_for_the_lease() {
+async fn the_whole_cluster_has_the_same_rights_everywhere_and_those_of_shared_accounts() {
     let (one, all) = (rendered("tradewind", "").await, rendered("tradewind", "scope: Cluster").await);
     let of_objects = |role: &&Value| text(role, "/metadata/name") == "tradewind";
     let role = |objects: &[Value], kind: &str| rights(of_kind(objects, kind).into_iter().filter(of_objects));
-    assert_eq!(role(&one, "Role"), role(&all, "ClusterRole"));
+    let (mut everywhere, here) = (role(&all, "ClusterRole"), role(&one, "Role"));
+    assert!(everywhere.is_superset(&here));
+    everywhere.retain(|right| !here.contains(right));
+    let more: Vec<_> = everywhere.iter().map(|right| format!("{} {}", right.verb, right.resource)).collect();
+    let accounts = ["get", "list", "patch", "watch"].map(|verb| format!("{verb} clusterprovideraccounts"));
+    let others = ["list namespaces", "watch namespaces", "patch clusterprovideraccounts/status"].map(str::to_owned);
+    assert_eq!(more.iter().collect::<BTreeSet<_>>(), accounts.iter().chain(&others).collect());
     let lease = the(&all, "Role");
     assert_eq!(rights([lease]).into_iter().map(|right| right.resource).collect::<Vec<_>>(), ["leases"; 3]);
     assert_eq!(text(lease, "/metadata/namespace"), "tradewind");

@@ -89,14 +89,6 @@ async fn a_store_secret_that_comes_later_is_found_without_being_asked() {
 
 #[rstest]
 #[case::unknown_platform(json!({"platform": "TELEGRAPH"}), &["TELEGRAPH", "served with credentials are: BIG_COMMERCE"])]
-#[case::shared_account(
-    json!({"accountRef": {"kind": "ClusterProviderAccount"}}),
-    &["ClusterProviderAccount", "name a ProviderAccount"]
-)]
-#[case::shared_account_that_nobody_made(
-    json!({"accountRef": {"kind": "ClusterProviderAccount", "name": "shared"}}),
-    &["ClusterProviderAccount", "name a ProviderAccount"]
-)]
 #[tokio::test]
 async fn what_this_version_does_not_serve_is_said_and_can_be_deleted(#[case] spec: Value, #[case] says: &[&str]) {
     let world = World::new("unserved").await;

@@ -148,7 +148,8 @@ async fn what_one_namespace_has_in_a_shared_account_is_not_anothers_for_the_aski
         others.delete::<Connection>(name).await;
         others.wait_gone::<Connection>(name, HANG).await;
     }
-    assert_healed(&until(&ours, "acme", "True", "Succeeded").await);
+    let loaded = |c: &Connection| c.says("InitialRefreshComplete", "True", "Succeeded");
+    assert_healed(&ours.wait_for::<Connection>("acme", HANG, loaded).await);
     world.ends_with(&[&id, &stranger], 1, 0);
 }
 

@@ -70,7 +70,6 @@ async fn a_key_of_the_other_environment_is_refused_before_any_write(
 #[case::key_deep_in_arrays("shippo", "    config: {a: [{b: [{Api-Key: test-canary}]}]}\n", "", "InvalidSpec", &["spec.arcus.config.a[0].b[0].Api-Key"])]
 #[case::secret_at_the_top("shippo", "    config: {secret: test-canary}\n", "", "InvalidSpec", &["spec.arcus.config.secret"])]
 #[case::token_as_an_object("shippo", "    config: {x: {accessToken: {v: test-canary}}}\n", "", "InvalidSpec", &["spec.arcus.config.x.accessToken"])]
-#[case::cluster_account("shippo", "", "  accountRef: {kind: ClusterProviderAccount, name: arcus}\n", "UnsupportedPlatform", &["ClusterProviderAccount"])]
 #[tokio::test]
 async fn what_cannot_be_is_said_and_not_sent(
     #[case] kind: &str,
