@@ -568,6 +568,17 @@ async fn every_write_has_a_key_of_its_own_and_a_create_that_of_its_permit() {
     assert_eq!((record.tally.creates, record.tally.deletes, record.deleted), (2, 2, true));
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_permit_that_has_expired_sends_nothing() {
+    let world = World::new(at_ease());
+    let permit = contract::permit(&world.session, "nonce");
+    tokio::time::advance(Duration::from_mins(1)).await;
+    let late = of(&world.session).create(permit, &labels(&json!({})), &Credentials::default()).await;
+    let error = late.expect_err("it is too late");
+    assert!(error.local && error.effect == Effect::None, "{error}");
+    assert_eq!(world.simulator.stats().requests, 0);
+}
+
 #[tokio::test]
 async fn a_key_that_was_used_for_something_else_leaves_the_outcome_open() {
     let world = World::new(at_ease());

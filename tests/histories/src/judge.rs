@@ -1,7 +1,7 @@
 //! What must be true of every history, and what of those in which nobody acts against the declaration.
 
 use serde_json::Value;
-use tradewind::domain::reason::Reason;
+use tradewind::{api::keys, domain::reason::Reason};
 
 use crate::{
     event::Event,
@@ -193,6 +193,9 @@ fn is_well(world: &World) {
     }
     if !carries(&object, world.scenario().finalizer()) {
         world.blame("unbound: it does not carry our finalizer".to_owned());
+    }
+    if world.api().get("provideraccounts", NAMESPACE, ACCOUNT).is_some_and(|a| !carries(&a, keys::ACCOUNT_FINALIZER)) {
+        world.blame("the account is not held although it is in use".to_owned());
     }
     let own = world.scenario().policy != Policy::Adopt;
     if own && live.first().map(|record| &record.id) != id.as_ref() {
