@@ -3,6 +3,7 @@
 #![expect(clippy::print_stdout, reason = "this is a command: it prints what it saw")]
 
 use std::{
+    collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
     process::{Command, Output},
@@ -66,14 +67,18 @@ impl Copy {
         let listed = ran(Command::new("git")
             .args(["ls-files", "--cached", "--others", "--exclude-standard", "-z"])
             .current_dir(root))?;
-        for name in String::from_utf8(listed.stdout)?.split_terminator('\0') {
+        let listed = String::from_utf8(listed.stdout)?;
+        let mut known = BTreeSet::new();
+        for name in listed.split_terminator('\0') {
             let (from, to) = (root.join(name), copy.sources.join(name));
             let Ok(text) = fs::read(&from) else { continue };
             if fs::read(&to).ok().as_ref() != Some(&text) {
                 fs::create_dir_all(to.parent().context("a folder")?)?;
                 fs::write(&to, text).with_context(|| format!("writing {}", to.display()))?;
             }
+            known.insert(to);
         }
+        remove_others(&copy.sources, &known)?;
         Ok(copy)
     }
 
@@ -113,6 +118,19 @@ impl Copy {
         cargo.arg("--quiet").current_dir(&self.sources).env("CARGO_TARGET_DIR", &self.built);
         cargo
     }
+}
+
+/// Removes what was copied once and is not there any more.
+fn remove_others(folder: &Path, known: &BTreeSet<PathBuf>) -> Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            remove_others(&path, known)?;
+        } else if !known.contains(&path) {
+            fs::remove_file(path)?;
+        }
+    }
+    Ok(())
 }
 
 /// Runs a command that has to end well.
