@@ -14,7 +14,7 @@ use futures::FutureExt;
 use std::{future::Future, io, pin::pin, time::Duration};
 use tokio::{
     net::TcpListener,
-    signal::unix::{SignalKind, signal},
+    signal::unix::{Signal, SignalKind, signal},
     sync::oneshot,
 };
 
@@ -38,6 +38,8 @@ impl Run {
         let config = self.cluster.config().await?;
         let busy = || format!("cannot listen on {}. Choose another address with --listen", settings.listen);
         let listener = TcpListener::bind(settings.listen).await.with_context(busy)?;
+        // Before anybody is told that it runs: a signal that nobody listens for ends a process in the middle of anything.
+        let heard = [signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?];
         let (version, listen) = (env!("CARGO_PKG_VERSION"), listener.local_addr()?);
         tracing::info!(%listen, version, server = config.cluster_url.host(), "tradewind starts");
 
@@ -57,7 +59,7 @@ impl Run {
         };
         tokio::select! {
             result = together(engine, probes) => result?,
-            result = signals(ask) => result?,
+            result = signals(heard, ask) => result?,
         }
         tracing::info!("tradewind has ended");
         Ok(Exit::Done)
@@ -83,8 +85,7 @@ async fn together(
 }
 
 /// The first signal asks the engine to stop; the second one does not wait for it.
-async fn signals(ask: oneshot::Sender<()>) -> anyhow::Result<()> {
-    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+async fn signals([mut terminate, mut interrupt]: [Signal; 2], ask: oneshot::Sender<()>) -> anyhow::Result<()> {
     let mut next = async || tokio::select! { _ = terminate.recv() => "SIGTERM", _ = interrupt.recv() => "SIGINT" };
     let first = next().await;
     tracing::info!(
