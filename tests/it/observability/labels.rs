@@ -12,6 +12,8 @@ use tradewind::telemetry::{Declared, Metrics, Throttle};
 
 /// The kinds whose objects are worked on.
 const KINDS: [&str; 4] = ["ClusterProviderAccount", "Connection", "IntegrationInstance", "ProviderAccount"];
+/// Those of them whose objects each have a record.
+const MANAGED: [&str; 2] = ["Connection", "IntegrationInstance"];
 /// `done`, or the stage at which a pass ended early.
 const RESULTS: [&str; 9] =
     ["done", "stale", "superseded", "resolve", "intent", "publish", "report", "deadline", "panic"];
@@ -36,7 +38,7 @@ pub(super) fn values(metric: &str, label: &str) -> Vec<String> {
         "by" => all::<Throttle>(),
         "cause" => all::<Cause>(),
         "outcome" => all::<Outcome>(),
-        "kind" if metric == "tradewind_drifts_total" => owned(&KINDS[..2]),
+        "kind" if metric == "tradewind_drifts_total" => owned(&MANAGED),
         "kind" => owned(&KINDS),
         "result" => owned(&RESULTS),
         "type" => all::<Type>(),
