@@ -9,13 +9,13 @@ use anyhow::{Context, Result, ensure};
 use http::Method;
 use tradewind_simulator::{Operation, Provider};
 
-use crate::board::Seen;
-use crate::oracle::records;
+use crate::board::{Picture, Seen};
+use crate::oracle::{Record, records};
 use crate::plane::Plane;
 use crate::sweep::unlike;
 use crate::tap::{Side, Trap, Write};
 use crate::thing::Thing;
-use crate::world::{PATIENCE, Subject, World, simulator};
+use crate::world::{PATIENCE, Stuck, Subject, World, simulator};
 
 /// Where the one is stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,12 +103,16 @@ pub async fn stop(plane: &Plane, subject: &Subject, provider: Provider, moment: 
     tokio::time::timeout(PATIENCE, snare.caught).await.context("the write to be held")??;
     first.program.stop().await?;
     second.program.start().await?;
-    let stuck = world.until(|picture, _| unlike(&things, picture, Seen::is_ready)).await;
-    ensure!(stuck.is_empty(), "the other operator did not take over: {:?}", world.board.now());
+    // No longer than that: a client that waits for the API server gives up too, and then no permit is checked.
+    let idle =
+        |_: &Picture, _: &[Record]| if sent(&world) == 0 { Stuck::from([thing.on_board()]) } else { Stuck::new() };
+    ensure!(world.until(idle).await.is_empty(), "the other operator did not take over: {:?}", world.board.now());
     // The answer, or the create, goes its way; who waits for it wakes up.
     snare.release.send(()).ok().context("the write is held")?;
     first.program.go_on().await?;
     tokio::time::timeout(PATIENCE, ended(&world, moment)).await.context("the stopped one to go on")??;
+    let stuck = world.until(|picture, _| unlike(&things, picture, Seen::is_ready)).await;
+    ensure!(stuck.is_empty(), "it did not become ready: {:?}", world.board.now());
     let key = thing.key();
     let (sent, overwrites) = (sent(&world), world.simulator.stats().overwrites.values().sum());
     let live = records(&world.simulator).into_iter().filter(|r| r.live && r.key == key).count();
