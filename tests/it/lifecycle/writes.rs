@@ -96,102 +96,111 @@ async fn live(world: &World) {
     world.sandbox.wait_gone::<Connection>("lost", HANG).await;
 }
 
-#[tokio::test]
-async fn every_write_at_a_provider_is_one_line_that_says_whose_and_why() {
-    let world = World::quiet("writes").await;
-    world.furnish().await;
-    world.furnish_sku("").await;
-    let program = Program::start(&world, &["--log-format=json"]);
-    let address = program.address().await;
-    live(&world).await;
-    let metrics = world.get(&format!("http://{address}/metrics")).await;
-    let log = program.terminate().await;
-    let lines = told(&log);
-    assert_eq!(tally(&lines), seen(&world.simulator.journal()), "{lines:#?}");
+/// The program as a process needs the real API server.
+mod real {
+    use super::*;
 
-    let uid = world.sandbox.get::<IntegrationInstance>("acme").await.and_then(|i| i.metadata.uid);
-    let of = |name: &str| lines.iter().filter(|line| line["name"] == name).collect::<Vec<_>>();
-    for line in of("acme") {
-        let object = (&line["kind"], &line["namespace"], line["uid"].as_str());
-        let namespace = json!(world.sandbox.namespace());
-        assert_eq!(object, (&json!("IntegrationInstance"), &namespace, uid.as_deref()), "{line}");
+    #[tokio::test]
+    async fn every_write_at_a_provider_is_one_line_that_says_whose_and_why() {
+        let world = World::quiet("writes").await;
+        world.furnish().await;
+        world.furnish_sku("").await;
+        let program = Program::start(&world, &["--log-format=json"]);
+        let address = program.address().await;
+        live(&world).await;
+        let metrics = world.get(&format!("http://{address}/metrics")).await;
+        let log = program.terminate().await;
+        let lines = told(&log);
+        assert_eq!(tally(&lines), seen(&world.simulator.journal()), "{lines:#?}");
+
+        let uid = world.sandbox.get::<IntegrationInstance>("acme").await.and_then(|i| i.metadata.uid);
+        let of = |name: &str| lines.iter().filter(|line| line["name"] == name).collect::<Vec<_>>();
+        for line in of("acme") {
+            let object = (&line["kind"], &line["namespace"], line["uid"].as_str());
+            let namespace = json!(world.sandbox.namespace());
+            assert_eq!(object, (&json!("IntegrationInstance"), &namespace, uid.as_deref()), "{line}");
+        }
+        let why = |name: &str| {
+            of(name).iter().map(|line| (line["cause"].clone(), line["fields"].clone())).collect::<Vec<_>>()
+        };
+        let acme = why("acme");
+        assert_eq!(acme[0].0, "declared");
+        assert!(acme[0].1.as_str().is_some_and(|fields| fields.contains("spec.settings.storeHash")), "{acme:?}");
+        let rest = [
+            ("spec_changed", "spec.settings.autoLinkProducts"),
+            ("drift", "spec.settings.storeId"),
+            ("credentials", "spec.accessTokenSecretRef"),
+            ("refresh_requested", "products"),
+            ("refresh_requested", "orders"),
+        ];
+        assert_eq!(acme[1..], rest.map(|(cause, fields)| (json!(cause), json!(fields))));
+        let lost: Vec<_> = why("lost").into_iter().map(|(cause, _)| cause).collect();
+        assert_eq!(lost, ["declared", "refresh_requested", "deletion", "deletion"], "{:#?}", of("lost"));
+        assert!(of("sour").iter().all(|line| line["error"].is_string()), "{:#?}", of("sour"));
+        assert!(!log.contains(&hash("acme")), "no value of a field");
+        counted(&metrics, &lines);
     }
-    let why =
-        |name: &str| of(name).iter().map(|line| (line["cause"].clone(), line["fields"].clone())).collect::<Vec<_>>();
-    let acme = why("acme");
-    assert_eq!(acme[0].0, "declared");
-    assert!(acme[0].1.as_str().is_some_and(|fields| fields.contains("spec.settings.storeHash")), "{acme:?}");
-    let rest = [
-        ("spec_changed", "spec.settings.autoLinkProducts"),
-        ("drift", "spec.settings.storeId"),
-        ("credentials", "spec.accessTokenSecretRef"),
-        ("refresh_requested", "products"),
-        ("refresh_requested", "orders"),
-    ];
-    assert_eq!(acme[1..], rest.map(|(cause, fields)| (json!(cause), json!(fields))));
-    let lost: Vec<_> = why("lost").into_iter().map(|(cause, _)| cause).collect();
-    assert_eq!(lost, ["declared", "refresh_requested", "deletion", "deletion"], "{:#?}", of("lost"));
-    assert!(of("sour").iter().all(|line| line["error"].is_string()), "{:#?}", of("sour"));
-    assert!(!log.contains(&hash("acme")), "no value of a field");
-    counted(&metrics, &lines);
-}
 
-/// The metrics say the same as the log.
-fn counted(metrics: &str, lines: &[Value]) {
-    hold_to_what_is_declared(metrics);
-    let counted: f64 = samples(metrics, "tradewind_provider_writes_total").sum();
-    assert!((counted - f64::from(u32::try_from(lines.len()).expect("few"))).abs() < 0.5, "{counted}: {metrics}");
-    let one = |series: &str| assert_eq!(samples(metrics, series).sum::<f64>().to_string(), "1", "{series}: {metrics}");
-    one("tradewind_provider_writes_total{provider=\"SkuIo\",operation=\"update\",cause=\"drift\",outcome=\"applied\"}");
-    one(
-        "tradewind_provider_writes_total{provider=\"SkuIo\",operation=\"update\",cause=\"credentials\",outcome=\"applied\"}",
-    );
-    one("tradewind_drifts_total{kind=\"IntegrationInstance\"}");
-    one("tradewind_time_to_ready_seconds_count{kind=\"IntegrationInstance\"}");
-    one("tradewind_time_to_ready_seconds_count{kind=\"Connection\"}");
-    one("tradewind_errors_total{kind=\"Connection\",reason=\"CredentialsRejected\"}");
-    one("tradewind_objects{kind=\"Connection\",type=\"Ready\",status=\"False\",reason=\"CredentialsRejected\"}");
-    one("tradewind_objects{kind=\"IntegrationInstance\",type=\"Ready\",status=\"True\",reason=\"Succeeded\"}");
-    let gone = samples(metrics, "tradewind_objects{kind=\"Connection\",type=\"Ready\",");
-    assert_eq!(gone.sum::<f64>().to_string(), "1", "the deleted one is not counted any more: {metrics}");
-}
+    /// The metrics say the same as the log.
+    fn counted(metrics: &str, lines: &[Value]) {
+        hold_to_what_is_declared(metrics);
+        let counted: f64 = samples(metrics, "tradewind_provider_writes_total").sum();
+        assert!((counted - f64::from(u32::try_from(lines.len()).expect("few"))).abs() < 0.5, "{counted}: {metrics}");
+        let one =
+            |series: &str| assert_eq!(samples(metrics, series).sum::<f64>().to_string(), "1", "{series}: {metrics}");
+        one(
+            "tradewind_provider_writes_total{provider=\"SkuIo\",operation=\"update\",cause=\"drift\",outcome=\"applied\"}",
+        );
+        one(
+            "tradewind_provider_writes_total{provider=\"SkuIo\",operation=\"update\",cause=\"credentials\",outcome=\"applied\"}",
+        );
+        one("tradewind_drifts_total{kind=\"IntegrationInstance\"}");
+        one("tradewind_time_to_ready_seconds_count{kind=\"IntegrationInstance\"}");
+        one("tradewind_time_to_ready_seconds_count{kind=\"Connection\"}");
+        one("tradewind_errors_total{kind=\"Connection\",reason=\"CredentialsRejected\"}");
+        one("tradewind_objects{kind=\"Connection\",type=\"Ready\",status=\"False\",reason=\"CredentialsRejected\"}");
+        one("tradewind_objects{kind=\"IntegrationInstance\",type=\"Ready\",status=\"True\",reason=\"Succeeded\"}");
+        let gone = samples(metrics, "tradewind_objects{kind=\"Connection\",type=\"Ready\",");
+        assert_eq!(gone.sum::<f64>().to_string(), "1", "the deleted one is not counted any more: {metrics}");
+    }
 
-/// The values of the samples that begin so.
-fn samples<'a>(metrics: &'a str, series: &'a str) -> impl Iterator<Item = f64> + 'a {
-    let of = metrics.lines().filter(move |line| line.starts_with(series));
-    of.filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok())
-}
+    /// The values of the samples that begin so.
+    fn samples<'a>(metrics: &'a str, series: &'a str) -> impl Iterator<Item = f64> + 'a {
+        let of = metrics.lines().filter(move |line| line.starts_with(series));
+        of.filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok())
+    }
 
-#[tokio::test]
-async fn a_write_whose_pass_is_cut_off_is_told_as_one_that_nobody_knows_the_outcome_of() {
-    let mut world = World::quiet("writes-cut").await;
-    world.furnish().await;
-    // Far longer than the process waits at its end, and than any machine takes to end it.
-    let long = HANG * 2;
-    world.settings.timing.call = long;
-    world.simulator.push_fault(Fault::on(Operation::Create, Effect::SlowAfter { delay: long }));
-    let program = Program::start(&world, &["--log-format=json", "--shutdown-grace=1s"]);
-    world.sandbox.apply(&connection("acme", &store("writes-cut"), "")).await;
-    world.provider_until("a create is under way", |s| s.stats().creates == 1).await;
-    let lines = told(&program.terminate().await);
-    let [line] = lines.as_slice() else { panic!("one write: {lines:#?}") };
-    assert_eq!((&line["operation"], &line["outcome"]), (&json!("create"), &json!("unknown")));
-    assert!(line["status"].is_null() && line["error"].is_null(), "{line}");
-}
+    #[tokio::test]
+    async fn a_write_whose_pass_is_cut_off_is_told_as_one_that_nobody_knows_the_outcome_of() {
+        let mut world = World::quiet("writes-cut").await;
+        world.furnish().await;
+        // Far longer than the process waits at its end, and than any machine takes to end it.
+        let long = HANG * 2;
+        world.settings.timing.call = long;
+        world.simulator.push_fault(Fault::on(Operation::Create, Effect::SlowAfter { delay: long }));
+        let program = Program::start(&world, &["--log-format=json", "--shutdown-grace=1s"]);
+        world.sandbox.apply(&connection("acme", &store("writes-cut"), "")).await;
+        world.provider_until("a create is under way", |s| s.stats().creates == 1).await;
+        let lines = told(&program.terminate().await);
+        let [line] = lines.as_slice() else { panic!("one write: {lines:#?}") };
+        assert_eq!((&line["operation"], &line["outcome"]), (&json!("create"), &json!("unknown")));
+        assert!(line["status"].is_null() && line["error"].is_null(), "{line}");
+    }
 
-#[tokio::test]
-async fn what_never_reached_a_provider_has_no_line() {
-    let mut world = World::quiet("writes-down").await;
-    world.furnish().await;
-    let program = Program::start(&world, &["--log-format=json"]);
-    world.account_until("Ready", "True", "Succeeded").await;
-    let down = world.take_provider_down().await;
-    world.sandbox.apply(&connection("acme", &store("writes-down"), "")).await;
-    world.until("acme", "Ready", "False", "ProviderUnavailable").await;
-    world.bring_provider_up(down);
-    world.settled("acme").await;
-    let log = program.terminate().await;
-    let lines = told(&log);
-    assert_eq!(tally(&lines), seen(&world.simulator.journal()), "{lines:#?}");
-    assert_eq!(lines.len(), 1, "{lines:#?}");
+    #[tokio::test]
+    async fn what_never_reached_a_provider_has_no_line() {
+        let mut world = World::quiet("writes-down").await;
+        world.furnish().await;
+        let program = Program::start(&world, &["--log-format=json"]);
+        world.account_until("Ready", "True", "Succeeded").await;
+        let down = world.take_provider_down().await;
+        world.sandbox.apply(&connection("acme", &store("writes-down"), "")).await;
+        world.until("acme", "Ready", "False", "ProviderUnavailable").await;
+        world.bring_provider_up(down);
+        world.settled("acme").await;
+        let log = program.terminate().await;
+        let lines = told(&log);
+        assert_eq!(tally(&lines), seen(&world.simulator.journal()), "{lines:#?}");
+        assert_eq!(lines.len(), 1, "{lines:#?}");
+    }
 }
