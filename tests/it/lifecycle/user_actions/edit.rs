@@ -189,10 +189,14 @@ async fn a_scope_that_is_edited_while_the_answer_is_lost_is_not_taken_for_the_re
     assert_eq!(world.asked(Operation::Create), 1);
 }
 
+/// Looks come fifty times as often here as they do by default: they must not use up what a replacement needs.
+const AT_EASE: &str = "adoption: Allowed\n  limits: {requestsPerMinute: 30000}";
+
 /// A record is not given up before it is certain that the next one could be made.
 #[tokio::test]
 async fn a_record_is_not_replaced_while_the_new_one_lacks_its_credentials() {
     let world = World::new("no-secret").await;
+    world.sandbox.apply(&world.account_with(AT_EASE)).await;
     world.sandbox.apply(&connection("acme", &store("first"), RECREATE)).await;
     let old = id_of(&world.settled("acme").await);
     let edit = json!({"credentialsSecretRef": {"name": "later"}, "parameters": {"store_url": store("second")}});
@@ -212,6 +216,7 @@ async fn a_record_is_not_replaced_while_the_new_one_lacks_its_credentials() {
 #[tokio::test]
 async fn a_record_is_not_given_up_while_a_strangers_stands_where_the_new_one_is_to_be() {
     let world = World::new("no-room").await;
+    world.sandbox.apply(&world.account_with(AT_EASE)).await;
     world.sandbox.apply(&connection("acme", &store("first"), RECREATE)).await;
     let old = id_of(&world.settled("acme").await);
     let stranger = world.stranger(&store("second"));
