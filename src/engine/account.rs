@@ -8,7 +8,7 @@ use super::{
     error::PassError,
     hold,
     object::{AccountTarget, Lean, Target},
-    outcome::{self, Next},
+    outcome::{self, Next, SOON},
     report, resolve,
     sessions::Opening,
 };
@@ -37,7 +37,7 @@ const HELD: Duration = Duration::from_secs(5);
 /// Where the API server did not take part; the provider's failures end in a status instead.
 pub(super) async fn pass(engine: &Engine, mut target: AccountTarget) -> Result<Next, PassError> {
     if engine.memory.outdated(&target.uid, &target.version) || !engine.synced() {
-        return Ok(Next::After(Duration::from_millis(250)));
+        return Ok(Next::After(SOON));
     }
     let users = Users::of(engine, &target);
     if users.bound == 0 && target.deleting {
@@ -134,8 +134,7 @@ async fn rejected(
 ) -> Result<Next, PassError> {
     tracing::warn!(account = %target, operation = %error.operation, request_id = error.request_id, "the new login: {error}");
     if verdict(error.kind, error.retry_after) == Verdict::Stall && !target.deleting {
-        let (provider, login) = with_external!(&session.backend, external => words(external));
-        let why = problem(error.kind, provider, &error.detail, login).message;
+        let why = explain(session, error).message;
         let text = format!("{why}. The login of before stays in use until then, or until the operator is started anew");
         let state = State::AccountWorks(Some(Problem::new(Reason::RotationRejected, text)));
         report::account(engine, target, &state, |_| {}).await?;
@@ -184,10 +183,11 @@ pub(super) async fn keep_identity(
     object: &Target,
     identity: &AccountIdentity,
 ) -> Result<bool, PassError> {
-    let Some(mut target) = engine.accounts.of(object).and_then(|found| found.account) else { return Ok(true) };
-    if identity.organisation.is_none() || target.status.identity == identity.organisation {
+    let Some(found) = engine.accounts.of(object) else { return Ok(true) };
+    if identity.organisation.is_none() || found.identity() == identity.organisation.as_ref() {
         return Ok(true);
     }
+    let Some(mut target) = found.account() else { return Ok(true) };
     if engine.memory.outdated(&target.uid, &target.version) {
         return Ok(false);
     }
@@ -222,8 +222,7 @@ async fn failed(
     error: &ApiError,
 ) -> Result<Next, PassError> {
     tracing::warn!(account = %target, operation = %error.operation, request_id = error.request_id, "{error}");
-    let (provider, login) = with_external!(&session.backend, external => words(external));
-    let why = problem(error.kind, provider, &error.detail, login);
+    let why = explain(session, error);
     let judged = verdict(error.kind, error.retry_after);
     if judged == Verdict::Stall {
         return unusable(engine, target, why).await;
@@ -240,6 +239,12 @@ async fn failed(
         Verdict::Wait(delay) => delay,
         Verdict::Retry | Verdict::Stall => outcome::backoff(engine, &target.uid, &target.status.conditions),
     }))
+}
+
+/// What the provider says to a login, in our words.
+fn explain(session: &Session, error: &ApiError) -> Problem {
+    let (provider, login) = with_external!(&session.backend, external => words(external));
+    problem(error.kind, provider, &error.detail, login)
 }
 
 /// The provider's name, and what to correct where it refuses the login.

@@ -8,15 +8,15 @@ use super::{
 };
 use crate::api::{
     keys,
-    v1alpha1::{AccountKind, AccountRef, ClusterProviderAccount, ProviderAccount},
+    v1alpha1::{Account, AccountKind, AccountRef, ClusterProviderAccount, ProviderAccount},
 };
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{
     Resource, ResourceExt,
-    core::PartialObjectMeta,
+    core::{ObjectMeta, PartialObjectMeta},
     runtime::reflector::{ObjectRef, Store},
 };
-use std::{collections::BTreeSet, hash::Hash};
+use std::sync::Arc;
 
 /// The caches.
 pub(super) struct Accounts {
@@ -27,14 +27,13 @@ pub(super) struct Accounts {
 }
 
 /// What only an operator of the whole cluster knows.
-#[derive(Clone)]
 pub(super) struct Shared {
     pub(super) accounts: Store<Lean<ClusterProviderAccount>>,
     pub(super) namespaces: Store<PartialObjectMeta<Namespace>>,
 }
 
 /// The account that an object names, by the place where it must be.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Debug)]
 pub(super) struct AccountName {
     kind: AccountKind,
     /// Empty for one of the cluster.
@@ -52,28 +51,48 @@ impl AccountName {
     }
 }
 
-/// An account in the cache.
-pub(super) struct Found {
-    pub(super) uid: String,
-    /// It is being deleted.
-    pub(super) leaving: bool,
-    /// It carries our finalizer.
-    pub(super) held: bool,
-    /// What is declared and known of it, if its stored form can be read.
-    pub(super) account: Option<AccountTarget>,
+/// An account in the cache. A working copy of it is made only for who asks: most look for less.
+pub(super) enum Found {
+    Local(Arc<Lean<ProviderAccount>>),
+    Shared(Arc<Lean<ClusterProviderAccount>>),
 }
 
 impl Found {
-    fn of<K>(object: &Lean<K>) -> Self
-    where
-        K: Resource<DynamicType = ()>,
-        AccountTarget: for<'a> From<&'a K>,
-    {
-        Self {
-            uid: object.meta().uid.clone().unwrap_or_default(),
-            leaving: object.meta().deletion_timestamp.is_some(),
-            held: object.meta().finalizers.iter().flatten().any(|f| f == keys::ACCOUNT_FINALIZER),
-            account: object.good().map(AccountTarget::from),
+    fn meta(&self) -> &ObjectMeta {
+        match self {
+            Self::Local(account) => account.meta(),
+            Self::Shared(account) => account.meta(),
+        }
+    }
+
+    pub(super) fn uid(&self) -> &str {
+        self.meta().uid.as_deref().unwrap_or_default()
+    }
+
+    /// Whether it is being deleted.
+    pub(super) fn is_leaving(&self) -> bool {
+        self.meta().deletion_timestamp.is_some()
+    }
+
+    /// Whether it carries our finalizer.
+    pub(super) fn is_held(&self) -> bool {
+        self.meta().finalizers.iter().flatten().any(|f| f == keys::ACCOUNT_FINALIZER)
+    }
+
+    /// What its status says of who it is at the provider.
+    pub(super) fn identity(&self) -> Option<&String> {
+        let status = match self {
+            Self::Local(account) => account.good().and_then(Account::account_status),
+            Self::Shared(account) => account.good().and_then(Account::account_status),
+        };
+        status?.identity.as_ref()
+    }
+
+    /// A working copy, if its stored form can be read.
+    pub(super) fn account(&self) -> Option<AccountTarget> {
+        match self {
+            Self::Local(account) => account.good().map(AccountTarget::from),
+            Self::Shared(account) => account.good().map(AccountTarget::from),
         }
     }
 }
@@ -83,12 +102,10 @@ impl Accounts {
     pub(super) fn get(&self, name: &AccountName) -> Option<Found> {
         match name.kind {
             AccountKind::ProviderAccount => {
-                let found = self.local.get(&ObjectRef::new(&name.name).within(&name.namespace));
-                found.map(|object| Found::of(&object))
+                self.local.get(&ObjectRef::new(&name.name).within(&name.namespace)).map(Found::Local)
             }
             AccountKind::ClusterProviderAccount => {
-                let found = self.shared.as_ref()?.accounts.get(&ObjectRef::new(&name.name));
-                found.map(|object| Found::of(&object))
+                self.shared.as_ref()?.accounts.get(&ObjectRef::new(&name.name)).map(Found::Shared)
             }
         }
     }
@@ -99,12 +116,9 @@ impl Accounts {
     }
 
     /// Every account.
-    pub(super) fn all(&self) -> Vec<Found> {
-        let mut all: Vec<Found> = self.local.state().iter().map(|object| Found::of(object)).collect();
-        if let Some(shared) = &self.shared {
-            all.extend(shared.accounts.state().iter().map(|object| Found::of(object)));
-        }
-        all
+    pub(super) fn all(&self) -> impl Iterator<Item = Found> {
+        let shared = self.shared.iter().flat_map(|shared| shared.accounts.state());
+        self.local.state().into_iter().map(Found::Local).chain(shared.map(Found::Shared))
     }
 
     /// Whether objects of this namespace may use an account.
@@ -118,10 +132,5 @@ impl Accounts {
     pub(super) fn synced(&self) -> bool {
         let shared = self.shared.as_ref();
         ready(&self.local) && shared.is_none_or(|shared| ready(&shared.accounts) && ready(&shared.namespaces))
-    }
-
-    /// The UIDs of all.
-    pub(super) fn uids(&self) -> BTreeSet<String> {
-        self.all().into_iter().map(|found| found.uid).collect()
     }
 }

@@ -100,7 +100,7 @@ impl<'a> Claims<'a> {
             return self.identity.is(recorded);
         }
         let account = self.engine.accounts.get(&other.names);
-        let session = account.and_then(|account| self.engine.sessions.get(&account.uid)?.session);
+        let session = account.and_then(|account| self.engine.sessions.get(account.uid())?.session);
         session.is_some_and(|(session, _)| self.identity.is(&session.identity().recorded()))
     }
 }

@@ -8,6 +8,7 @@ use super::{
     object::{AccountTarget, Lean, Target},
     sessions::Sessions,
     starting::Starting,
+    watches::{Ropes, ring},
 };
 use crate::{
     api::v1alpha1::{
@@ -33,7 +34,6 @@ use kube::{
     },
 };
 use std::time::Duration;
-use tokio::sync::mpsc;
 
 /// The engine's shared state.
 pub(super) struct Engine {
@@ -66,7 +66,7 @@ pub(super) struct Engine {
     /// How often accounts are probed.
     pub(super) probe_interval: Duration,
     /// Asks for a look at all accounts; those that nobody doubts are not probed for it.
-    pub(super) suspects: [mpsc::Sender<()>; 2],
+    pub(super) suspects: Ropes,
 }
 
 /// Field manager of all our writes.
@@ -158,17 +158,14 @@ impl Engine {
     /// The login of an object's account was refused: it needs a new proof.
     pub(super) fn doubt(&self, target: &Target) {
         if let Some(account) = self.accounts.of(target) {
-            self.sessions.doubt(&account.uid);
+            self.sessions.doubt(account.uid());
         }
         self.look_at_accounts();
     }
 
     /// An object waits for its account: it may have to be held first.
     pub(super) fn look_at_accounts(&self) {
-        // Full means that a look is on its way already.
-        for suspect in &self.suspects {
-            let _ = suspect.try_send(());
-        }
+        ring(&self.suspects);
     }
 
     /// Parameters of all our patches.

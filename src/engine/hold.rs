@@ -74,8 +74,7 @@ async fn let_secret_go(engine: &Engine, target: &AccountTarget, name: &str) -> R
     let shared = engine
         .accounts
         .all()
-        .iter()
-        .any(|other| other.uid != target.uid && other.held && other.account.as_ref().is_none_or(names));
+        .any(|other| other.uid() != target.uid && other.is_held() && other.account().as_ref().is_none_or(names));
     if !shared {
         hold_secret(engine, &target.secrets, name, false).await?;
     }

@@ -50,10 +50,7 @@ pub use reach::Reach;
 use sessions::Sessions;
 use starting::Starting;
 use std::{collections::HashSet, sync::Arc, time::Duration};
-use tokio::{
-    sync::mpsc,
-    time::{interval, timeout},
-};
+use tokio::time::{interval, timeout};
 use watches::{Scope, Watches};
 
 /// Done when the process is asked to stop.
@@ -108,7 +105,7 @@ async fn lead(reach: Reach, settings: Settings, metrics: Metrics, gate: &Gate, s
         secrets: settings.watch_secrets,
     });
     let (connections, instances, accounts) = watches.stores();
-    let ((suspect, doubts), (suspect_shared, doubts_of_shared)) = (mpsc::channel(1), mpsc::channel(1));
+    let (suspects, doubts) = watches::bells();
     let reporter = Reporter { controller: "tradewind.dev/tradewind".to_owned(), instance: Some(settings.identity) };
     let engine = Arc::new(Engine {
         recorder: Recorder::new(client.clone(), reporter.clone()),
@@ -131,12 +128,12 @@ async fn lead(reach: Reach, settings: Settings, metrics: Metrics, gate: &Gate, s
             wire,
         },
         probe_interval: settings.probe_interval,
-        suspects: [suspect, suspect_shared],
+        suspects,
     });
     let counted = Arc::downgrade(&engine);
     let _leading = metrics.lead(move || counted.upgrade().map_or_else(Vec::new, |engine| census::count(&engine)));
     tokio::select! {
-        () = watches.run(Arc::clone(&engine), [doubts, doubts_of_shared], stop.clone()) => {}
+        () = watches.run(Arc::clone(&engine), doubts, stop.clone()) => {}
         // A stop before the first list is complete would never end the watches.
         () = ended(stop, settings.shutdown_grace) => tracing::warn!("passes were still under way when the time to stop was over"),
         () = attend(&engine, gate) => {}
@@ -156,7 +153,7 @@ async fn attend(engine: &Engine, gate: &Gate) {
         rarely.tick().await;
         let mut uids = uids(&engine.connections);
         uids.extend(self::uids(&engine.instances));
-        uids.extend(engine.accounts.uids());
+        uids.extend(engine.accounts.all().map(|account| account.uid().to_owned()));
         engine.memory.retain(|uid| uids.contains(uid));
         engine.register.retain(|uid| uids.contains(uid));
     }

@@ -1,6 +1,6 @@
 //! What an object names: its account, and the Secret with its store's credentials.
 
-use super::{accounts::Found, context::Engine, error::PassError, object::Target};
+use super::{context::Engine, error::PassError, object::Target, sessions::Entry};
 use crate::{
     api::v1alpha1::{AccountKind, AccountRef, AdoptionGate, AppliedCredentials},
     domain::{
@@ -37,10 +37,8 @@ pub(super) fn account(engine: &Engine, target: &Target) -> Account {
     }
     let name = target.spec.account_ref();
     let unusable = |text: String| Account::Unusable(Problem::new(Reason::DependencyNotReady, text));
-    let Some(Found { uid, leaving, held, account }) = engine.accounts.of(target) else {
-        return unusable(unknown(engine, name));
-    };
-    let Some(account) = account else { return unusable(format!("{name} cannot be read. See its own status")) };
+    let Some(found) = engine.accounts.of(target) else { return unusable(unknown(engine, name)) };
+    let Some(account) = found.account() else { return unusable(format!("{name} cannot be read. See its own status")) };
     if !engine.accounts.admits(&account, &target.namespace) {
         let namespace = &target.namespace;
         let text = format!(
@@ -54,9 +52,9 @@ pub(super) fn account(engine: &Engine, target: &Target) -> Account {
         let text = format!("{name} is of provider {have}, this object of {want}. Name another account");
         return Account::Unusable(Problem::new(Reason::InvalidSpec, text));
     }
-    let Some(entry) =
-        engine.sessions.get(&uid).filter(|entry| entry.judged && (held || leaving || entry.problem.is_some()))
-    else {
+    let leaving = found.is_leaving();
+    let is_ready = |entry: &Entry| entry.judged && (found.is_held() || leaving || entry.problem.is_some());
+    let Some(entry) = engine.sessions.get(found.uid()).filter(is_ready) else {
         return Account::NotYet;
     };
     match (entry.problem, entry.session) {
@@ -74,7 +72,7 @@ pub(super) fn account(engine: &Engine, target: &Target) -> Account {
 
 /// Whether the account is being deleted by now: it may be let go as soon as nothing in it has started.
 pub(super) fn is_leaving(engine: &Engine, target: &Target) -> bool {
-    engine.accounts.of(target).is_none_or(|account| account.leaving)
+    engine.accounts.of(target).is_none_or(|account| account.is_leaving())
 }
 
 fn unknown(engine: &Engine, name: &AccountRef) -> String {

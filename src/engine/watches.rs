@@ -51,7 +51,10 @@ struct SharedWatches {
 type Labels = PartialObjectMeta<Namespace>;
 
 /// What asks for a look at all objects of a kind; a second one before it is heard is the same.
-type Bell = mpsc::Receiver<()>;
+pub(super) type Bell = mpsc::Receiver<()>;
+
+/// What rings two of them.
+pub(super) type Ropes = [mpsc::Sender<()>; 2];
 
 /// The caches of the kinds.
 type Stores = (Store<Lean<Connection>>, Store<Lean<IntegrationInstance>>, Accounts);
@@ -140,10 +143,7 @@ impl Scope {
             let secrets = self.api::<PartialObjectMeta<Secret>>();
             controller = controller.watches(secrets, watcher::Config::default(), move |secret| {
                 let (namespace, name) = (secret.namespace().unwrap_or_default(), secret.name_any());
-                referring(&store, move |account| {
-                    let account = AccountTarget::from(account);
-                    account.secrets == namespace && account.spec.credentials_secret_ref.name == name
-                })
+                referring(&store, move |account| account.names_secret(&namespace, &name))
             });
         }
         let ends = controller.reconcile_all_on(rings(doubts)).graceful_shutdown_on(stop).run(
@@ -182,14 +182,14 @@ impl Watches {
     pub(super) async fn run(self, engine: Arc<Engine>, doubts: [Bell; 2], stop: Stop) {
         let Self { connections, instances, accounts, shared, scope } = self;
         let [local_doubts, shared_doubts] = doubts;
-        let ([first, second], [of_connections, of_instances]) = bells();
+        let (ropes, [of_connections, of_instances]) = bells();
         let connections = scope.managed(connections, of_connections, Arc::clone(&engine), stop.clone());
         let instances = scope.managed(instances, of_instances, Arc::clone(&engine), stop.clone());
         let accounts = scope.accounts(accounts, local_doubts, Arc::clone(&engine), stop.clone());
         let shared = async {
             let Some(SharedWatches { accounts, writer, .. }) = shared else { return };
             let passes = scope.accounts(accounts, shared_doubts, Arc::clone(&engine), stop.clone());
-            let labels = follow_labels(&engine, &scope, writer, [first, second]);
+            let labels = follow_labels(&engine, &scope, writer, ropes);
             // The labels are of no use without the passes.
             tokio::select! {
                 () = passes => {}
@@ -202,7 +202,7 @@ impl Watches {
 
 /// Keeps the labels of namespaces, and rings where they change for somebody who uses a shared account: who is let in, or
 /// let go, must not wait for the next interval. Never done.
-async fn follow_labels(engine: &Engine, scope: &Scope, writer: Writer<Labels>, bells: [mpsc::Sender<()>; 2]) {
+async fn follow_labels(engine: &Engine, scope: &Scope, writer: Writer<Labels>, bells: Ropes) {
     let api: Api<Labels> = Api::all(scope.client.clone());
     let config = watcher::Config::default().page_size(100);
     let mut changes = pin!(watcher(api, config).default_backoff().reflect(writer));
@@ -216,9 +216,7 @@ async fn follow_labels(engine: &Engine, scope: &Scope, writer: Writer<Labels>, b
             }
         };
         if uses_shared(&engine.connections, &namespace) || uses_shared(&engine.instances, &namespace) {
-            for bell in &bells {
-                let _ = bell.try_send(());
-            }
+            ring(&bells);
         }
     }
 }
@@ -232,9 +230,17 @@ fn uses_shared<K: Managed>(store: &Store<Lean<K>>, namespace: &str) -> bool {
     store.state().iter().any(|object| object.good().is_some_and(shares))
 }
 
-fn bells() -> ([mpsc::Sender<()>; 2], [Bell; 2]) {
+/// Two bells, and what rings them.
+pub(super) fn bells() -> (Ropes, [Bell; 2]) {
     let ((first, of_first), (second, of_second)) = (mpsc::channel(1), mpsc::channel(1));
     ([first, second], [of_first, of_second])
+}
+
+/// Rings both. One that is ringing already is heard anyway.
+pub(super) fn ring(ropes: &Ropes) {
+    for rope in ropes {
+        let _ = rope.try_send(());
+    }
 }
 
 fn rings(bell: Bell) -> impl Stream<Item = ()> {

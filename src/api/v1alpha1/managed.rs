@@ -82,6 +82,8 @@ pub trait Account: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned
 
     /// `spec.provider`.
     fn provider(&self) -> Provider;
+    /// Whether its login is in this Secret.
+    fn names_secret(&self, namespace: &str, name: &str) -> bool;
     /// The status, where one was written.
     fn account_status(&self) -> Option<&ProviderAccountStatus>;
 }
@@ -91,6 +93,9 @@ impl Account for ProviderAccount {
 
     fn provider(&self) -> Provider {
         self.spec.provider
+    }
+    fn names_secret(&self, namespace: &str, name: &str) -> bool {
+        self.meta().namespace.as_deref() == Some(namespace) && self.spec.credentials_secret_ref.name == name
     }
     fn account_status(&self) -> Option<&ProviderAccountStatus> {
         self.status.as_ref()
@@ -102,6 +107,10 @@ impl Account for ClusterProviderAccount {
 
     fn provider(&self) -> Provider {
         self.spec.provider
+    }
+    fn names_secret(&self, namespace: &str, name: &str) -> bool {
+        let secret = &self.spec.credentials_secret_ref;
+        secret.namespace == namespace && secret.name == name
     }
     fn account_status(&self) -> Option<&ProviderAccountStatus> {
         self.status.as_ref()
