@@ -85,7 +85,7 @@ impl Track {
         self.points.last().is_some_and(|site| site.is_kube_write() && about(site))
     }
 
-    /// Whether more is to happen.
+    /// Whether something has yet to happen.
     pub(crate) fn is_scripted(&self) -> bool {
         !self.script.is_empty()
     }
