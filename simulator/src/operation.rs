@@ -24,6 +24,8 @@ pub enum Operation {
     Refresh,
     /// Read the state of a job.
     ReadJob,
+    /// Read what the provider has to ask the store for.
+    AskStore,
     /// Nothing that the provider has: an unknown path, or a known path with another verb.
     Unknown,
 }

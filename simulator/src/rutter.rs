@@ -113,7 +113,9 @@ impl Rutter {
             Operation::Update => self.update(&call, id.unwrap_or_default()),
             Operation::Delete => self.delete(&call, id.unwrap_or_default()),
             Operation::Refresh => self.refresh(&call),
-            Operation::Me | Operation::ReadJob | Operation::Unknown => Err(Refusal::no_such_endpoint()),
+            Operation::Me | Operation::ReadJob | Operation::AskStore | Operation::Unknown => {
+                Err(Refusal::no_such_endpoint())
+            }
         }
     }
 

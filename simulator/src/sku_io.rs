@@ -33,7 +33,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response, StatusCode};
 use jiff::Timestamp;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::clock::{between, later};
 use crate::fault::Subject;
@@ -115,6 +115,7 @@ impl SkuIo {
             Route::List => Ok(self.list(&call)),
             Route::Create => self.create(&call, judgement),
             Route::Read(id) => self.read(&call, id),
+            Route::Locations(id) => self.locations(&call, id),
             Route::Update(id) => self.update(&call, id, judgement),
             Route::Delete(id) => self.delete(&call, id),
             Route::Refresh(id, entity) => self.refresh(&call, id, entity),
@@ -130,6 +131,18 @@ impl SkuIo {
         let mut rows: Vec<_> = rows.filter(|row| query.finds(row) && row.is_listed(&moment, query.archived)).collect();
         query.put_in_order(&mut rows);
         view::list(&rows, &query, &call.url(), &moment).into()
+    }
+
+    /// Asks the shop at once. That one which refuses the token makes it a 422 is inferred: the reference says so of the
+    /// same endpoint for Walmart.
+    fn locations(&self, call: &Call, id: &str) -> Result<Answer, Refusal> {
+        let instance = self.readable(call, id)?;
+        if instance.refused_at.is_some_and(|at| at <= call.now) {
+            return Err(Refusal::bad_credentials(StatusCode::UNPROCESSABLE_ENTITY, fields::TOKEN));
+        }
+        let data = json!([{"id": 1, "label": "Default location"}]);
+        let response = view::success(&self.settings, StatusCode::OK, data, "Success");
+        Ok(Answer { response, instance: Some(instance.id) })
     }
 
     fn read(&self, call: &Call, id: &str) -> Result<Answer, Refusal> {
@@ -224,7 +237,9 @@ impl Api for SkuIo {
         let route = Route::of(request).ok();
         let job = |id: &str| Some(self.jobs.iter().find(|job| job.id.to_string() == id)?.instance);
         let instance = match route {
-            Some(Route::Read(id) | Route::Update(id) | Route::Delete(id) | Route::Refresh(id, _)) => id.parse().ok(),
+            Some(
+                Route::Read(id) | Route::Locations(id) | Route::Update(id) | Route::Delete(id) | Route::Refresh(id, _),
+            ) => id.parse().ok(),
             Some(Route::Job(id)) => job(id),
             Some(Route::Me | Route::List | Route::Create | Route::ActiveJobs) | None => None,
         };

@@ -129,8 +129,10 @@ pub enum State {
     Creating(String),
     /// The record is there and as declared.
     Present(Health),
-    /// The same, but the credentials that it was given cannot be read any more, so that no change of them is seen.
+    /// The same, but what the Secret with its credentials has now does not reach it.
     Unsecured(Health, Problem),
+    /// The same, but it was given new credentials; whether the store accepts them, as far as it could be asked.
+    Rotated(Health, bool),
     /// The record differs, and is being changed.
     Correcting(Vec<String>),
     /// A person must authorize the connection before it comes to be.
@@ -184,6 +186,7 @@ pub fn picture(state: &State) -> Picture {
         },
         State::Present(health) => present(health),
         State::Unsecured(health, problem) => Picture { credentials: Some(Mark::because(problem)), ..present(health) },
+        State::Rotated(health, verified) => Picture { credentials: Some(rotated(*verified)), ..present(health) },
         State::Correcting(fields) => {
             let why = format!("The record differs in {}. Correcting it", fields.join(", "));
             Picture { synced: Some(Mark::no(Reason::DriftDetected, &why)), ..none }
@@ -230,6 +233,15 @@ pub fn picture(state: &State) -> Picture {
             let credentials = rejected.as_ref().map_or_else(accepted, Mark::because);
             Picture { ready: Some(accepted()), credentials: Some(credentials), ..none }
         }
+    }
+}
+
+fn rotated(verified: bool) -> Mark {
+    if verified {
+        Mark::yes(Reason::RotatedAndVerified, "The store accepts the credentials that the record was given last")
+    } else {
+        let why = "The provider was given the new credentials. Whether the store accepts them could not be asked yet";
+        Mark::unknown(Reason::Progressing, why)
     }
 }
 
@@ -438,6 +450,7 @@ mod tests {
                 State::Failing { problem: problem(r), keep_ready: false },
             ]
         }));
+        states.extend([true, false].map(|verified| State::Rotated(Health::FirstSync, verified)));
         states.extend([State::Creating("why".into()), State::Correcting(vec!["x".into()]), State::Suspended]);
         states
     }

@@ -20,7 +20,7 @@ use crate::{
         reason::{Problem, Reason},
         verdict::{Verdict, problem, verdict},
     },
-    provider::{self, ApiError, External, Freshness, Login, Session, with_external},
+    provider::{self, ApiError, External, Freshness, Login, Pace, Session, with_external},
 };
 use kube::{Resource, ResourceExt, runtime::reflector::Store};
 use std::time::Duration;
@@ -102,12 +102,12 @@ async fn check(engine: &Engine, target: &mut AccountTarget) -> Result<Next, Pass
     if !unproven && engine.sessions.is_proven(&target.uid, engine.probe_interval) && !target.is_requested() {
         return works(engine, target, &session).await;
     }
-    let _slot = match session.gate.enter() {
+    let _slot = match session.gate.enter(&target.uid) {
         Ok(slot) => slot,
         Err(refusal) => return Ok(Next::After(refusal.after)),
     };
     let fresh = Freshness::After(Instant::now());
-    let probed = with_external!(&session.backend, external => external.probe(fresh).await);
+    let probed = with_external!(&session.backend, external => external.probe(fresh, Pace::Now(&target.uid)).await);
     match probed {
         Ok(_) => {
             if unproven {

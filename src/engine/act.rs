@@ -11,8 +11,8 @@ use super::{
     object::Target,
     outcome::{self, Next, SOON},
     publish,
-    record::{describe, handled, present},
-    report,
+    record::{describe, handled},
+    report, rotation,
     supplies::Supplies,
     writes::Write,
 };
@@ -262,18 +262,22 @@ impl<E: External> Scene<'_, E> {
             return Ok(Next::After(SOON));
         }
         let ended = self.follow_jobs(target).await;
+        let rotation = self.verify_again(target, id).await;
         let now = self.engine.clock.now();
         let note = |status: &mut ManagedStatus| {
             refresh::note_all(status, ended.iter().map(|(due, phase)| (due, *phase)), now);
         };
         let mut after = target.status.clone();
         note(&mut after);
-        let state = conflict.map_or_else(|| self.standing(&summary, &after), State::Halted);
+        let state = conflict.map_or_else(|| self.standing(summary.health.as_ref(), &after, rotation), State::Halted);
         report::change(self.engine, target, Some(&state), |status| {
             note(status);
             describe(status, &summary);
             status.drifted_fields.clear();
             status.account = Some(identity.recorded());
+            if let Some(given) = &mut status.applied_credentials {
+                given.rotation = rotation;
+            }
             if let Some(creation) = &mut status.creation {
                 (creation.refused, creation.replacing, creation.restored) = (None, None, false);
                 creation.candidates.clear();
@@ -283,8 +287,10 @@ impl<E: External> Scene<'_, E> {
         self.engine.memory.succeeded(&target.uid);
         tracing::debug!(object = %target, id = %id, "as declared");
         Ok(match state {
-            _ if in_the_way => Next::After(outcome::backoff(self.engine, &target.uid, &target.status.conditions)),
-            State::Present(health) | State::Unsecured(health, _) if health.is_settled() => {
+            _ if in_the_way || rotation::is_open(rotation) => {
+                Next::After(outcome::backoff(self.engine, &target.uid, &target.status.conditions))
+            }
+            State::Present(health) | State::Unsecured(health, _) | State::Rotated(health, _) if health.is_settled() => {
                 outcome::next_check(self.engine, target, &self.identity.login)
             }
             State::Present(Health::AwaitsAuthorization(_) | Health::NeedsAuthorization) => {
@@ -292,6 +298,7 @@ impl<E: External> Scene<'_, E> {
             }
             State::Present(_)
             | State::Unsecured(..)
+            | State::Rotated(..)
             | State::Creating(_)
             | State::Correcting(_)
             | State::Halted(_)
@@ -304,14 +311,6 @@ impl<E: External> Scene<'_, E> {
             | State::Unlinked(_)
             | State::AccountWorks(_) => Next::After(self.engine.connect.poll),
         })
-    }
-
-    /// What a record that is as declared says of itself.
-    fn standing(&self, summary: &Summary, status: &ManagedStatus) -> State {
-        match (present(summary.health.as_ref(), status), &self.supplies.concern) {
-            (State::Present(health), Some(concern)) => State::Unsecured(health, concern.clone()),
-            (state, _) => state,
-        }
     }
 }
 

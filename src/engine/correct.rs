@@ -6,13 +6,14 @@ use super::{
     object::Target,
     outcome::{self, Next},
     publish,
-    record::{action, present},
+    record::action,
     report,
     writes::Write,
 };
 use crate::{
+    api::v1alpha1::{AppliedCredentials, Rotation},
     domain::{conditions::State, decide::Look, diff::Difference, ids::ExternalId, reason::Reason, writes::Cause},
-    provider::{ApiError, DeleteReason, External, Freshness, Operation},
+    provider::{ApiError, DeleteReason, External, Freshness, Operation, Pace},
 };
 use std::time::Duration;
 use tokio::time::Instant;
@@ -21,13 +22,15 @@ use tokio::time::Instant;
 const MOMENT: Duration = Duration::from_mins(15);
 
 impl<E: External> Scene<'_, E> {
-    /// What stands where the new record is to be: the old one is not given up for nothing.
+    /// What stands where the new record is to be: the old one is not given up for nothing. In its turn: the look of this
+    /// pass has used the budget, and would again.
     async fn in_the_way(&self, old: &ExternalId) -> Result<Option<(Reason, Vec<ExternalId>)>, ApiError> {
         let Some(key) = &self.key else { return Ok(None) };
         if self.claims.key_claimed() {
             return Ok(Some((Reason::ExternalIdConflict, vec![])));
         }
-        let found = self.external.observe(&Look::Key(key.clone()), Freshness::After(Instant::now())).await?;
+        let now = Freshness::After(Instant::now());
+        let found = self.external.observe(&Look::Key(key.clone()), now, Pace::InTurn).await?;
         let others = found.into_iter().filter(|r| r.id != *old && r.have.is_some());
         let ids: Vec<ExternalId> = others.map(|r| r.id).collect();
         Ok((!ids.is_empty()).then_some((Reason::AlreadyExists, ids)))
@@ -88,10 +91,15 @@ impl<E: External> Scene<'_, E> {
             return outcome::failed::<E>(self.engine, target, &error).await;
         }
         let (applied, at) = (E::fields(want), self.engine.clock.now());
-        let given = fresh.and(self.supplies.version.clone());
+        let rotation = match fresh {
+            Some(_) => Some(self.verify(target, id).await),
+            None => None,
+        };
+        let given = self.supplies.version.clone().filter(|_| fresh.is_some());
+        let given = given.map(|given| AppliedCredentials { rotation, ..given });
         let state = match again {
             Some(_) => State::Correcting(fields.clone()),
-            None => present(self.summary().and_then(|s| s.health).as_ref(), &target.status),
+            None => self.standing(self.summary().and_then(|s| s.health).as_ref(), &target.status, rotation),
         };
         let same = |fresh: &Target| fresh.status.external_id.as_deref() == Some(id.as_str());
         report::insist(self.engine, target, Some(&state), same, |status| {
@@ -104,7 +112,11 @@ impl<E: External> Scene<'_, E> {
         let is_drift = cause == Cause::Drift;
         let (reason, verb) =
             if is_drift { (Reason::DriftCorrected, "Put back") } else { (Reason::Updating, "Updated") };
-        let text = format!("{verb} {}", fields.join(", "));
+        let (reason, verified) = match rotation {
+            Some(Rotation::Verified) => (Reason::RotatedAndVerified, ": the store accepts the new credentials"),
+            Some(Rotation::Unverified | Rotation::Rejected) | None => (reason, ""),
+        };
+        let text = format!("{verb} {}{verified}", fields.join(", "));
         self.engine.tell(&target.reference, false, reason, "Update", &text).await;
         Ok(Next::After(Duration::from_millis(100)))
     }

@@ -28,7 +28,7 @@ use crate::{
         verdict::{Blame, Effect, Kind, Verdict, verdict},
         writes::Cause,
     },
-    provider::{ApiError, Created, External, Freshness, Made, Operation},
+    provider::{ApiError, Created, External, Freshness, Made, Operation, Pace},
 };
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -116,7 +116,7 @@ async fn name_it<E: External>(
     }
     // The list of this pass's own look is new enough: nothing was made without a name since. Another one would use up a
     // small budget, again and again.
-    match scene.external.probe(Freshness::Within(engine.timing().call)).await {
+    match scene.external.probe(Freshness::Within(engine.timing().call), Pace::InTurn).await {
         Ok(None) => Ok(None),
         // Now it has a name: the next pass sees what others of that account claim.
         Ok(Some(_)) => Ok(Some(Next::After(SOON))),

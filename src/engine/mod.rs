@@ -26,6 +26,7 @@ mod record;
 mod refresh;
 mod report;
 mod resolve;
+mod rotation;
 mod sessions;
 mod starting;
 mod supplies;

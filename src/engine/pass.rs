@@ -27,7 +27,7 @@ use crate::{
         refresh,
         validate::{self, Credentials},
     },
-    provider::{self, ApiError, External, Freshness, Record, Refusal, Session, Slot, with_external},
+    provider::{self, ApiError, External, Freshness, Pace, Record, Refusal, Session, Slot, with_external},
 };
 use jiff::Timestamp;
 use std::time::Duration;
@@ -155,7 +155,7 @@ impl<E: External> Pass<'_, E> {
             ..self.facts(&target, &parts, &claims, &identity, link)
         };
         let mut step = decide(&facts);
-        let _slot = match self.slot(&step) {
+        let _slot = match self.slot(&target, &step) {
             Ok(slot) => slot,
             Err(refusal) => return Ok(Next::After(refusal.after)),
         };
@@ -214,8 +214,8 @@ impl<E: External> Pass<'_, E> {
     }
 
     /// A place among the requests under way, where the step needs one.
-    fn slot(&self, step: &Step) -> Result<Option<Slot>, Refusal> {
-        if step.needs_account() { self.session.gate.enter().map(Some) } else { Ok(None) }
+    fn slot(&self, target: &Target, step: &Step) -> Result<Option<Slot>, Refusal> {
+        if step.needs_account() { self.session.gate.enter(&target.namespace).map(Some) } else { Ok(None) }
     }
 
     fn facts<'a>(
@@ -255,7 +255,7 @@ impl<E: External> Pass<'_, E> {
         let undoubted = || !self.engine.memory.contradicted(&target.uid, &target.status);
         let shared = known && !target.is_requested() && undoubted();
         let freshness = if shared { Freshness::Within(age) } else { Freshness::After(self.began) };
-        let records = self.external.observe(look, freshness).await?;
+        let records = self.external.observe(look, freshness, Pace::Now(&target.namespace)).await?;
         let matters = |r: &Record<E::Have>| {
             self.matters(target, creation, look, r)
                 && !could_not_be::<E>(want, look, r)

@@ -90,6 +90,27 @@ fn unknown(engine: &Engine, name: &AccountRef) -> String {
     }
 }
 
+fn version<K: ResourceExt>(secret: &K) -> AppliedCredentials {
+    AppliedCredentials {
+        uid: secret.uid().unwrap_or_default(),
+        resource_version: secret.resource_version().unwrap_or_default(),
+        rotation: None,
+    }
+}
+
+/// The version of a Secret, without its data; `None` where nobody may see it, or where it is not there.
+pub(super) async fn secret_version(
+    engine: &Engine,
+    namespace: &str,
+    name: &str,
+) -> Result<Option<AppliedCredentials>, PassError> {
+    let api: Api<Secret> = Api::namespaced(engine.client.clone(), namespace);
+    match api.get_metadata_opt(name).await {
+        Err(kube::Error::Api(s)) if s.is_forbidden() => Ok(None),
+        found => Ok(found.map_err(|e| PassError::Resolve(Box::new(e)))?.as_ref().map(version)),
+    }
+}
+
 /// A Secret's data and version.
 pub(super) type Read = (SecretData, AppliedCredentials);
 
@@ -111,10 +132,7 @@ pub(super) async fn secret(engine: &Engine, namespace: &str, name: &str) -> Resu
             format!("Secret {name} does not exist in namespace {namespace}. Create it"),
         );
     };
-    let version = AppliedCredentials {
-        uid: secret.uid().unwrap_or_default(),
-        resource_version: secret.resource_version().unwrap_or_default(),
-    };
+    let version = version(&secret);
     let mut data = SecretData::new();
     for (key, value) in secret.data.unwrap_or_default() {
         // What is no text keeps its place, so that validation can say so; other keys of a shared Secret may be binary.

@@ -20,7 +20,7 @@ pub(super) struct Supplies {
     pub(super) credentials: Option<Credentials>,
     /// The version of the Secret that they were read from.
     pub(super) version: Option<AppliedCredentials>,
-    /// The record works with what it was given, but no change of it can be seen.
+    /// The record works with what it was given, but what the Secret has now does not reach it.
     pub(super) concern: Option<Problem>,
 }
 
@@ -62,6 +62,9 @@ impl Supplies {
                 let read = Self::read(engine, external, target, want).await?;
                 Ok(Self { concern: read.problem, problem: None, ..read })
             }
+            Creation::Done(_) if !idle => {
+                Ok(Self { concern: Self::outdated::<E>(engine, target).await?, ..Self::default() })
+            }
             Creation::NotStarted | Creation::Pending(_)
                 if !idle && creates(creation, link) && target.spec.external_ref().is_none() =>
             {
@@ -83,8 +86,28 @@ impl Supplies {
 
     /// The credentials that the record has not been given yet.
     pub(super) fn fresh(&self, target: &Target, creation: &Creation) -> Option<&Credentials> {
-        let new = matches!(creation, Creation::Done(_)) && self.version != target.status.applied_credentials;
-        self.credentials.as_ref().filter(|_| new)
+        let given = self.version.as_ref().zip(target.status.applied_credentials.as_ref());
+        let known = given.is_some_and(|(today, given)| is_same(today, given));
+        self.credentials.as_ref().filter(|_| matches!(creation, Creation::Done(_)) && !known)
+    }
+
+    /// The Secret has changed since the record was made, at a provider that takes no new credentials for it.
+    ///
+    /// Nothing more than that is known: what it was made with is remembered as a version, never as a value.
+    async fn outdated<E: External>(engine: &Engine, target: &Target) -> Result<Option<Problem>, PassError> {
+        let named = E::credentials_secret(&target.spec).zip(target.status.applied_credentials.as_ref());
+        let Some((name, given)) = named else { return Ok(None) };
+        let today = resolve::secret_version(engine, &target.namespace, name).await?;
+        let text = || {
+            let provider = E::NAME;
+            format!(
+                "Secret {name} was changed since the record was made with it, and {provider} takes no new credentials for a \
+                 record: it goes on with those of then. If the store does not accept those any more, delete this object \
+                 and apply it again"
+            )
+        };
+        let changed = today.is_some_and(|today| !is_same(&today, given));
+        Ok(changed.then(|| Problem::new(Reason::ReplacementRequired, text())))
     }
 
     /// The credentials as they stand in the Secret now.
@@ -111,6 +134,11 @@ impl Supplies {
             },
         })
     }
+}
+
+/// Whether both are the same version of the same Secret.
+fn is_same(one: &AppliedCredentials, other: &AppliedCredentials) -> bool {
+    (&one.uid, &one.resource_version) == (&other.uid, &other.resource_version)
 }
 
 /// Nothing new is made in an account that goes.

@@ -29,6 +29,8 @@ pub enum Operation {
     Job,
     /// Whom the login belongs to.
     Identity,
+    /// Whether the store accepts its credentials.
+    Verify,
 }
 
 impl Operation {
@@ -36,7 +38,7 @@ impl Operation {
     #[must_use]
     pub fn writes(self) -> bool {
         match self {
-            Self::List | Self::Read | Self::Status | Self::Job | Self::Identity => false,
+            Self::List | Self::Read | Self::Status | Self::Job | Self::Identity | Self::Verify => false,
             Self::Create | Self::Update | Self::Delete | Self::Refresh => true,
         }
     }

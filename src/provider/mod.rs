@@ -25,7 +25,7 @@ pub use connect::{ConnectSettings, Login, Session, account_refusal, connect, log
 pub use endpoint::{AllowList, BadEndpoint};
 pub use error::{ApiError, Operation};
 pub use gate::{Gate, Refusal, Slot, Ticket};
-pub use http::{Wire, WireError};
+pub use http::{Pace, Wire, WireError};
 
 use crate::{
     api::v1alpha1::{AppliedField, Declaration, RefreshPhase},
@@ -41,7 +41,11 @@ use crate::{
 };
 use jiff::{Timestamp, civil::Date};
 use secrecy::SecretString;
-use std::{fmt, future::Future, time::Duration};
+use std::{
+    fmt,
+    future::{self, Future},
+    time::Duration,
+};
 use tokio::time::Instant;
 
 /// How new an observation must be.
@@ -268,13 +272,19 @@ pub trait External: Send + Sync + 'static {
     /// What of a record goes into status, as far as that follows from what is wanted.
     fn summary(want: Option<&Self::Want>, have: &Self::Have) -> Summary;
 
-    /// Who the login is, and that it is accepted.
-    fn probe(&self, freshness: Freshness) -> impl Future<Output = Result<Option<String>, ApiError>> + Send;
+    /// Who the login is, and that it is accepted. `pace`: what the first request does while the budget is used up, here
+    /// and below; those that follow wait for their turn.
+    fn probe(
+        &self,
+        freshness: Freshness,
+        pace: Pace<'_>,
+    ) -> impl Future<Output = Result<Option<String>, ApiError>> + Send;
     /// The records that a look finds.
     fn observe(
         &self,
         look: &Look,
         freshness: Freshness,
+        pace: Pace<'_>,
     ) -> impl Future<Output = Result<Vec<Record<Self::Have>>, ApiError>> + Send;
     /// Creates the record.
     fn create(
@@ -285,6 +295,10 @@ pub trait External: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Made, ApiError>> + Send;
     /// Applies a change.
     fn update(&self, id: &ExternalId, change: &Self::Change) -> impl Future<Output = Result<(), ApiError>> + Send;
+    /// Whether the store accepts the credentials that the record has now. Asked only where [`Self::TAKES_CREDENTIALS`].
+    fn verify(&self, _: &ExternalId) -> impl Future<Output = Result<bool, ApiError>> + Send {
+        future::ready(Ok(true))
+    }
     /// Deletes the record; one that is gone already is a success.
     fn delete(&self, permit: DeletePermit) -> impl Future<Output = Result<(), ApiError>> + Send;
     /// Asks for a refresh; the provider's id of the job where it tells one.

@@ -57,6 +57,18 @@ pub(crate) fn states() -> Vec<(&'static str, State)> {
             "works, but its Secret cannot be read any more",
             State::Unsecured(Health::Works { history: History::Untold }, why(Reason::SecretNotFound)),
         ),
+        (
+            "works; the store accepts the new credentials that it was given",
+            State::Rotated(Health::Works { history: History::Untold }, true),
+        ),
+        (
+            "works; it was given new credentials, and the store could not be asked yet",
+            State::Rotated(Health::Works { history: History::Untold }, false),
+        ),
+        (
+            "works, but its Secret was changed, and the provider takes no new credentials",
+            State::Unsecured(Health::Works { history: History::Untold }, why(Reason::ReplacementRequired)),
+        ),
         ("the provider reports errors and retries by itself", present(Health::Unhealthy)),
         ("a merchant must authorize it before there is a record", State::AwaitsPerson("why".into())),
         ("the same, but the link is lost and another one is on its way", State::Unlinked(why(Reason::Creating))),

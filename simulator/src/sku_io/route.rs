@@ -14,6 +14,7 @@ pub(super) enum Route<'a> {
     List,
     Create,
     Read(&'a str),
+    Locations(&'a str),
     Update(&'a str),
     Delete(&'a str),
     Refresh(&'a str, Entity),
@@ -43,6 +44,7 @@ impl<'a> Route<'a> {
                 Method::DELETE => Ok(Self::Delete(id)),
                 _ => Err(Refusal::wrong_verb(method, "GET, PUT, PATCH, DELETE")),
             },
+            ["big-commerce", id, "download-locations"] => only(Method::GET, "GET", Self::Locations(id)),
             ["big-commerce", id, "products", "refresh"] => {
                 only(Method::POST, "POST", Self::Refresh(id, Entity::Products))
             }
@@ -60,6 +62,7 @@ impl<'a> Route<'a> {
             Some(Self::List) => Operation::List,
             Some(Self::Create) => Operation::Create,
             Some(Self::Read(_)) => Operation::ReadDetail,
+            Some(Self::Locations(_)) => Operation::AskStore,
             Some(Self::Update(_)) => Operation::Update,
             Some(Self::Delete(_)) => Operation::Delete,
             Some(Self::Refresh(..)) => Operation::Refresh,

@@ -49,8 +49,12 @@ impl SkuIo {
         if let (Some(status), Some(_)) = (judgement.refused, &draft.token) {
             return Err(Refusal::bad_credentials(status, TOKEN));
         }
+        let soured = draft.token.as_ref().and(judgement.sours);
         let changed = self.ledger.absorb(call.now, id, draft);
         if let Some(instance) = self.ledger.by_id_mut(id) {
+            if let Some((after, _)) = soured {
+                instance.refused_at = Some(later(call.now, after));
+            }
             instance.changes.push(Change {
                 at: call.now,
                 method: call.request.method().to_string(),

@@ -38,5 +38,5 @@ pub use references::{AccountKind, AccountRef, ExternalRef, LocalSecretRef, Secre
 pub use shared::{
     AdoptionPolicy, AppliedCredentials, AppliedField, AuthorizationStatus, CreationStatus, DeletionPolicy,
     ExternalLossPolicy, LastAction, ManagedStatus, ManagementPolicy, ParameterValue, Provider, RefreshPhase,
-    RefreshState, RefreshStatus, Refused, ReplacementPolicy, StoredIntent,
+    RefreshState, RefreshStatus, Refused, ReplacementPolicy, Rotation, StoredIntent,
 };

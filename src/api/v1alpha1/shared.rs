@@ -272,6 +272,20 @@ pub struct AppliedCredentials {
     /// Its resourceVersion.
     #[schemars(length(max = 64))]
     pub resource_version: String,
+    /// What the store said to them, where they took the place of others; absent for those that the record was made with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rotation: Option<Rotation>,
+}
+
+/// What the store said to new credentials.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rotation {
+    /// Nothing yet: it could not be asked.
+    Unverified,
+    /// It accepts them.
+    Verified,
+    /// It refuses them.
+    Rejected,
 }
 
 /// A non-secret field that the record was made with.

@@ -98,7 +98,7 @@ impl Arcus {
         operation: Operation,
         path: &[&str],
         query: &[(&str, &str)],
-        pace: Pace,
+        pace: Pace<'_>,
     ) -> Result<Value, ApiError> {
         let call = Call { operation, method: Method::GET, path, query, body: None, key: None };
         let reply = self.http.send(call, pace).await?;
@@ -130,8 +130,8 @@ impl Arcus {
         self.gone.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn one(&self, id: &str) -> Result<Option<Row>, ApiError> {
-        match self.get(Operation::Read, &[INTEGRATIONS, id], &[], Pace::Now).await {
+    async fn one(&self, id: &str, pace: Pace<'_>) -> Result<Option<Row>, ApiError> {
+        match self.get(Operation::Read, &[INTEGRATIONS, id], &[], pace).await {
             Ok(body) => {
                 let row = wire::row(&body).filter(|row| row.connector_type == id);
                 let row = row.ok_or_else(|| ApiError::unreadable(Operation::Read, None))?;
@@ -146,12 +146,12 @@ impl Arcus {
         }
     }
 
-    async fn list(&self) -> Result<Vec<Row>, ApiError> {
+    async fn list(&self, pace: Pace<'_>) -> Result<Vec<Row>, ApiError> {
         let (operation, mut rows, mut after) = (Operation::List, Vec::new(), None::<String>);
         for page in 0..MAX_PAGES {
             let mut query = vec![("limit", LIMIT)];
             query.extend(after.as_deref().map(|id| ("starting_after", id)));
-            let pace = if page == 0 { Pace::Now } else { Pace::InTurn };
+            let pace = if page == 0 { pace } else { Pace::InTurn };
             let body = self.get(operation, &[INTEGRATIONS], &query, pace).await?;
             let (more, next) = wire::page(&body).ok_or_else(|| ApiError::unreadable(operation, None))?;
             rows.extend(more);
@@ -304,8 +304,8 @@ impl External for Arcus {
         }
     }
 
-    async fn probe(&self, freshness: Freshness) -> Result<Option<String>, ApiError> {
-        match self.all.get(freshness, || self.list()).await {
+    async fn probe(&self, freshness: Freshness, pace: Pace<'_>) -> Result<Option<String>, ApiError> {
+        match self.all.get(freshness, || self.list(pace)).await {
             Ok(_) => Ok(self.organisation()),
             // The list is named in Arcus' text, but not among its pages. Who may not log in is told so before.
             Err(error) if matches!(error.kind, Kind::NotFound | Kind::Gone) => Ok(self.organisation()),
@@ -313,17 +313,17 @@ impl External for Arcus {
         }
     }
 
-    async fn observe(&self, look: &Look, freshness: Freshness) -> Result<Vec<Record<Have>>, ApiError> {
+    async fn observe(&self, look: &Look, freshness: Freshness, pace: Pace<'_>) -> Result<Vec<Record<Have>>, ApiError> {
         match look {
-            Look::Id(id) => Ok(self.one(id.as_str()).await?.map(record).into_iter().collect()),
+            Look::Id(id) => Ok(self.one(id.as_str(), pace).await?.map(record).into_iter().collect()),
             // A row that is switched off is what a deletion leaves behind: nobody's.
             Look::Key(key) => {
-                let row = self.one(key.as_str()).await?.filter(|row| row.active != Some(false));
+                let row = self.one(key.as_str(), pace).await?.filter(|row| row.active != Some(false));
                 Ok(row.map(record).into_iter().collect())
             }
             Look::Window(intent) => {
                 let (from, until) = window(intent, Timestamp::MIN, None, self.timing);
-                let rows = self.all.get(freshness, || self.list()).await?;
+                let rows = self.all.get(freshness, || self.list(pace)).await?;
                 let inside =
                     |row: &&Row| row.born().is_some_and(|t| from <= t && t <= until) && row.active != Some(false);
                 Ok(rows.rows.iter().filter(inside).cloned().map(record).collect())

@@ -236,8 +236,8 @@ impl External for Rutter {
         }
     }
 
-    async fn probe(&self, freshness: Freshness) -> Result<Option<String>, ApiError> {
-        let snapshot = self.reads.list(freshness).await?;
+    async fn probe(&self, freshness: Freshness, pace: Pace<'_>) -> Result<Option<String>, ApiError> {
+        let snapshot = self.reads.list(freshness, pace).await?;
         let known = self.reads.organisation();
         let Some(row) = snapshot.rows.first().filter(|_| known.is_none()) else { return Ok(known) };
         // Rutter names the organisation only together with a connection. A failure here is about that connection.
@@ -247,13 +247,13 @@ impl External for Rutter {
         }
     }
 
-    async fn observe(&self, look: &Look, freshness: Freshness) -> Result<Vec<Record<Have>>, ApiError> {
+    async fn observe(&self, look: &Look, freshness: Freshness, pace: Pace<'_>) -> Result<Vec<Record<Have>>, ApiError> {
         match look {
-            Look::Id(id) => self.reads.by_id(id, freshness).await,
-            Look::Key(key) => self.reads.by_key(key, freshness).await,
+            Look::Id(id) => self.reads.by_id(id, freshness, pace).await,
+            Look::Key(key) => self.reads.by_key(key, freshness, pace).await,
             Look::Window(intent) => {
                 let (from, until) = window(intent, Timestamp::MIN, None, self.timing);
-                let rows = self.reads.rows(&*self.reads.list(freshness).await?);
+                let rows = self.reads.rows(&*self.reads.list(freshness, pace).await?);
                 let inside = |r: &Row| r.created_at.is_some_and(|t| from <= t && t <= until);
                 let record = |r: Row| {
                     let (id, born) = (ExternalId::new(&r.id), r.created_at);

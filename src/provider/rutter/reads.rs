@@ -194,14 +194,14 @@ impl Reads {
         operation: Operation,
         path: &[&str],
         query: &[(&str, &str)],
-        pace: Pace,
+        pace: Pace<'_>,
     ) -> Result<T, ApiError> {
         let call = Call { operation, method: Method::GET, path, query, body: None, key: None };
         let reply = self.http.send(call, pace).await?;
         map::read(operation, &reply).map_err(|e| self.heed(e))
     }
 
-    async fn read_list(&self, filter: &str, pace: Pace) -> Result<Vec<Row>, ApiError> {
+    async fn read_list(&self, filter: &str, pace: Pace<'_>) -> Result<Vec<Row>, ApiError> {
         let (mut rows, mut cursor) = (Vec::new(), None::<String>);
         for page in 0..MAX_PAGES {
             let mut query = vec![("status", filter)];
@@ -223,8 +223,8 @@ impl Reads {
     }
 
     /// Every connection of the account, whatever its state.
-    pub(super) async fn list(&self, freshness: Freshness) -> Result<Arc<Snapshot<Vec<Row>>>, ApiError> {
-        self.any.get(freshness, || self.read_list("any", Pace::Now)).await
+    pub(super) async fn list(&self, freshness: Freshness, pace: Pace<'_>) -> Result<Arc<Snapshot<Vec<Row>>>, ApiError> {
+        self.any.get(freshness, || self.read_list("any", pace)).await
     }
 
     /// The rows that count: those of a list without what we deleted since, and what we made that it cannot show yet.
@@ -277,9 +277,14 @@ impl Reads {
     }
 
     /// The records of a platform and store. One whose store cannot be read is handed on without a Have.
-    pub(super) async fn by_key(&self, key: &NaturalKey, freshness: Freshness) -> Result<Vec<Record<Have>>, ApiError> {
+    pub(super) async fn by_key(
+        &self,
+        key: &NaturalKey,
+        freshness: Freshness,
+        pace: Pace<'_>,
+    ) -> Result<Vec<Record<Have>>, ApiError> {
         let platform = stores::read_key(key).map_or(key.as_str(), |(platform, _)| platform);
-        let mut rows = self.rows(&*self.list(freshness).await?);
+        let mut rows = self.rows(&*self.list(freshness, pace).await?);
         rows.retain(|r| !r.platform.as_deref().is_some_and(|told| stores::is_another(told, platform)));
         let details = self.details(&rows).await?;
         let records = rows.into_iter().zip(details).filter_map(|(row, detail)| {
@@ -293,13 +298,18 @@ impl Reads {
     }
 
     /// The record with this id, with its health.
-    pub(super) async fn by_id(&self, id: &ExternalId, freshness: Freshness) -> Result<Vec<Record<Have>>, ApiError> {
+    pub(super) async fn by_id(
+        &self,
+        id: &ExternalId,
+        freshness: Freshness,
+        pace: Pace<'_>,
+    ) -> Result<Vec<Record<Have>>, ApiError> {
         let asked = Instant::now();
-        let snapshot = self.list(freshness).await?;
+        let snapshot = self.list(freshness, pace).await?;
         let find = |rows: Vec<Row>| rows.into_iter().find(|r| r.id == id.as_str());
         let mut row = find(self.rows(&snapshot));
         if row.is_none() && snapshot.began < asked && matches!(freshness, Freshness::Within(_)) {
-            row = find(self.rows(&*self.list(Freshness::After(asked)).await?));
+            row = find(self.rows(&*self.list(Freshness::After(asked), pace).await?));
         }
         let Some(mut row) = row else { return Ok(vec![]) };
         let read = self.health(&row, freshness).await?;

@@ -115,7 +115,7 @@ impl Reads {
         operation: Operation,
         path: &[&str],
         query: &[(&str, &str)],
-        pace: Pace,
+        pace: Pace<'_>,
     ) -> Result<Value, ApiError> {
         let call = Call { operation, method: Method::GET, path, query, body: None, key: None };
         let reply = self.http.send(call, pace).await?;
@@ -123,9 +123,9 @@ impl Reads {
     }
 
     /// The tenant that the login belongs to.
-    pub(super) async fn identity(&self, freshness: Freshness) -> Result<Option<String>, ApiError> {
+    pub(super) async fn identity(&self, freshness: Freshness, pace: Pace<'_>) -> Result<Option<String>, ApiError> {
         let ask = || async {
-            let body = self.get(Operation::Identity, &["api", "me"], &[], Pace::Now).await?;
+            let body = self.get(Operation::Identity, &["api", "me"], &[], pace).await?;
             let tenant = body.get("tenant_id").or_else(|| wire::payload(&body)?.get("tenant_id"));
             Ok(tenant.and_then(wire::id_text))
         };
@@ -134,7 +134,7 @@ impl Reads {
         Ok(tenant)
     }
 
-    async fn pages(&self, filter: &[(&str, &str)]) -> Result<Vec<Row>, ApiError> {
+    async fn pages(&self, filter: &[(&str, &str)], pace: Pace<'_>) -> Result<Vec<Row>, ApiError> {
         let (operation, limit) = (Operation::List, LIMIT.to_string());
         let mut rows = Vec::new();
         for page in 1..=MAX_PAGES {
@@ -142,7 +142,7 @@ impl Reads {
             let mut query = vec![("limit", limit.as_str()), ("page", number.as_str())];
             query.extend(filter);
             // A list that has begun is read to its end: half a list would have to be begun anew.
-            let pace = if page == 1 { Pace::Now } else { Pace::InTurn };
+            let pace = if page == 1 { pace } else { Pace::InTurn };
             let body = self.get(operation, &INSTANCES, &query, pace).await?;
             let read = Page::read(&body, LIMIT, page).ok_or_else(|| ApiError::unreadable(operation, None))?;
             rows.extend(read.rows);
@@ -153,14 +153,14 @@ impl Reads {
         Err(ApiError::unreadable(operation, None))
     }
 
-    async fn list(&self, freshness: Freshness) -> Result<Arc<Snapshot<HashMap<i64, Row>>>, ApiError> {
-        let read = || async { Ok(self.pages(&[]).await?.into_iter().map(|row| (row.id, row)).collect()) };
+    async fn list(&self, freshness: Freshness, pace: Pace<'_>) -> Result<Arc<Snapshot<HashMap<i64, Row>>>, ApiError> {
+        let read = || async { Ok(self.pages(&[], pace).await?.into_iter().map(|row| (row.id, row)).collect()) };
         self.all.get(freshness, read).await
     }
 
     /// The instances of this very name. One that is on its way out is not there any more, though its name may be.
-    pub(super) async fn by_name(&self, key: &NaturalKey) -> Result<Vec<Record<Have>>, ApiError> {
-        let mut rows = self.pages(&[("search", key.as_str())]).await?;
+    pub(super) async fn by_name(&self, key: &NaturalKey, pace: Pace<'_>) -> Result<Vec<Record<Have>>, ApiError> {
+        let mut rows = self.pages(&[("search", key.as_str())], pace).await?;
         rows.retain(|row| !row.archived && !self.is_deleted(row.id));
         rows.retain(|row| row.name.as_deref().is_none_or(|name| name == key.as_str()));
         let record = |row: Row| {
@@ -173,12 +173,17 @@ impl Reads {
 
     /// The instance with this id. The shared list will do where it shows the settings and is newer than what we last wrote,
     /// or read, of it: what was seen to be so must not be undone by an older list.
-    pub(super) async fn by_id(&self, id: &ExternalId, freshness: Freshness) -> Result<Vec<Record<Have>>, ApiError> {
+    pub(super) async fn by_id(
+        &self,
+        id: &ExternalId,
+        freshness: Freshness,
+        pace: Pace<'_>,
+    ) -> Result<Vec<Record<Have>>, ApiError> {
         let Some(number) = id.as_str().parse::<i64>().ok().filter(|n| !self.is_deleted(*n)) else { return Ok(vec![]) };
         let record =
             |row: Row| vec![Record { id: id.clone(), born: row.created_at, touched: None, have: Some(Have { row }) }];
         if let Freshness::Within(_) = freshness {
-            let snapshot = self.list(freshness).await?;
+            let snapshot = self.list(freshness, pace).await?;
             let newer = self.known().newer.get(&number).copied();
             let listed = snapshot.rows.get(&number).filter(|row| row.settings.is_some());
             if let Some(row) = listed.filter(|_| newer.is_none_or(|at| at < snapshot.began)) {
@@ -203,8 +208,8 @@ impl Reads {
     }
 
     /// Every instance of the tenant, whatever its name.
-    pub(super) async fn everything(&self, freshness: Freshness) -> Result<Vec<Row>, ApiError> {
-        let snapshot = self.list(freshness).await?;
+    pub(super) async fn everything(&self, freshness: Freshness, pace: Pace<'_>) -> Result<Vec<Row>, ApiError> {
+        let snapshot = self.list(freshness, pace).await?;
         Ok(snapshot.rows.values().filter(|row| !row.archived && !self.is_deleted(row.id)).cloned().collect())
     }
 }

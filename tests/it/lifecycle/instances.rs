@@ -98,7 +98,8 @@ spec:
     /// An instance once it is ready and as declared.
     pub(crate) async fn well(&self, name: &str) -> IntegrationInstance {
         let done = |i: &IntegrationInstance| {
-            ["Ready", "Synced", "CredentialsValid"].iter().all(|kind| i.says(kind, "True", "Succeeded"))
+            let valid = i.condition("CredentialsValid").is_some_and(|c| c.status == "True");
+            valid && ["Ready", "Synced"].iter().all(|kind| i.says(kind, "True", "Succeeded"))
         };
         let object = self.sandbox.wait_for::<IntegrationInstance>(name, HANG, done).await;
         assert_well(&object);
@@ -162,9 +163,11 @@ pub(super) fn id_of(object: &IntegrationInstance) -> String {
 
 /// Asserts that an object is ready, as declared, and asks nothing of anybody. How far its loads are, SKU.io does not say.
 pub(super) fn assert_well(object: &IntegrationInstance) {
-    for kind in ["Ready", "Synced", "CredentialsValid"] {
+    for kind in ["Ready", "Synced"] {
         assert!(object.says(kind, "True", "Succeeded"), "{:#?}", object.observed());
     }
+    let reason = object.condition("CredentialsValid").filter(|c| c.status == "True").map(|c| c.reason.as_str());
+    assert!(matches!(reason, Some("Succeeded" | "RotatedAndVerified")), "{:#?}", object.observed());
     assert!(object.condition("Stalled").is_none() && object.condition("Reconciling").is_none());
     assert_eq!(object.kstatus(), Kstatus::Current);
 }

@@ -31,6 +31,7 @@ fn seen(journal: &[Entry]) -> Tally {
             | Operation::ReadStatus
             | Operation::Me
             | Operation::ReadJob
+            | Operation::AskStore
             | Operation::Unknown => continue,
         };
         let outcome = match entry.status {

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 use tradewind::api::v1alpha1::IntegrationInstance;
+use tradewind_simulator::rutter::Trouble;
 use tradewind_simulator::sku_io::Deed;
 use tradewind_simulator::{Effect, Fault, Operation};
 
@@ -71,7 +72,12 @@ async fn a_new_token_is_pushed_and_nothing_else() {
     let pushed = |i: &IntegrationInstance| status_of(i).applied_credentials != status_of(&before).applied_credentials;
     let after = world.sandbox.wait_for::<IntegrationInstance>("acme", HANG, pushed).await;
     assert_eq!(status_of(&after).last_action.expect("an action").fields, ["spec.accessTokenSecretRef"]);
+    assert!(after.says("CredentialsValid", "True", "RotatedAndVerified"), "in the same write: {:#?}", after.observed());
     world.looked_at::<IntegrationInstance>("acme").await;
+    world.rests::<IntegrationInstance>("acme").await;
+    let rested = world.well("acme").await;
+    assert!(rested.says("CredentialsValid", "True", "RotatedAndVerified"), "{:#?}", rested.observed());
+    assert_eq!(world.asked(Operation::AskStore), 1, "what the store has said is not asked again");
     let record = world.at_sku("acme");
     assert_eq!(record.changes.len(), 1, "{:#?}", record.changes);
     assert_eq!(record.changes[0].sent, ["connection_settings.access_token"]);
@@ -129,6 +135,49 @@ async fn a_new_token_that_is_refused_is_said_and_the_old_one_kept() {
     world.simulator.clear_faults();
     world.looked_at::<IntegrationInstance>("acme").await;
     world.well("acme").await;
+}
+
+/// SKU.io takes a token whatever it is; the store is asked whether it works, again and again until it does.
+#[tokio::test]
+async fn a_new_token_that_the_store_refuses_is_said_until_the_store_takes_it() {
+    let world = World::with_sku("sku-token-sour").await;
+    world.sandbox.apply(&instance("acme", "")).await;
+    world.well("acme").await;
+    let sour = Effect::SourCredentials { after: std::time::Duration::ZERO, trouble: Trouble::NeedsUpdate };
+    world.simulator.push_fault(Fault::on(Operation::Update, sour));
+    world.sandbox.apply(&secret("store-login", &[("oauth_access_token", "test-canary-store-91bc-2")])).await;
+    world.looked_at::<IntegrationInstance>("acme").await;
+    let halted = world.instance_until("acme", "Ready", "False", "CredentialsRejected").await;
+    assert_stalled(&halted, "CredentialsRejected", &["SKU.io refused the store's token", "accessTokenSecretRef"]);
+    assert!(halted.says("CredentialsValid", "False", "CredentialsRejected"), "{:#?}", halted.observed());
+    world.rests::<IntegrationInstance>("acme").await;
+
+    // Somebody puts it right at the store.
+    let id = world.at_sku("acme").id;
+    world.simulator.act_sku(&Deed::RefuseStoreToken { instance: id, refused: false }).expect("a deed");
+    world.looked_at::<IntegrationInstance>("acme").await;
+    let well = world.well("acme").await;
+    assert!(well.says("CredentialsValid", "True", "RotatedAndVerified"), "{:#?}", well.observed());
+    assert_eq!(world.at_sku("acme").changes.len(), 1, "the token is not sent again");
+}
+
+/// A provider that cannot be asked is no reason to doubt the record, nor to believe in the token.
+#[tokio::test]
+async fn whether_the_store_takes_a_new_token_is_unknown_until_it_can_be_asked() {
+    let world = World::with_sku("sku-token-unasked").await;
+    world.sandbox.apply(&instance("acme", "")).await;
+    world.well("acme").await;
+    let down = Effect::Refuse { status: 503, retry_after: None };
+    world.simulator.push_fault(Fault::on(Operation::AskStore, down).forever());
+    world.sandbox.apply(&secret("store-login", &[("oauth_access_token", "test-canary-store-91bc-2")])).await;
+    world.looked_at::<IntegrationInstance>("acme").await;
+    world.provider_until("the token is there", |s| s.instances()[0].token_version == 2).await;
+    let open = world.instance_until("acme", "CredentialsValid", "Unknown", "Progressing").await;
+    assert!(open.says("Ready", "True", "Succeeded"), "{:#?}", open.observed());
+    world.simulator.clear_faults();
+    world.looked_at::<IntegrationInstance>("acme").await;
+    world.instance_until("acme", "CredentialsValid", "True", "RotatedAndVerified").await;
+    assert_eq!(world.at_sku("acme").changes.len(), 1, "the token is not sent again");
 }
 
 /// One change of one field is one write of the object, and one at the provider.

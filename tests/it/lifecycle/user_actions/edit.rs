@@ -189,14 +189,10 @@ async fn a_scope_that_is_edited_while_the_answer_is_lost_is_not_taken_for_the_re
     assert_eq!(world.asked(Operation::Create), 1);
 }
 
-/// Looks come fifty times as often here as they do by default: they must not use up what a replacement needs.
-const AT_EASE: &str = "adoption: Allowed\n  limits: {requestsPerMinute: 30000}";
-
 /// A record is not given up before it is certain that the next one could be made.
 #[tokio::test]
 async fn a_record_is_not_replaced_while_the_new_one_lacks_its_credentials() {
     let world = World::new("no-secret").await;
-    world.sandbox.apply(&world.account_with(AT_EASE)).await;
     world.sandbox.apply(&connection("acme", &store("first"), RECREATE)).await;
     let old = id_of(&world.settled("acme").await);
     let edit = json!({"credentialsSecretRef": {"name": "later"}, "parameters": {"store_url": store("second")}});
@@ -216,7 +212,6 @@ async fn a_record_is_not_replaced_while_the_new_one_lacks_its_credentials() {
 #[tokio::test]
 async fn a_record_is_not_given_up_while_a_strangers_stands_where_the_new_one_is_to_be() {
     let world = World::new("no-room").await;
-    world.sandbox.apply(&world.account_with(AT_EASE)).await;
     world.sandbox.apply(&connection("acme", &store("first"), RECREATE)).await;
     let old = id_of(&world.settled("acme").await);
     let stranger = world.stranger(&store("second"));
@@ -230,6 +225,28 @@ async fn a_record_is_not_given_up_while_a_strangers_stands_where_the_new_one_is_
     let new = id_of(&world.settled("acme").await);
     assert_ne!(new, old);
     assert_eq!(store_of(&world, &new), Some(store("second")));
+}
+
+/// Rutter takes no new credentials: that is said, and the record works on.
+#[tokio::test]
+async fn a_secret_that_changes_later_is_said_not_to_reach_the_record() {
+    let world = World::new("late-secret").await;
+    world.sandbox.apply(&connection("acme", &store("acme"), "")).await;
+    let id = id_of(&world.settled("acme").await);
+    renew(&world).await;
+    world.request("acme").await;
+    let told = world.until("acme", "CredentialsValid", "False", "ReplacementRequired").await;
+    let said = message(&told, "CredentialsValid");
+    assert!(said.contains("Secret store-login was changed") && said.contains("delete this object"), "{said}");
+    let well = told.says("Ready", "True", "Succeeded") && told.says("Synced", "True", "Succeeded");
+    assert!(well, "{:#?}", told.observed());
+    world.reconciled("acme").await;
+    world.ends_with(&[&id], 1, 0);
+
+    // Nobody needs the Secret any more.
+    world.sandbox.delete::<Secret>("store-login").await;
+    world.request("acme").await;
+    world.until("acme", "CredentialsValid", "True", "Succeeded").await;
 }
 
 #[tokio::test]
