@@ -333,7 +333,7 @@ mod tests {
     async fn a_thousand_who_were_refused_do_not_send_one_of_another_tenant_to_the_end_of_their_queue() {
         let gate = gate(600, 8);
         while gate.ticket("many").is_ok() {}
-        let last = (0..1000).filter_map(|_| gate.ticket("many").err()).last().expect("a refusal");
+        let last = (0..1000).filter_map(|_| gate.ticket("many").err()).next_back().expect("a refusal");
         assert_eq!(last.after.as_secs(), LONGEST_QUEUE.as_secs());
         let one = gate.ticket("few").expect_err("nothing is left now");
         assert!(one.after < Duration::from_secs(1), "{one:?}");
