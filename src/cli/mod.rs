@@ -8,6 +8,7 @@ mod age;
 mod authorization;
 mod authorize;
 mod cluster;
+mod completions;
 mod crds;
 mod names;
 mod output;
@@ -55,6 +56,7 @@ enum Verb {
     Resume(suspend::Resume),
     Resolve(resolve::Resolve),
     Abandon(abandon::Abandon),
+    Completions(completions::Completions),
 }
 
 /// How the program ends. The numbers are part of its interface.
@@ -138,6 +140,7 @@ fn carry_out(verb: Verb, program: &'static str) -> anyhow::Result<Exit> {
             Verb::Resume(verb) => verb.run().await,
             Verb::Resolve(verb) => verb.run(program).await,
             Verb::Abandon(verb) => verb.run(program).await,
+            Verb::Completions(verb) => verb.run(),
         }
     });
     // Not dropped: that would wait for a look-up of a name that never ends.

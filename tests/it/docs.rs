@@ -39,6 +39,13 @@ pub(crate) fn read(name: &str) -> String {
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
+/// What stands between fences of this language in a text, in order.
+pub(crate) fn blocks(text: &str, language: &str) -> Vec<String> {
+    let fence = format!("```{language}\n");
+    let bodies = text.split(&fence).skip(1).map(|rest| rest.split_once("```").expect("the end of a block").0);
+    bodies.map(str::to_owned).collect()
+}
+
 /// Every state, in the words of the page.
 pub(crate) fn states() -> Vec<(&'static str, State)> {
     let why = |reason| Problem::new(reason, "why");

@@ -34,6 +34,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("anyhow", &["cli"]),
     ("axum", &["serve"]),
     ("clap", &["cli", "settings", "telemetry"]),
+    ("clap_complete", &["cli"]),
     ("governor", &["provider"]),
     ("k8s_openapi", &["api", "domain", "engine", "cli"]),
     ("kube", &["api", "engine", "cli"]),

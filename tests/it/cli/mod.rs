@@ -5,6 +5,7 @@
 mod abandon;
 mod answers;
 mod authorize;
+mod completions;
 mod objects;
 mod process;
 mod refresh;
@@ -21,6 +22,22 @@ use crate::cluster::{Kind, Sandbox, control_plane};
 
 /// The program under test.
 const PROGRAM: &str = env!("CARGO_BIN_EXE_tradewind");
+
+/// What it can do, in the order of its help.
+const VERBS: [&str; 12] = [
+    "run",
+    "crds",
+    "validate",
+    "status",
+    "reconcile",
+    "refresh",
+    "authorize",
+    "suspend",
+    "resume",
+    "resolve",
+    "abandon",
+    "completions",
+];
 
 /// How a run of the program ended.
 #[derive(Clone, Debug)]
@@ -177,20 +194,7 @@ fn question(uid: &str, reason: &str, candidates: &[&str]) -> Value {
 
 #[test]
 fn help_is_as_it_was() {
-    for verb in [
-        "",
-        "run",
-        "crds",
-        "validate",
-        "status",
-        "reconcile",
-        "refresh",
-        "authorize",
-        "suspend",
-        "resume",
-        "resolve",
-        "abandon",
-    ] {
+    for verb in [""].iter().chain(&VERBS).copied() {
         let args: Vec<_> = [verb, "--help"].into_iter().filter(|arg| !arg.is_empty()).collect();
         let ran = run(&args);
         assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""), "{verb}");
