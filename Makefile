@@ -18,6 +18,7 @@ KEEP ?=
 GENERATED := manifests::the_files_are_what_the_types_say docs::the_states_on_the_page_are_those_of_the_program \
   docs::the_platforms_on_the_page_are_those_of_the_program docs::the_settings_on_the_page_are_those_of_the_program \
   docs::the_connectors_on_the_page_are_those_of_the_program docs::the_mistakes_on_the_page_are_those_that_are_made \
+  docs::reference::the_fields_on_the_page_are_those_of_the_types \
   observability::metrics::the_metrics_on_the_page_are_those_of_the_program \
   observability::metrics::the_causes_and_outcomes_on_the_page_are_those_of_the_program \
   observability::health::the_health_on_the_page_is_what_the_tools_say \
