@@ -3,6 +3,7 @@
 //!
 //! With `UPDATE_GENERATED=1` (`make generate`) the tables of states, platforms and settings are written instead of compared.
 
+mod quick_start;
 mod reference;
 
 use std::collections::BTreeSet;

@@ -55,7 +55,7 @@ fn manifests(name: &str) -> Vec<Value> {
 }
 
 /// A namespace with a running operator, and providers that take the logins of the examples.
-async fn shop(name: &str) -> World {
+pub(crate) async fn shop(name: &str) -> World {
     let mut setup = World::setup();
     setup.accounts = vec![rutter::Account {
         client_id: "test-client-id".to_owned(),
@@ -72,17 +72,22 @@ async fn shop(name: &str) -> World {
 }
 
 impl World {
+    /// Lets a manifest speak to the simulated provider, where it is that of an account.
+    pub(crate) fn direct(&self, object: &mut Value) {
+        if object["kind"] == "ProviderAccount" {
+            let root = self.endpoint.trim_end_matches("/versioned");
+            object["spec"]["endpoint"] = match object["spec"]["provider"].as_str() {
+                Some("Rutter") => json!(self.endpoint),
+                Some("Arcus") => json!(format!("{root}/v1")),
+                _ => json!(root),
+            };
+        }
+    }
+
     /// Applies an example. `ids`: records that exist already, by the name of the object that names one.
     async fn example(&self, name: &str, ids: &[(&str, &str)]) {
         for mut object in manifests(name) {
-            if object["kind"] == "ProviderAccount" {
-                let root = self.endpoint.trim_end_matches("/versioned");
-                object["spec"]["endpoint"] = match object["spec"]["provider"].as_str() {
-                    Some("Rutter") => json!(self.endpoint),
-                    Some("Arcus") => json!(format!("{root}/v1")),
-                    _ => json!(root),
-                };
-            }
+            self.direct(&mut object);
             if let Some((_, id)) = ids.iter().find(|(named, _)| object["metadata"]["name"] == *named) {
                 object["spec"]["externalRef"] = json!({"id": id});
             }

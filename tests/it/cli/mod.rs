@@ -12,6 +12,8 @@ mod refresh;
 mod status;
 mod validate;
 
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
 use std::process::Output;
 
 use kube::api::{Patch, PatchParams};
@@ -38,6 +40,41 @@ const VERBS: [&str; 12] = [
     "abandon",
     "completions",
 ];
+
+/// A folder of programs that is looked into first: ours, by both of its names. It goes with its owner.
+pub(crate) struct Programs(PathBuf);
+
+impl Programs {
+    pub(crate) fn new(name: &str) -> Self {
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).expect("a folder");
+        let programs = Self(folder);
+        for name in ["tradewind", "kubectl-tradewind"] {
+            programs.link(PROGRAM.as_ref(), name);
+        }
+        programs
+    }
+
+    /// Another program, by this name.
+    pub(crate) fn link(&self, program: &OsStr, name: &str) {
+        std::os::unix::fs::symlink(program, self.0.join(name)).expect("a link");
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        &self.0
+    }
+
+    /// What `PATH` is with them.
+    pub(crate) fn path(&self) -> String {
+        format!("{}:{}", self.0.display(), std::env::var("PATH").expect("a PATH"))
+    }
+}
+
+impl Drop for Programs {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
 
 /// How a run of the program ended.
 #[derive(Clone, Debug)]
@@ -204,12 +241,9 @@ fn help_is_as_it_was() {
 
 #[test]
 fn as_a_plugin_it_is_called_by_the_name_of_kubectl() {
-    let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("plugin-{}", std::process::id()));
-    std::fs::create_dir_all(&folder).expect("a folder");
-    let plugin = folder.join("kubectl-tradewind");
-    std::os::unix::fs::symlink(PROGRAM, &plugin).expect("a link");
-    let output = std::process::Command::new(&plugin).env_clear().args(["resolve", "--help"]).output();
-    std::fs::remove_dir_all(&folder).expect("no folder");
+    let programs = Programs::new("plugin");
+    let plugin = programs.folder().join("kubectl-tradewind");
+    let output = std::process::Command::new(plugin).env_clear().args(["resolve", "--help"]).output();
     let ran = Ran::from(output.expect("a run"));
     assert!(ran.out.contains("Usage: kubectl tradewind resolve [OPTIONS]"), "{}", ran.out);
 }
@@ -260,7 +294,7 @@ fn without_a_cluster_it_says_how_to_name_one() {
 
 #[test]
 fn a_cluster_that_is_not_there_is_named_in_plain_words() {
-    let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
     let kubeconfig = folder.join(format!("nowhere-{}.yaml", std::process::id()));
     std::fs::write(&kubeconfig, process::NOWHERE).expect("a kubeconfig");
     let ran = run(&["status", "--kubeconfig", kubeconfig.to_str().expect("a path")]);

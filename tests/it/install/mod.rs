@@ -54,7 +54,7 @@ async fn call(which: Tool, args: &[&str], input: &str) -> Said {
     Said { ok: output.status.success(), out: text(output.stdout), err: text(output.stderr) }
 }
 
-async fn helm(args: &[&str], values: &str) -> Said {
+pub(crate) async fn helm(args: &[&str], values: &str) -> Said {
     call(Tool::Helm, args, values).await
 }
 
@@ -71,7 +71,7 @@ async fn rendered(namespace: &str, values: &str) -> Vec<Value> {
 }
 
 /// The objects of a manifest.
-fn objects(yaml: &str) -> Vec<Value> {
+pub(crate) fn objects(yaml: &str) -> Vec<Value> {
     let all: Vec<Value> = serde_yaml::from_multiple(yaml).unwrap_or_else(|error| panic!("{error}\n{yaml}"));
     all.into_iter().filter(|object| !object.is_null()).collect()
 }
@@ -86,7 +86,7 @@ fn of_kind<'a>(objects: &'a [Value], kind: &str) -> Vec<&'a Value> {
 }
 
 /// The one object of a kind.
-fn the<'a>(objects: &'a [Value], kind: &str) -> &'a Value {
+pub(crate) fn the<'a>(objects: &'a [Value], kind: &str) -> &'a Value {
     let all = of_kind(objects, kind);
     assert_eq!(all.len(), 1, "objects of kind {kind}");
     all[0]
