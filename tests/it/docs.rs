@@ -5,6 +5,7 @@
 
 mod quick_start;
 mod reference;
+mod upgrades;
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;

@@ -117,6 +117,7 @@ async fn a_release_is_installed_upgraded_and_removed_and_no_connection_is_harmed
     assert_eq!(upgraded.metadata.uid, made.metadata.uid);
     program.terminate().await;
 
+    there_and_back(&world, earlier, &values).await;
     let said = release(sandbox, &["uninstall", "op"], "").await;
     assert!(said.contains("connections.tradewind.dev"), "it says what it keeps: {said}");
     assert!(!sandbox.kubectl(&["get", "serviceaccount", "op-tradewind"]).await.ok, "all else is gone");
@@ -134,6 +135,24 @@ async fn a_release_is_installed_upgraded_and_removed_and_no_connection_is_harmed
     );
 
     the_whole_cluster(Sandbox::on(cluster, "home").await, &world, &values).await;
+}
+
+/// Back to the release of before with its CRDs, back to its operator alone, and forward again.
+async fn there_and_back(world: &World, earlier: &str, values: &str) {
+    let sandbox = &world.sandbox;
+    let alone = format!("{}, crds: {{enabled: false}}}}", values.trim_end_matches('}'));
+    let upgrade = |chart| ["upgrade", "op", chart, "--values", "-"];
+    for (args, values) in [
+        (&["rollback", "op"][..], ""),
+        (&upgrade(CHART), values),
+        (&upgrade(earlier), &alone),
+        (&upgrade(CHART), values),
+    ] {
+        release(sandbox, args, values).await;
+        let program = operator(sandbox, "op").await;
+        world.reconciled("acme").await;
+        program.terminate().await;
+    }
 }
 
 /// The same objects under an operator in another namespace, with rights in all of them; and what people may do by the cluster's own roles.

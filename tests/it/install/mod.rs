@@ -22,7 +22,7 @@ use tradewind_cluster::Tool;
 use crate::cluster::Said;
 
 /// The chart.
-const CHART: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/charts/tradewind");
+pub(crate) const CHART: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/charts/tradewind");
 
 /// A tool, which is looked for, and built where need be, once for all tests.
 async fn tool(tool: Tool) -> &'static Path {

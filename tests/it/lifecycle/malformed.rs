@@ -1,7 +1,9 @@
 //! An object whose stored form does not parse: said, left alone, and no hindrance to the others.
 
+use kube::ResourceExt;
 use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams};
 use serde_json::{Value, json};
+use tradewind::api::keys;
 use tradewind::api::v1alpha1::Connection;
 
 use crate::cli::run_in;
@@ -54,6 +56,21 @@ async fn an_object_that_does_not_parse_is_told_so_and_stops_nobody() {
     assert_eq!(id_of(&world.settled("acme").await), id);
     assert_eq!(world.live().len(), 2);
     assert_eq!(world.simulator.stats().creates, 2, "the record was not made again");
+}
+
+#[tokio::test]
+async fn an_attempt_that_a_later_version_wrote_is_read() {
+    let mut world = World::new("later").await;
+    world.sandbox.apply(&connection("acme", &store("later"), "")).await;
+    let made = world.settled("acme").await;
+    world.stop().await;
+    let mut attempt: Value = serde_json::from_str(&made.annotations()[keys::CREATE_INTENT]).expect("an attempt");
+    attempt["unheardOf"] = json!({"in": "this version"});
+    world.annotate("acme", keys::CREATE_INTENT, Some(&attempt.to_string())).await;
+    world.start().await;
+    world.reconciled("acme").await;
+    assert_eq!(id_of(&world.settled("acme").await), id_of(&made));
+    assert_eq!(world.simulator.stats().creates, 1);
 }
 
 fn condition(object: &DynamicObject, kind: &str) -> Value {
