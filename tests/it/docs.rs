@@ -291,6 +291,14 @@ fn every_reason_is_on_the_page_and_no_other() {
     assert_eq!(lacking, [""; 0]);
 }
 
+#[test]
+fn every_type_of_condition_is_on_the_page_and_no_other() {
+    let page = read("conditions.md");
+    let (types, _) = page.split_once("## Types").expect("the types").1.split_once("\n## ").expect("their end");
+    let rows = types.lines().filter_map(|line| line.strip_prefix("| `")?.split_once('`').map(|(kind, _)| kind));
+    assert!(rows.eq(Type::iter().map(|kind| kind.to_string())), "{types}");
+}
+
 /// Every page: those at the top, and all below `docs` and `examples`.
 fn pages() -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -310,6 +318,19 @@ fn pages() -> Vec<PathBuf> {
         }
     }
     pages
+}
+
+#[test]
+fn the_readme_names_every_page() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let readme = std::fs::read_to_string(root.join("README.md")).expect("README.md");
+    let list = readme.split_once("## Documents").expect("the list").1;
+    for page in pages() {
+        let page = page.strip_prefix(root).expect("a path of ours").to_str().expect("text");
+        if page != "README.md" && !page.starts_with("examples/") && !page.starts_with("docs/adr/") {
+            assert!(list.contains(&format!("]({page})")), "README.md does not name {page}");
+        }
+    }
 }
 
 /// What a heading is called in links, in the way of the usual renderers.
