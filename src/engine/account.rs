@@ -46,7 +46,8 @@ pub(super) async fn pass(engine: &Engine, mut target: AccountTarget) -> Result<N
         return Ok(Next::Change);
     }
     hold::keep(engine, &mut target, users.bound + users.coming > 0).await?;
-    let checked = check(engine, &mut target).await?;
+    let tenant = target.uid.clone();
+    let checked = provider::on_behalf_of(&tenant, check(engine, &mut target)).await?;
     if !target.deleting {
         return Ok(if users.leaving { Next::After(HELD) } else { checked });
     }
@@ -102,12 +103,12 @@ async fn check(engine: &Engine, target: &mut AccountTarget) -> Result<Next, Pass
     if !unproven && engine.sessions.is_proven(&target.uid, engine.probe_interval) && !target.is_requested() {
         return works(engine, target, &session).await;
     }
-    let _slot = match session.gate.enter(&target.uid) {
+    let _slot = match session.gate.enter() {
         Ok(slot) => slot,
         Err(refusal) => return Ok(Next::After(refusal.after)),
     };
     let fresh = Freshness::After(Instant::now());
-    let probed = with_external!(&session.backend, external => external.probe(fresh, Pace::Now(&target.uid)).await);
+    let probed = with_external!(&session.backend, external => external.probe(fresh, Pace::Now).await);
     match probed {
         Ok(_) => {
             if unproven {

@@ -67,7 +67,8 @@ pub(super) async fn pass(engine: &Engine, mut target: Target) -> Result<Next, Pa
             with_external!(&session.backend, external => {
                 let began = Instant::now();
                 let pass = Pass { engine, session: &session, external, adoption_allowed, leaving, began };
-                Box::pin(pass.run(target)).await
+                let tenant = target.namespace.clone();
+                Box::pin(provider::on_behalf_of(&tenant, pass.run(target))).await
             })
         }
     }
@@ -155,7 +156,7 @@ impl<E: External> Pass<'_, E> {
             ..self.facts(&target, &parts, &claims, &identity, link)
         };
         let mut step = decide(&facts);
-        let _slot = match self.slot(&target, &step) {
+        let _slot = match self.slot(&step) {
             Ok(slot) => slot,
             Err(refusal) => return Ok(Next::After(refusal.after)),
         };
@@ -214,8 +215,8 @@ impl<E: External> Pass<'_, E> {
     }
 
     /// A place among the requests under way, where the step needs one.
-    fn slot(&self, target: &Target, step: &Step) -> Result<Option<Slot>, Refusal> {
-        if step.needs_account() { self.session.gate.enter(&target.namespace).map(Some) } else { Ok(None) }
+    fn slot(&self, step: &Step) -> Result<Option<Slot>, Refusal> {
+        if step.needs_account() { self.session.gate.enter().map(Some) } else { Ok(None) }
     }
 
     fn facts<'a>(
@@ -255,7 +256,7 @@ impl<E: External> Pass<'_, E> {
         let undoubted = || !self.engine.memory.contradicted(&target.uid, &target.status);
         let shared = known && !target.is_requested() && undoubted();
         let freshness = if shared { Freshness::Within(age) } else { Freshness::After(self.began) };
-        let records = self.external.observe(look, freshness, Pace::Now(&target.namespace)).await?;
+        let records = self.external.observe(look, freshness, Pace::Now).await?;
         let matters = |r: &Record<E::Have>| {
             self.matters(target, creation, look, r)
                 && !could_not_be::<E>(want, look, r)

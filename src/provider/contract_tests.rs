@@ -2,7 +2,7 @@
 //!
 //! It is a part of tests alone, and knows no provider.
 
-use super::{AllowList, ConnectSettings, CreatePermit, Login, Pace, Session, Wire, WireError, connect};
+use super::{AllowList, ConnectSettings, CreatePermit, Login, Session, Wire, WireError, connect};
 use crate::{
     api::v1alpha1::{Limits, Provider},
     domain::intent::Timing,
@@ -13,9 +13,6 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tower::{ServiceExt, util::BoxCloneSyncService};
 use tradewind_simulator::{ManualClock, Operation, Setup, Simulator};
-
-/// What the first request of a look does in the operator.
-pub(super) const NOW: Pace<'static> = Pace::Now("shop");
 
 /// A login at an endpoint that nothing but the given wire answers.
 pub(super) fn login(provider: Provider, endpoint: &str, version: &str, name: &str, secret: &str) -> Login {
@@ -60,7 +57,7 @@ pub(super) fn simulated(setup: Setup, login: &Login) -> (Simulator, Session, Man
 
 /// A permit for one create, as the engine mints it once the attempt is stored.
 pub(super) fn permit(session: &Session, nonce: &str) -> CreatePermit {
-    let ticket = session.gate.ticket("shop").expect("a place in the budget");
+    let ticket = session.gate.ticket().expect("a place in the budget");
     CreatePermit::mint(nonce, Instant::now() + Duration::from_mins(1), ticket)
 }
 

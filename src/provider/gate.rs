@@ -1,8 +1,8 @@
 //! The request budget of one login: so many requests a minute, so many at a time, none while the provider says stop.
 //!
-//! Nothing here waits: who is refused gives up its worker and comes back when it is told to. A throttled account must
-//! never hold the others up. And no tenant, which is a namespace, has more than half of a budget while another one
-//! waits for it.
+//! Who is refused gives up its worker and comes back when it is told to: a throttled account must never hold the others
+//! up. Nor may a tenant, which is a namespace: while another one waits, none has more than half of the places, and the
+//! next request is that of whoever has sent the least.
 
 use crate::telemetry::{Meter, Throttle};
 use governor::{
@@ -10,7 +10,7 @@ use governor::{
     clock::Clock,
     middleware::NoOpMiddleware,
     nanos::Nanos,
-    state::{InMemoryState, NotKeyed, keyed::HashMapStateStore},
+    state::{InMemoryState, NotKeyed},
 };
 use std::{
     collections::HashMap,
@@ -18,7 +18,24 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
-use tokio::time::{Instant, sleep_until};
+use tokio::{
+    task_local,
+    time::{Instant, sleep_until},
+};
+
+task_local! {
+    /// Whom the requests of this task are for.
+    static TENANT: String;
+}
+
+/// Runs a pass whose requests are for this tenant.
+pub async fn on_behalf_of<T>(tenant: &str, pass: impl Future<Output = T>) -> T {
+    TENANT.scope(tenant.to_owned(), pass).await
+}
+
+fn tenant() -> String {
+    TENANT.try_with(Clone::clone).unwrap_or_default()
+}
 
 /// A place among the requests under way; held for the whole of a pass, which sends one request at a time.
 #[derive(Debug)]
@@ -40,7 +57,7 @@ pub struct Refusal {
     pub closed: bool,
 }
 
-/// tokio's clock for the limiters, so that tests with paused time see the same budget.
+/// tokio's clock for the limiter, so that tests with paused time see the same budget.
 #[derive(Clone, Debug)]
 struct Ticks(Instant);
 
@@ -55,8 +72,6 @@ impl Clock for Ticks {
 #[derive(Debug)]
 pub struct Gate {
     limiter: RateLimiter<NotKeyed, InMemoryState, Ticks, NoOpMiddleware<Nanos>>,
-    /// Half of the budget, for each tenant; asked only while another one waits.
-    halves: RateLimiter<String, HashMapStateStore<String>, Ticks, NoOpMiddleware<Nanos>>,
     clock: Ticks,
     max_in_flight: u32,
     spacing: Duration,
@@ -67,18 +82,36 @@ pub struct Gate {
 #[derive(Debug, Default)]
 struct State {
     closed_until: Option<Instant>,
-    /// The slots that each tenant holds.
-    held: HashMap<String, u32>,
-    /// Who was let in last.
+    /// Who was given a slot last.
     last: String,
-    /// The moment that each tenant's last one refused was told to come back at.
-    queues: HashMap<String, Instant>,
+    tenants: HashMap<String, Tenant>,
 }
 
-impl State {
-    /// Whether somebody else was refused, and is expected back.
-    fn others_wait(&self, tenant: &str, now: Instant) -> bool {
-        self.queues.iter().any(|(other, end)| other != tenant && *end + LATE > now)
+#[derive(Debug)]
+struct Tenant {
+    /// The slots that it holds.
+    held: u32,
+    /// Requests that it has sent, those of long ago counted less, and when they were counted.
+    sent: (f64, Instant),
+    /// The moment that its last one refused was told to come back at.
+    queue_end: Option<Instant>,
+    /// It lacks no more than the right to send.
+    wants_ticket: bool,
+}
+
+impl Tenant {
+    fn new(now: Instant) -> Self {
+        Self { held: 0, sent: (0.0, now), queue_end: None, wants_ticket: false }
+    }
+
+    /// Whether one of it was refused, and is expected back.
+    fn waits(&self, now: Instant) -> bool {
+        self.queue_end.is_some_and(|end| end + LATE > now)
+    }
+
+    fn sent(&self, now: Instant) -> f64 {
+        let (sent, at) = self.sent;
+        sent * 0.5_f64.powf(now.duration_since(at).as_secs_f64() / HALF_LIFE.as_secs_f64())
     }
 }
 
@@ -86,23 +119,53 @@ impl State {
 const LONGEST_QUEUE: Duration = Duration::from_mins(1);
 /// Who is not back this long after its moment does not wait any more.
 const LATE: Duration = Duration::from_secs(1);
+/// After this long, what somebody has sent counts half.
+const HALF_LIFE: Duration = Duration::from_secs(30);
+
+impl State {
+    fn tenant(&mut self, name: &str, now: Instant) -> &mut Tenant {
+        self.tenants.entry(name.to_owned()).or_insert_with(|| Tenant::new(now))
+    }
+
+    fn others<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Tenant> {
+        self.tenants.iter().filter(move |(other, _)| *other != name).map(|(_, tenant)| tenant)
+    }
+
+    /// Whether this tenant has a share of the places left, as long as others wait for one.
+    fn may_enter(&self, name: &str, max: u32, now: Instant) -> bool {
+        let own = self.tenants.get(name).map_or(0, |tenant| tenant.held);
+        let is_fair = match max / 2 {
+            // One cannot be halved: then they take turns.
+            0 => self.last != name,
+            half => own < half,
+        };
+        is_fair || !self.others(name).any(|other| other.waits(now))
+    }
+
+    /// Whether somebody waits for a ticket who has sent less.
+    fn must_yield(&self, name: &str, now: Instant) -> bool {
+        let own = self.tenants.get(name).map_or(0.0, |tenant| tenant.sent(now));
+        self.others(name).any(|other| other.wants_ticket && other.waits(now) && other.sent(now) < own)
+    }
+
+    /// Forgets those of whom there is nothing to know.
+    fn tidy(&mut self, now: Instant) {
+        self.tenants.retain(|_, tenant| tenant.held > 0 || tenant.waits(now) || tenant.sent(now) > 0.5);
+    }
+}
 
 impl Gate {
     /// A budget of so many requests in any minute and so many at a time.
     #[must_use]
     pub fn new(requests_per_minute: u32, max_in_flight: u32, meter: Meter) -> Self {
-        let at_least_one = |number: u32| NonZeroU32::new(number).unwrap_or(NonZeroU32::MIN);
-        let (per_minute, max_in_flight) = (requests_per_minute.max(1), max_in_flight.max(1));
+        let per_minute = NonZeroU32::new(requests_per_minute).unwrap_or(NonZeroU32::MIN);
+        let max_in_flight = max_in_flight.max(1);
         // Requests in any minute = burst + refill: split the budget so that the sum never exceeds it.
-        let burst = at_least_one(per_minute.min(max_in_flight * 2).div_ceil(2));
-        let refill = at_least_one(per_minute.saturating_sub(burst.get()));
-        let half = |number: NonZeroU32| at_least_one(number.get() / 2);
+        let burst = NonZeroU32::new(per_minute.get().min(max_in_flight * 2).div_ceil(2)).unwrap_or(NonZeroU32::MIN);
+        let refill = NonZeroU32::new(per_minute.get().saturating_sub(burst.get())).unwrap_or(NonZeroU32::MIN);
         let clock = Ticks(Instant::now());
-        let (whole, half) =
-            (Quota::per_minute(refill).allow_burst(burst), Quota::per_minute(half(refill)).allow_burst(half(burst)));
         Self {
-            limiter: RateLimiter::direct_with_clock(whole, clock.clone()),
-            halves: RateLimiter::hashmap_with_clock(half, clock.clone()),
+            limiter: RateLimiter::direct_with_clock(Quota::per_minute(refill).allow_burst(burst), clock.clone()),
             clock,
             max_in_flight,
             spacing: Duration::from_mins(1) / refill.get(),
@@ -111,40 +174,33 @@ impl Gate {
         }
     }
 
-    /// A place among the requests under way, for a pass of this tenant.
+    /// A place among the requests under way.
     ///
     /// # Errors
     /// When to come back, if all are taken, or the tenant's share of them while another one waits.
-    pub fn enter(self: &Arc<Self>, tenant: &str) -> Result<Slot, Refusal> {
-        self.open(tenant)?;
+    pub fn enter(self: &Arc<Self>) -> Result<Slot, Refusal> {
+        let (tenant, now) = (tenant(), Instant::now());
+        self.open(&tenant)?;
         let mut state = self.lock();
-        let (all, own) = (state.held.values().sum::<u32>(), state.held.get(tenant).copied().unwrap_or_default());
-        let is_fair = match self.max_in_flight / 2 {
-            // One cannot be halved: then they take turns.
-            0 => state.last != tenant,
-            half => own < half,
-        };
-        if all >= self.max_in_flight || !is_fair && state.others_wait(tenant, Instant::now()) {
+        let taken = state.tenants.values().map(|tenant| tenant.held).sum::<u32>();
+        if taken >= self.max_in_flight || !state.may_enter(&tenant, self.max_in_flight, now) {
+            state.tenant(&tenant, now).wants_ticket = false;
             drop(state);
-            return Err(self.full(tenant, Duration::ZERO));
+            return Err(self.full(&tenant, self.spacing));
         }
-        state.held.insert(tenant.to_owned(), own + 1);
-        tenant.clone_into(&mut state.last);
-        Ok(Slot { gate: Arc::clone(self), tenant: tenant.to_owned() })
+        state.tenant(&tenant, now).held += 1;
+        state.last.clone_from(&tenant);
+        Ok(Slot { gate: Arc::clone(self), tenant })
     }
 
-    /// The right to send the first request of a look, for a pass of this tenant.
+    /// The right to send the first request of a look.
     ///
     /// # Errors
-    /// When to come back, if the budget is used up, or the tenant's share of it while another one waits.
-    pub fn ticket(&self, tenant: &str) -> Result<Ticket, Refusal> {
-        self.open(tenant)?;
-        if self.lock().others_wait(tenant, Instant::now()) {
-            let share = self.halves.check_key(&tenant.to_owned());
-            share.map_err(|not_until| self.full(tenant, not_until.wait_time_from(self.clock.now())))?;
-        }
-        let granted = self.limiter.check().map(|()| Ticket(()));
-        granted.map_err(|not_until| self.full(tenant, not_until.wait_time_from(self.clock.now())))
+    /// When to come back, if the budget is used up, or somebody waits for it who has sent less.
+    pub fn ticket(&self) -> Result<Ticket, Refusal> {
+        let tenant = tenant();
+        self.open(&tenant)?;
+        self.take(&tenant).map_err(|wait| self.full(&tenant, wait))
     }
 
     /// The right to send one more request of a look or a create that has begun: it waits for its turn, but not long.
@@ -155,20 +211,41 @@ impl Gate {
     /// # Errors
     /// When to come back, if the provider asked to stop or the turn is too far away.
     pub async fn ticket_in_turn(&self, patience: Duration) -> Result<Ticket, Refusal> {
-        let until = Instant::now() + patience;
+        let (tenant, until) = (tenant(), Instant::now() + patience);
         loop {
-            if let Some(after) = self.pause() {
-                return Err(Refusal { after, closed: true });
-            }
-            let Err(not_until) = self.limiter.check() else { return Ok(Ticket(())) };
-            let wait = not_until.wait_time_from(self.clock.now());
+            self.open(&tenant)?;
+            let Err(wait) = self.take(&tenant) else { return Ok(Ticket(())) };
             let turn = Instant::now() + wait;
             if turn > until {
-                self.meter.throttled(Throttle::Budget);
-                return Err(Refusal { after: wait, closed: false });
+                return Err(self.full(&tenant, wait));
             }
+            self.expect(&tenant, turn);
             sleep_until(turn).await;
         }
+    }
+
+    /// One request of this tenant, or how long it has to wait at least.
+    fn take(&self, tenant: &str) -> Result<Ticket, Duration> {
+        let now = Instant::now();
+        let mut state = self.lock();
+        let granted = if state.must_yield(tenant, now) {
+            Err(self.spacing)
+        } else {
+            self.limiter.check().map_err(|not_until| not_until.wait_time_from(self.clock.now()))
+        };
+        let tenant = state.tenant(tenant, now);
+        tenant.wants_ticket = granted.is_err();
+        granted.map(|()| {
+            tenant.sent = (tenant.sent(now) + 1.0, now);
+            Ticket(())
+        })
+    }
+
+    /// One of this tenant waits until then.
+    fn expect(&self, tenant: &str, turn: Instant) {
+        let mut state = self.lock();
+        let tenant = state.tenant(tenant, turn);
+        tenant.queue_end = tenant.queue_end.max(Some(turn));
     }
 
     /// The provider asked to stop: nobody sends before this much time has passed.
@@ -178,17 +255,14 @@ impl Gate {
         state.closed_until = Some(state.closed_until.map_or(until, |old| old.max(until)));
     }
 
-    /// For how long nobody may send, because the provider asked to stop.
-    fn pause(&self) -> Option<Duration> {
-        let rest = self.lock().closed_until?.checked_duration_since(Instant::now()).filter(|rest| !rest.is_zero())?;
-        self.meter.throttled(Throttle::Pause);
-        Some(rest)
-    }
-
     fn open(&self, tenant: &str) -> Result<(), Refusal> {
-        match self.pause() {
-            // Not all at once when it opens again.
-            Some(rest) => Err(Refusal { after: rest + self.queued(tenant, Duration::ZERO), closed: true }),
+        let closed = self.lock().closed_until.and_then(|until| until.checked_duration_since(Instant::now()));
+        match closed.filter(|d| !d.is_zero()) {
+            Some(rest) => {
+                self.meter.throttled(Throttle::Pause);
+                // Not all at once when it opens again.
+                Err(Refusal { after: rest + self.queued(tenant, Duration::ZERO), closed: true })
+            }
             None => Ok(()),
         }
     }
@@ -198,17 +272,17 @@ impl Gate {
         Refusal { after: self.queued(tenant, at_least), closed: false }
     }
 
-    /// Each one refused is told a moment of its own, so that they do not come back as a crowd of which all but one are
-    /// refused again. A tenant queues behind its own only, and its moments are as far apart as its share allows.
+    /// Each one refused is told a moment of its own, a request's spacing apart, so that they do not come back as a
+    /// crowd of which all but one are refused again. A tenant queues behind its own only.
     fn queued(&self, tenant: &str, at_least: Duration) -> Duration {
         let now = Instant::now();
         let mut state = self.lock();
-        state.queues.retain(|_, end| *end + LATE > now);
-        let before = state.queues.get(tenant).copied().unwrap_or(now);
-        let share = self.spacing * if state.others_wait(tenant, now) { 2 } else { 1 };
-        let end = before.clamp(now + at_least, now + LONGEST_QUEUE.max(at_least)) + share;
-        state.queues.insert(tenant.to_owned(), end);
-        end.duration_since(now)
+        state.tidy(now);
+        let tenant = state.tenant(tenant, now);
+        let after_the_last = tenant.queue_end.map_or(now, |end| end + self.spacing);
+        let moment = after_the_last.clamp(now + at_least, now + LONGEST_QUEUE.max(at_least));
+        tenant.queue_end = Some(moment);
+        moment.duration_since(now)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -218,12 +292,8 @@ impl Gate {
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        let mut state = self.gate.lock();
-        if let Some(held) = state.held.get_mut(&self.tenant) {
-            *held -= 1;
-            if *held == 0 {
-                state.held.remove(&self.tenant);
-            }
+        if let Some(tenant) = self.gate.lock().tenants.get_mut(&self.tenant) {
+            tenant.held -= 1;
         }
     }
 }
@@ -232,8 +302,6 @@ impl Drop for Slot {
 mod tests {
     use super::*;
     use crate::{api::v1alpha1::Provider, telemetry::Metrics};
-
-    const SHOP: &str = "shop";
 
     fn gate(requests_per_minute: u32, max_in_flight: u32) -> Arc<Gate> {
         Arc::new(Gate::new(requests_per_minute, max_in_flight, Metrics::new().at(Provider::Arcus)))
@@ -245,7 +313,7 @@ mod tests {
         let mut sent = Vec::new();
         let start = Instant::now();
         while start.elapsed() < Duration::from_mins(3) {
-            if gate.ticket(SHOP).is_ok() {
+            if gate.ticket().is_ok() {
                 sent.push(start.elapsed());
             } else {
                 tokio::time::advance(Duration::from_millis(100)).await;
@@ -259,24 +327,24 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn only_so_many_are_under_way() {
         let gate = gate(6000, 2);
-        let (a, b) = (gate.enter(SHOP), gate.enter(SHOP));
-        assert!(a.is_ok() && b.is_ok() && gate.enter(SHOP).is_err());
+        let (a, b) = (gate.enter(), gate.enter());
+        assert!(a.is_ok() && b.is_ok() && gate.enter().is_err());
         drop(a);
-        assert!(gate.enter(SHOP).is_ok());
+        assert!(gate.enter().is_ok());
     }
 
     #[tokio::test(start_paused = true)]
     async fn those_refused_come_back_one_by_one() {
         let gate = gate(600, 1);
-        let _busy = gate.enter(SHOP);
-        let after: Vec<Duration> = (0..5).filter_map(|_| gate.enter(SHOP).err().map(|r| r.after)).collect();
+        let _busy = gate.enter();
+        let after: Vec<Duration> = (0..5).filter_map(|_| gate.enter().err().map(|r| r.after)).collect();
         assert!(after.len() == 5 && after.windows(2).all(|w| w[1] > w[0]), "{after:?}");
     }
 
     #[tokio::test(start_paused = true)]
     async fn what_has_begun_waits_for_its_turn_but_not_long() {
         let gate = gate(60, 1);
-        while gate.ticket(SHOP).is_ok() {}
+        while gate.ticket().is_ok() {}
         assert!(gate.ticket_in_turn(Duration::from_secs(5)).await.is_ok());
         assert!(gate.ticket_in_turn(Duration::from_millis(10)).await.is_err());
     }
@@ -285,19 +353,19 @@ mod tests {
     async fn a_closed_gate_lets_nobody_through_before_its_time() {
         let gate = gate(600, 4);
         gate.close(Duration::from_secs(30));
-        let refusal = gate.ticket(SHOP).expect_err("closed");
+        let refusal = gate.ticket().expect_err("closed");
         assert!(refusal.closed && refusal.after >= Duration::from_secs(30));
         tokio::time::advance(Duration::from_secs(31)).await;
-        assert!(gate.ticket(SHOP).is_ok());
+        assert!(gate.ticket().is_ok());
     }
 
     #[tokio::test(start_paused = true)]
     async fn whose_no_it_was_is_told_apart() {
         let metrics = Metrics::new();
         let gate = Arc::new(Gate::new(60, 1, metrics.at(Provider::Arcus)));
-        while gate.ticket(SHOP).is_ok() {}
+        while gate.ticket().is_ok() {}
         gate.close(Duration::from_secs(30));
-        let closed = (gate.ticket(SHOP), gate.enter(SHOP));
+        let closed = (gate.ticket(), gate.enter());
         assert!(closed.0.is_err() && closed.1.is_err());
         let said = metrics.text();
         for line in [r#"{provider="Arcus",by="budget"} 1"#, r#"{provider="Arcus",by="pause"} 2"#] {
@@ -305,55 +373,83 @@ mod tests {
         }
     }
 
+    fn enter(gate: &Arc<Gate>, tenant: &str) -> Result<Slot, Refusal> {
+        TENANT.sync_scope(tenant.to_owned(), || gate.enter())
+    }
+
+    fn ticket(gate: &Gate, tenant: &str) -> Result<Ticket, Refusal> {
+        TENANT.sync_scope(tenant.to_owned(), || gate.ticket())
+    }
+
     #[tokio::test(start_paused = true)]
     async fn nobody_holds_more_than_half_while_another_waits() {
         let gate = gate(6000, 4);
-        let mut all: Vec<Slot> = (0..4).map(|_| gate.enter("many").expect("a slot: nobody else waits")).collect();
-        let refusal = gate.enter("few").expect_err("all are taken");
+        let mut all: Vec<Slot> = (0..4).map(|_| enter(&gate, "many").expect("a slot: nobody else waits")).collect();
+        let refusal = enter(&gate, "few").expect_err("all are taken");
         all.truncate(2);
-        assert!(gate.enter("many").is_err(), "the other half is for whoever waits");
+        assert!(enter(&gate, "many").is_err(), "the other half is for whoever waits");
         tokio::time::advance(refusal.after).await;
-        assert!(gate.enter("few").is_ok());
+        assert!(enter(&gate, "few").is_ok());
         tokio::time::advance(LATE + refusal.after).await;
-        assert!(gate.enter("many").is_ok(), "who does not come back does not wait any more");
+        assert!(enter(&gate, "many").is_ok(), "who does not come back does not wait any more");
     }
 
     #[tokio::test(start_paused = true)]
     async fn where_there_is_one_slot_they_take_turns() {
         let gate = gate(6000, 1);
-        let busy = gate.enter("many").expect("a slot");
-        assert!(gate.enter("few").is_err());
+        let busy = enter(&gate, "many").expect("a slot");
+        assert!(enter(&gate, "few").is_err());
         drop(busy);
-        assert!(gate.enter("many").is_err());
-        drop(gate.enter("few").expect("its turn"));
-        assert!(gate.enter("many").is_ok());
+        assert!(enter(&gate, "many").is_err());
+        drop(enter(&gate, "few").expect("its turn"));
+        assert!(enter(&gate, "many").is_ok());
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_thousand_who_were_refused_do_not_send_one_of_another_tenant_to_the_end_of_their_queue() {
         let gate = gate(600, 8);
-        while gate.ticket("many").is_ok() {}
-        let last = (0..1000).filter_map(|_| gate.ticket("many").err()).next_back().expect("a refusal");
-        assert_eq!(last.after.as_secs(), LONGEST_QUEUE.as_secs());
-        let one = gate.ticket("few").expect_err("nothing is left now");
+        while ticket(&gate, "many").is_ok() {}
+        let after = (0..1000).filter_map(|_| ticket(&gate, "many").err()).map(|refusal| refusal.after).max();
+        assert_eq!(after.map(|after| after.as_secs()), Some(LONGEST_QUEUE.as_secs()));
+        let one = ticket(&gate, "few").expect_err("nothing is left now");
         assert!(one.after < Duration::from_secs(1), "{one:?}");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_asks_all_the_time_gets_no_more_than_half_while_another_waits() {
+    async fn whoever_has_sent_less_goes_first_until_both_have_sent_the_same() {
         let gate = gate(600, 8);
-        let (mut many, mut few, mut due) = (0_u32, 0_u32, Duration::ZERO);
+        let (mut many, mut few) = (vec![], vec![]);
         let start = Instant::now();
-        while start.elapsed() < Duration::from_mins(1) {
-            many += u32::from(gate.ticket("many").is_ok());
-            if start.elapsed() >= due {
-                match gate.ticket("few") {
-                    Ok(Ticket(())) => few += 1,
-                    Err(refusal) => due = start.elapsed() + refusal.after,
+        let mut due = Duration::from_mins(1);
+        while start.elapsed() < Duration::from_mins(4) {
+            let now = start.elapsed();
+            if ticket(&gate, "many").is_ok() {
+                many.push(now);
+            }
+            if now >= due {
+                match ticket(&gate, "few") {
+                    Ok(Ticket(())) => few.push(now),
+                    Err(refusal) => due = now + refusal.after,
                 }
             }
             tokio::time::advance(Duration::from_millis(10)).await;
         }
-        assert!(few * 10 >= many * 8 && many + few > 500, "{many} and {few}");
+        let between =
+            |all: &[Duration], from: u64, to: u64| all.iter().filter(|at| (from..to).contains(&at.as_secs())).count();
+        let first = (between(&many, 61, 66), between(&few, 61, 66));
+        assert!(first.1 > first.0 * 4, "it has sent nothing so far: {first:?}");
+        let later = (between(&many, 180, 240), between(&few, 180, 240));
+        assert!(later.0.abs_diff(later.1) * 10 < later.0 + later.1, "both ask all the time: {later:?}");
+        assert!(later.0 + later.1 > 500, "nothing is left unused: {later:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_has_begun_does_not_wait_for_one_that_lacks_a_place() {
+        let gate = gate(600, 1);
+        let _all = enter(&gate, "many").expect("a slot");
+        while ticket(&gate, "many").is_ok() {}
+        assert!(enter(&gate, "few").is_err());
+        let begun = on_behalf_of("many", gate.ticket_in_turn(Duration::from_millis(150)));
+        assert!(begun.await.is_ok(), "the place is not free before it has come to its end");
     }
 }

@@ -64,9 +64,9 @@ pub(super) struct Call<'a> {
 
 /// What a request does while the budget is used up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Pace<'a> {
-    /// It is refused, and the pass of this tenant comes back later.
-    Now(&'a str),
+pub enum Pace {
+    /// It is refused: its pass comes back later.
+    Now,
     /// It waits for its turn: what it belongs to has begun.
     InTurn,
 }
@@ -114,9 +114,9 @@ impl Http {
     }
 
     /// Sends a request that creates nothing.
-    pub(super) async fn send(&self, call: Call<'_>, pace: Pace<'_>) -> Result<Reply, ApiError> {
+    pub(super) async fn send(&self, call: Call<'_>, pace: Pace) -> Result<Reply, ApiError> {
         let ticket = match pace {
-            Pace::Now(tenant) => self.gate.ticket(tenant),
+            Pace::Now => self.gate.ticket(),
             Pace::InTurn => self.gate.ticket_in_turn(self.timeout).await,
         };
         let ticket = ticket.map_err(|refusal| ApiError::refused(call.operation, refusal))?;

@@ -24,7 +24,7 @@ pub(crate) use backend::with_external;
 pub use connect::{ConnectSettings, Login, Session, account_refusal, connect, login, refusal};
 pub use endpoint::{AllowList, BadEndpoint};
 pub use error::{ApiError, Operation};
-pub use gate::{Gate, Refusal, Slot, Ticket};
+pub use gate::{Gate, Refusal, Slot, Ticket, on_behalf_of};
 pub use http::{Pace, Wire, WireError};
 
 use crate::{
@@ -274,17 +274,13 @@ pub trait External: Send + Sync + 'static {
 
     /// Who the login is, and that it is accepted. `pace`: what the first request does while the budget is used up, here
     /// and below; those that follow wait for their turn.
-    fn probe(
-        &self,
-        freshness: Freshness,
-        pace: Pace<'_>,
-    ) -> impl Future<Output = Result<Option<String>, ApiError>> + Send;
+    fn probe(&self, freshness: Freshness, pace: Pace) -> impl Future<Output = Result<Option<String>, ApiError>> + Send;
     /// The records that a look finds.
     fn observe(
         &self,
         look: &Look,
         freshness: Freshness,
-        pace: Pace<'_>,
+        pace: Pace,
     ) -> impl Future<Output = Result<Vec<Record<Self::Have>>, ApiError>> + Send;
     /// Creates the record.
     fn create(

@@ -78,7 +78,7 @@ impl World {
     }
 
     async fn found(&self, look: &Look) -> Vec<Record<Have>> {
-        self.arcus().observe(look, now(), contract::NOW).await.expect("records")
+        self.arcus().observe(look, now(), Pace::Now).await.expect("records")
     }
 
     /// What is read of a connector by its id.
@@ -129,7 +129,7 @@ impl World {
             body: Some(body),
             key: None,
         };
-        let reply = self.arcus().http.send(call, contract::NOW).await?;
+        let reply = self.arcus().http.send(call, Pace::Now).await?;
         self.arcus().heard(Operation::Create, &reply)
     }
 }
@@ -273,7 +273,7 @@ async fn what_was_created_reads_as_equal_however_the_server_spells_it(#[case] se
         assert_eq!(id.as_str(), want.connector.name);
         let found = world.found(&Look::Key(want.key())).await;
         assert_eq!(found.iter().map(|r| &r.id).collect::<Vec<_>>(), [&id], "by its type");
-        let listed = world.arcus().list(contract::NOW).await.expect("a list");
+        let listed = world.arcus().list(Pace::Now).await.expect("a list");
         let listed = listed.into_iter().find(|row| row.connector_type == id.as_str()).expect("it is in the list");
         for have in [world.have(&id).await, Have { row: listed }] {
             assert_eq!(paths(&Arcus::diff(&want, &have, &[], None)), [""; 0], "{want:?}\n{have:?}");
@@ -611,7 +611,7 @@ async fn a_window_that_is_used_up_closes_the_gate_until_it_opens_again() {
     for _ in 0..3 {
         assert!(world.found(&Look::Id(id.clone())).await.is_empty());
     }
-    let refused = world.arcus().observe(&Look::Id(id.clone()), now(), contract::NOW).await.expect_err("a closed gate");
+    let refused = world.arcus().observe(&Look::Id(id.clone()), now(), Pace::Now).await.expect_err("a closed gate");
     assert_eq!((refused.kind, refused.local, refused.status), (Kind::RateLimited, false, None));
     assert_eq!(world.asked(Asked::ReadDetail), 3, "nothing was sent");
     let rest = refused.retry_after.expect("when to come back");
@@ -632,10 +632,10 @@ async fn what_is_left_of_the_window_and_who_says_no_is_measured() {
     let (wire, metrics) = (simulator.in_process().map_err(|_| WireError::Broken), Metrics::new());
     let session = contract::measured(BoxCloneSyncService::new(wire), &login, &metrics);
     let look = Look::Id(ExternalId::new("shippo"));
-    of(&session).observe(&look, now(), contract::NOW).await.expect("an answer");
+    of(&session).observe(&look, now(), Pace::Now).await.expect("an answer");
     simulator.push_fault(Fault::on(Asked::ReadDetail, Deform::Refuse { status: 429, retry_after: Some(7) }));
-    of(&session).observe(&look, now(), contract::NOW).await.expect_err("a refusal");
-    of(&session).observe(&look, now(), contract::NOW).await.expect_err("a closed gate");
+    of(&session).observe(&look, now(), Pace::Now).await.expect_err("a refusal");
+    of(&session).observe(&look, now(), Pace::Now).await.expect_err("a closed gate");
     let said = metrics.text();
     for line in [
         "provider_quota_remaining_ratio_bucket{le=\"0.75\",provider=\"Arcus\"} 2",
@@ -661,7 +661,7 @@ async fn a_limit_is_waited_out_by_everybody(#[case] retry_after: Option<u64>, #[
     assert_eq!(error.retry_after, retry_after.map(|_| Duration::from_secs(seconds)));
     let look = Look::Id(ExternalId::new("ups"));
     tokio::time::advance(Duration::from_millis(seconds * 1000 - 1)).await;
-    assert!(world.arcus().observe(&look, now(), contract::NOW).await.is_err(), "it is still closed");
+    assert!(world.arcus().observe(&look, now(), Pace::Now).await.is_err(), "it is still closed");
     tokio::time::advance(Duration::from_millis(1)).await;
     assert!(world.found(&look).await.is_empty());
     assert_eq!(world.simulator.stats().requests, 2);
@@ -674,7 +674,7 @@ async fn a_limit_is_waited_out_by_everybody(#[case] retry_after: Option<u64>, #[
 async fn the_version_is_said_with_every_request(#[case] version: &str, #[case] expected: Result<usize, u16>) {
     let world = World::speaking(at_ease(), version);
     let look = Look::Id(ExternalId::new("shippo"));
-    let answer = world.arcus().observe(&look, now(), contract::NOW).await;
+    let answer = world.arcus().observe(&look, now(), Pace::Now).await;
     assert_eq!(answer.as_ref().map(Vec::len).map_err(|e| e.status.unwrap_or_default()), expected);
     assert!(answer.err().is_none_or(|e| e.kind == Kind::Invalid && e.effect == Effect::None));
 }
@@ -698,8 +698,8 @@ async fn a_scope_that_is_missing_is_named_by_every_verb(
     let arcus = world.arcus();
     let answers = [
         (Asked::Create, world.create(&declared("ups", &json!({}))).await.map(drop)),
-        (Asked::List, arcus.probe(now(), contract::NOW).await.map(drop)),
-        (Asked::ReadDetail, arcus.observe(&Look::Id(id.clone()), now(), contract::NOW).await.map(drop)),
+        (Asked::List, arcus.probe(now(), Pace::Now).await.map(drop)),
+        (Asked::ReadDetail, arcus.observe(&Look::Id(id.clone()), now(), Pace::Now).await.map(drop)),
         (Asked::Update, arcus.update(&id, &change).await),
         (Asked::Delete, world.delete(&id).await),
     ];
@@ -722,7 +722,7 @@ async fn a_key_that_lets_nobody_in_is_no_absence(#[case] status: u16, #[case] ki
         |account: &mut arcus::Account| (account.expires_at, account.address_refused) = (expires, code.is_some());
     world.simulator.change_key("test", change).expect("a key");
     for look in [Look::Id(ExternalId::new("ups")), Look::Key(NaturalKey::new("ups"))] {
-        let error = world.arcus().observe(&look, now(), contract::NOW).await.expect_err("a refusal");
+        let error = world.arcus().observe(&look, now(), Pace::Now).await.expect_err("a refusal");
         assert_eq!((error.kind, error.status, error.detail.code), (kind, Some(status), code));
     }
     assert!(world.delete(&ExternalId::new("ups")).await.is_err(), "nobody knows that it is gone");
@@ -737,12 +737,12 @@ async fn the_entity_is_learned_from_a_list_and_from_one_row() {
     {
         let world = World::new(arcus::Settings { wrapping, unknown_values, unknown_fields: true, ..at_ease() });
         assert_eq!(
-            world.arcus().probe(now(), contract::NOW).await,
+            world.arcus().probe(now(), Pace::Now).await,
             Ok(None),
             "an entity without connectors has no row that tells"
         );
         world.done(Act::Make { fields: Map::new() }, &labels(&json!({})));
-        assert_eq!(world.arcus().probe(now(), contract::NOW).await, Ok(Some(entity.clone())));
+        assert_eq!(world.arcus().probe(now(), Pace::Now).await, Ok(Some(entity.clone())));
     }
     let world = World::new(at_ease());
     world.done(Act::Make { fields: Map::new() }, &labels(&json!({})));
@@ -753,7 +753,7 @@ async fn the_entity_is_learned_from_a_list_and_from_one_row() {
     assert_eq!((world.arcus().organisation(), world.simulator.stats().requests), (Some(entity.clone()), 1));
     // The list is named, but not among the documented pages.
     world.simulator.push_fault(Fault::on(Asked::List, Deform::Refuse { status: 404, retry_after: None }));
-    assert_eq!(world.arcus().probe(now(), contract::NOW).await, Ok(Some(entity)));
+    assert_eq!(world.arcus().probe(now(), Pace::Now).await, Ok(Some(entity)));
 }
 
 #[test]
@@ -802,7 +802,7 @@ fn page_of(id: &str, has_more: bool) -> Value {
 #[tokio::test]
 async fn all_pages_of_a_list_are_read() {
     let (session, asked) = scripted(vec![page_of("a", true), page_of("b", true), page_of("c", false)]);
-    let rows = of(&session).list(contract::NOW).await.expect("a list");
+    let rows = of(&session).list(Pace::Now).await.expect("a list");
     assert_eq!(rows.iter().map(|row| row.connector_type.as_str()).collect::<Vec<_>>(), ["a", "b", "c"]);
     let asked = asked.lock().expect("a log").clone();
     let expected = ["?limit=100", "?limit=100&starting_after=a", "?limit=100&starting_after=b"];
@@ -814,7 +814,7 @@ async fn all_pages_of_a_list_are_read() {
 async fn a_list_without_an_end_is_not_read_for_ever() {
     let (session, asked) = scripted(vec![page_of("a", true)]);
     // Whether it is refused or cut short: it ends.
-    let _ = of(&session).list(contract::NOW).await;
+    let _ = of(&session).list(Pace::Now).await;
     assert_eq!(asked.lock().expect("a log").len(), MAX_PAGES);
 }
 
@@ -945,7 +945,7 @@ async fn an_answer_that_tells_no_record_proves_neither_absence_nor_a_create(#[ca
     let id = world.made(&want).await;
     world.simulator.push_fault(Fault::on_any(effect).forever());
     for look in [Look::Id(id.clone()), Look::Key(want.key())] {
-        let error = world.arcus().observe(&look, now(), contract::NOW).await.expect_err("no answer");
+        let error = world.arcus().observe(&look, now(), Pace::Now).await.expect_err("no answer");
         assert_eq!((error.kind, error.effect), (Kind::Protocol, Effect::None), "{look:?}");
     }
     let error = world.create(&declared("ups", &json!({}))).await.expect_err("no answer");
@@ -963,7 +963,7 @@ async fn a_redirect_is_followed_by_nobody(#[case] status: u16) {
     let id = world.made(&want).await;
     world.simulator.push_fault(Fault::on_any(Deform::StatusAfterApply { status }).forever());
     let asked = world.simulator.stats().requests;
-    let read = world.arcus().observe(&Look::Id(id.clone()), now(), contract::NOW).await.expect_err("no answer");
+    let read = world.arcus().observe(&Look::Id(id.clone()), now(), Pace::Now).await.expect_err("no answer");
     assert_eq!((read.kind, read.effect), (Kind::Protocol, Effect::None));
     let created = world.create(&declared("ups", &json!({}))).await.expect_err("no answer");
     assert_eq!((created.kind, created.effect), (Kind::Protocol, Effect::Unknown));

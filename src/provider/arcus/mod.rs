@@ -98,7 +98,7 @@ impl Arcus {
         operation: Operation,
         path: &[&str],
         query: &[(&str, &str)],
-        pace: Pace<'_>,
+        pace: Pace,
     ) -> Result<Value, ApiError> {
         let call = Call { operation, method: Method::GET, path, query, body: None, key: None };
         let reply = self.http.send(call, pace).await?;
@@ -130,7 +130,7 @@ impl Arcus {
         self.gone.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn one(&self, id: &str, pace: Pace<'_>) -> Result<Option<Row>, ApiError> {
+    async fn one(&self, id: &str, pace: Pace) -> Result<Option<Row>, ApiError> {
         match self.get(Operation::Read, &[INTEGRATIONS, id], &[], pace).await {
             Ok(body) => {
                 let row = wire::row(&body).filter(|row| row.connector_type == id);
@@ -146,7 +146,7 @@ impl Arcus {
         }
     }
 
-    async fn list(&self, pace: Pace<'_>) -> Result<Vec<Row>, ApiError> {
+    async fn list(&self, pace: Pace) -> Result<Vec<Row>, ApiError> {
         let (operation, mut rows, mut after) = (Operation::List, Vec::new(), None::<String>);
         for page in 0..MAX_PAGES {
             let mut query = vec![("limit", LIMIT)];
@@ -304,7 +304,7 @@ impl External for Arcus {
         }
     }
 
-    async fn probe(&self, freshness: Freshness, pace: Pace<'_>) -> Result<Option<String>, ApiError> {
+    async fn probe(&self, freshness: Freshness, pace: Pace) -> Result<Option<String>, ApiError> {
         match self.all.get(freshness, || self.list(pace)).await {
             Ok(_) => Ok(self.organisation()),
             // The list is named in Arcus' text, but not among its pages. Who may not log in is told so before.
@@ -313,7 +313,7 @@ impl External for Arcus {
         }
     }
 
-    async fn observe(&self, look: &Look, freshness: Freshness, pace: Pace<'_>) -> Result<Vec<Record<Have>>, ApiError> {
+    async fn observe(&self, look: &Look, freshness: Freshness, pace: Pace) -> Result<Vec<Record<Have>>, ApiError> {
         match look {
             Look::Id(id) => Ok(self.one(id.as_str(), pace).await?.map(record).into_iter().collect()),
             // A row that is switched off is what a deletion leaves behind: nobody's.

@@ -236,7 +236,7 @@ impl External for Rutter {
         }
     }
 
-    async fn probe(&self, freshness: Freshness, pace: Pace<'_>) -> Result<Option<String>, ApiError> {
+    async fn probe(&self, freshness: Freshness, pace: Pace) -> Result<Option<String>, ApiError> {
         let snapshot = self.reads.list(freshness, pace).await?;
         let known = self.reads.organisation();
         let Some(row) = snapshot.rows.first().filter(|_| known.is_none()) else { return Ok(known) };
@@ -247,7 +247,7 @@ impl External for Rutter {
         }
     }
 
-    async fn observe(&self, look: &Look, freshness: Freshness, pace: Pace<'_>) -> Result<Vec<Record<Have>>, ApiError> {
+    async fn observe(&self, look: &Look, freshness: Freshness, pace: Pace) -> Result<Vec<Record<Have>>, ApiError> {
         match look {
             Look::Id(id) => self.reads.by_id(id, freshness, pace).await,
             Look::Key(key) => self.reads.by_key(key, freshness, pace).await,

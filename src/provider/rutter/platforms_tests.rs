@@ -71,7 +71,7 @@ async fn raw(session: &Session, body: Value) -> u16 {
         body: Some(body),
         key: None,
     };
-    let reply = rutter(session).reads.http.send(call, contract::NOW).await.expect("an answer");
+    let reply = rutter(session).reads.http.send(call, Pace::Now).await.expect("an answer");
     reply.status.as_u16()
 }
 
@@ -140,7 +140,7 @@ async fn a_store_that_rutter_tells_is_found_by_its_key() {
         let made = create(&session, &want, &credentials).await.expect("a record");
         let look = Look::Key(Rutter::key(&want).expect("a key"));
         let found =
-            rutter(&session).observe(&look, Freshness::After(Instant::now()), contract::NOW).await.expect("records");
+            rutter(&session).observe(&look, Freshness::After(Instant::now()), Pace::Now).await.expect("records");
         let found: Vec<_> = found.iter().map(|r| (&r.id, r.have.is_some())).collect();
         assert_eq!(found, [(&made.id, true)], "{}", platform.name);
     }
@@ -158,7 +158,7 @@ async fn an_edit_of_any_parameter_or_of_the_scope_asks_for_a_new_record() {
         let made = create(&session, &want, &credentials).await.expect("a record");
         let look = Look::Id(made.id.clone());
         let found =
-            rutter(&session).observe(&look, Freshness::After(Instant::now()), contract::NOW).await.expect("a record");
+            rutter(&session).observe(&look, Freshness::After(Instant::now()), Pace::Now).await.expect("a record");
         let have = found[0].have.as_ref().expect("what it is");
         let applied = want.fields();
         let replaced = |want: &RutterWant| match Rutter::diff(want, have, &applied, None) {
@@ -210,8 +210,7 @@ async fn a_window_shows_what_was_made_in_it_whatever_it_is() {
         account: "a".into(),
     };
     let look = Look::Window(Box::new(intent));
-    let found =
-        rutter(&session).observe(&look, Freshness::After(Instant::now()), contract::NOW).await.expect("records");
+    let found = rutter(&session).observe(&look, Freshness::After(Instant::now()), Pace::Now).await.expect("records");
     let ids = |name: &str| -> Vec<_> {
         let platform = crate::domain::rules::rutter_platform(name).expect("a platform");
         let want = Rutter::want(&declared(platform, &platform.parameters.iter().collect::<Vec<_>>())).expect("a want");

@@ -194,14 +194,14 @@ impl Reads {
         operation: Operation,
         path: &[&str],
         query: &[(&str, &str)],
-        pace: Pace<'_>,
+        pace: Pace,
     ) -> Result<T, ApiError> {
         let call = Call { operation, method: Method::GET, path, query, body: None, key: None };
         let reply = self.http.send(call, pace).await?;
         map::read(operation, &reply).map_err(|e| self.heed(e))
     }
 
-    async fn read_list(&self, filter: &str, pace: Pace<'_>) -> Result<Vec<Row>, ApiError> {
+    async fn read_list(&self, filter: &str, pace: Pace) -> Result<Vec<Row>, ApiError> {
         let (mut rows, mut cursor) = (Vec::new(), None::<String>);
         for page in 0..MAX_PAGES {
             let mut query = vec![("status", filter)];
@@ -223,7 +223,7 @@ impl Reads {
     }
 
     /// Every connection of the account, whatever its state.
-    pub(super) async fn list(&self, freshness: Freshness, pace: Pace<'_>) -> Result<Arc<Snapshot<Vec<Row>>>, ApiError> {
+    pub(super) async fn list(&self, freshness: Freshness, pace: Pace) -> Result<Arc<Snapshot<Vec<Row>>>, ApiError> {
         self.any.get(freshness, || self.read_list("any", pace)).await
     }
 
@@ -281,7 +281,7 @@ impl Reads {
         &self,
         key: &NaturalKey,
         freshness: Freshness,
-        pace: Pace<'_>,
+        pace: Pace,
     ) -> Result<Vec<Record<Have>>, ApiError> {
         let platform = stores::read_key(key).map_or(key.as_str(), |(platform, _)| platform);
         let mut rows = self.rows(&*self.list(freshness, pace).await?);
@@ -302,7 +302,7 @@ impl Reads {
         &self,
         id: &ExternalId,
         freshness: Freshness,
-        pace: Pace<'_>,
+        pace: Pace,
     ) -> Result<Vec<Record<Have>>, ApiError> {
         let asked = Instant::now();
         let snapshot = self.list(freshness, pace).await?;

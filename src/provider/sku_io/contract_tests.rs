@@ -55,7 +55,7 @@ impl World {
     }
 
     async fn found(&self, look: &Look, freshness: Freshness) -> Vec<Record<Have>> {
-        self.sku().observe(look, freshness, contract::NOW).await.expect("records")
+        self.sku().observe(look, freshness, Pace::Now).await.expect("records")
     }
 
     /// The one record with this id, however fresh.
@@ -81,7 +81,7 @@ impl World {
     async fn raw(&self, body: Value) -> u16 {
         let operation = Operation::Create;
         let call = Call { operation, method: Method::POST, path: &INSTANCES, query: &[], body: Some(body), key: None };
-        self.sku().reads.http.send(call, contract::NOW).await.expect("an answer").status.as_u16()
+        self.sku().reads.http.send(call, Pace::Now).await.expect("an answer").status.as_u16()
     }
 }
 
@@ -444,18 +444,18 @@ async fn a_name_that_is_taken_is_told_apart_from_a_bad_one() {
 async fn who_the_login_belongs_to_is_told_by_the_tenant_id() {
     let world = World::new(sku_io::Settings::default());
     assert_eq!(world.sku().organisation(), None);
-    assert_eq!(world.sku().probe(now(), contract::NOW).await, Ok(Some("tenant-1".to_owned())));
+    assert_eq!(world.sku().probe(now(), Pace::Now).await, Ok(Some("tenant-1".to_owned())));
     assert_eq!(world.sku().organisation().as_deref(), Some("tenant-1"));
     for odd in [
         sku_io::Settings { unknown_fields: true, unknown_values: true, ..sku_io::Settings::default() },
         sku_io::Settings { null_fields: vec!["token".into(), "data".into()], ..sku_io::Settings::default() },
     ] {
-        assert_eq!(World::new(odd).sku().probe(now(), contract::NOW).await, Ok(Some("tenant-1".to_owned())));
+        assert_eq!(World::new(odd).sku().probe(now(), Pace::Now).await, Ok(Some("tenant-1".to_owned())));
     }
     let untold = sku_io::Settings { null_fields: vec!["tenant_id".into()], ..sku_io::Settings::default() };
-    assert_eq!(World::new(untold).sku().probe(now(), contract::NOW).await, Ok(None));
+    assert_eq!(World::new(untold).sku().probe(now(), Pace::Now).await, Ok(None));
     let world = World::with_token(sku_io::Settings::default(), "9|test-canary-of-nobody");
-    let error = world.sku().probe(now(), contract::NOW).await.expect_err("a refusal");
+    let error = world.sku().probe(now(), Pace::Now).await.expect_err("a refusal");
     assert_eq!((error.kind, error.status, world.sku().organisation()), (Kind::Unauthorized, Some(401), None));
     assert!(!format!("{error} {error:?}").contains("canary"));
 }
@@ -483,8 +483,8 @@ async fn a_scope_that_is_missing_is_named_by_every_verb(
     let refreshed = sku.refresh(&id, &Entity::Orders).await.map(drop);
     let answers = [
         (Asked::Create, world.create(&other).await.map(drop)),
-        (Asked::List, sku.observe(&Look::Key(want.key()), now(), contract::NOW).await.map(drop)),
-        (Asked::ReadDetail, sku.observe(&Look::Id(id.clone()), now(), contract::NOW).await.map(drop)),
+        (Asked::List, sku.observe(&Look::Key(want.key()), now(), Pace::Now).await.map(drop)),
+        (Asked::ReadDetail, sku.observe(&Look::Id(id.clone()), now(), Pace::Now).await.map(drop)),
         (Asked::Update, sku.update(&id, &change).await),
         (Asked::Refresh, refreshed),
         (Asked::Delete, world.delete(&id).await),
@@ -494,7 +494,7 @@ async fn a_scope_that_is_missing_is_named_by_every_verb(
         let expected = refused.contains(&asked).then(|| (Kind::Forbidden, Effect::None, Some(missing.to_owned())));
         assert_eq!(scope, expected, "{asked:?}");
     }
-    assert_eq!(sku.probe(now(), contract::NOW).await, Ok(Some("tenant-1".to_owned())), "needs no scope");
+    assert_eq!(sku.probe(now(), Pace::Now).await, Ok(Some("tenant-1".to_owned())), "needs no scope");
 }
 
 #[rstest]
@@ -592,7 +592,7 @@ async fn a_redirect_is_followed_by_nobody(#[case] status: u16) {
     world.simulator.push_fault(Fault::on_any(Deform::StatusAfterApply { status }).forever());
     let asked = world.simulator.stats().requests;
     let sku = world.sku();
-    let read = sku.observe(&Look::Id(id.clone()), now(), contract::NOW).await.expect_err("no answer");
+    let read = sku.observe(&Look::Id(id.clone()), now(), Pace::Now).await.expect_err("no answer");
     assert_eq!((read.kind, read.effect), (Kind::Protocol, Effect::None));
     let other = declared(|spec| spec["name"] = json!("other"));
     let created = world.create(&other).await.expect_err("no answer");
@@ -613,7 +613,7 @@ async fn an_answer_that_tells_no_record_proves_neither_absence_nor_a_create(#[ca
     let id = world.made(&want).await;
     world.simulator.push_fault(Fault::on_any(effect).forever());
     for look in [Look::Id(id.clone()), Look::Key(want.key())] {
-        let error = world.sku().observe(&look, now(), contract::NOW).await.expect_err("no answer");
+        let error = world.sku().observe(&look, now(), Pace::Now).await.expect_err("no answer");
         assert_eq!(error.kind, Kind::Protocol, "{look:?}");
     }
     let other = declared(|spec| spec["name"] = json!("other"));

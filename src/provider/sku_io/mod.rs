@@ -177,11 +177,11 @@ impl External for SkuIo {
         Summary { health: Some(Health::Works { history: History::Untold }), store_name: name, ..Summary::default() }
     }
 
-    async fn probe(&self, freshness: Freshness, pace: Pace<'_>) -> Result<Option<String>, ApiError> {
+    async fn probe(&self, freshness: Freshness, pace: Pace) -> Result<Option<String>, ApiError> {
         self.reads.identity(freshness, pace).await
     }
 
-    async fn observe(&self, look: &Look, freshness: Freshness, pace: Pace<'_>) -> Result<Vec<Record<Have>>, ApiError> {
+    async fn observe(&self, look: &Look, freshness: Freshness, pace: Pace) -> Result<Vec<Record<Have>>, ApiError> {
         match look {
             Look::Id(id) => self.reads.by_id(id, freshness, pace).await,
             Look::Key(key) => self.reads.by_name(key, pace).await,

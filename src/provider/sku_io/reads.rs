@@ -115,7 +115,7 @@ impl Reads {
         operation: Operation,
         path: &[&str],
         query: &[(&str, &str)],
-        pace: Pace<'_>,
+        pace: Pace,
     ) -> Result<Value, ApiError> {
         let call = Call { operation, method: Method::GET, path, query, body: None, key: None };
         let reply = self.http.send(call, pace).await?;
@@ -123,7 +123,7 @@ impl Reads {
     }
 
     /// The tenant that the login belongs to.
-    pub(super) async fn identity(&self, freshness: Freshness, pace: Pace<'_>) -> Result<Option<String>, ApiError> {
+    pub(super) async fn identity(&self, freshness: Freshness, pace: Pace) -> Result<Option<String>, ApiError> {
         let ask = || async {
             let body = self.get(Operation::Identity, &["api", "me"], &[], pace).await?;
             let tenant = body.get("tenant_id").or_else(|| wire::payload(&body)?.get("tenant_id"));
@@ -134,7 +134,7 @@ impl Reads {
         Ok(tenant)
     }
 
-    async fn pages(&self, filter: &[(&str, &str)], pace: Pace<'_>) -> Result<Vec<Row>, ApiError> {
+    async fn pages(&self, filter: &[(&str, &str)], pace: Pace) -> Result<Vec<Row>, ApiError> {
         let (operation, limit) = (Operation::List, LIMIT.to_string());
         let mut rows = Vec::new();
         for page in 1..=MAX_PAGES {
@@ -153,13 +153,13 @@ impl Reads {
         Err(ApiError::unreadable(operation, None))
     }
 
-    async fn list(&self, freshness: Freshness, pace: Pace<'_>) -> Result<Arc<Snapshot<HashMap<i64, Row>>>, ApiError> {
+    async fn list(&self, freshness: Freshness, pace: Pace) -> Result<Arc<Snapshot<HashMap<i64, Row>>>, ApiError> {
         let read = || async { Ok(self.pages(&[], pace).await?.into_iter().map(|row| (row.id, row)).collect()) };
         self.all.get(freshness, read).await
     }
 
     /// The instances of this very name. One that is on its way out is not there any more, though its name may be.
-    pub(super) async fn by_name(&self, key: &NaturalKey, pace: Pace<'_>) -> Result<Vec<Record<Have>>, ApiError> {
+    pub(super) async fn by_name(&self, key: &NaturalKey, pace: Pace) -> Result<Vec<Record<Have>>, ApiError> {
         let mut rows = self.pages(&[("search", key.as_str())], pace).await?;
         rows.retain(|row| !row.archived && !self.is_deleted(row.id));
         rows.retain(|row| row.name.as_deref().is_none_or(|name| name == key.as_str()));
@@ -177,7 +177,7 @@ impl Reads {
         &self,
         id: &ExternalId,
         freshness: Freshness,
-        pace: Pace<'_>,
+        pace: Pace,
     ) -> Result<Vec<Record<Have>>, ApiError> {
         let Some(number) = id.as_str().parse::<i64>().ok().filter(|n| !self.is_deleted(*n)) else { return Ok(vec![]) };
         let record =
@@ -208,7 +208,7 @@ impl Reads {
     }
 
     /// Every instance of the tenant, whatever its name.
-    pub(super) async fn everything(&self, freshness: Freshness, pace: Pace<'_>) -> Result<Vec<Row>, ApiError> {
+    pub(super) async fn everything(&self, freshness: Freshness, pace: Pace) -> Result<Vec<Row>, ApiError> {
         let snapshot = self.list(freshness, pace).await?;
         Ok(snapshot.rows.values().filter(|row| !row.archived && !self.is_deleted(row.id)).cloned().collect())
     }
