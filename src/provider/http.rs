@@ -10,7 +10,7 @@ use crate::{
     domain::verdict::Kind,
     telemetry::{Meter, Throttle},
 };
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
 use jiff::{Timestamp, fmt::rfc2822};
 use serde_json::Value;
@@ -47,8 +47,21 @@ pub enum WireError {
 
 /// The largest answer to anything but a list.
 pub(super) const BODY_CAP: usize = 1 << 20;
-/// The largest list.
+/// The largest list, all of its pages together.
 pub(super) const LIST_CAP: usize = 8 << 20;
+
+/// How much of an answer its request wants: nobody reads more only to throw it away.
+#[derive(Clone, Copy)]
+struct Cap(usize);
+
+/// What is left of [`LIST_CAP`] for the next pages of a list. A provider without an end to them must not fill the memory.
+pub(super) struct Room(usize);
+
+impl Default for Room {
+    fn default() -> Self {
+        Self(LIST_CAP)
+    }
+}
 
 /// One request.
 pub(super) struct Call<'a> {
@@ -123,6 +136,15 @@ impl Http {
         self.exchange(call, None, ticket).await
     }
 
+    /// Sends for a page of a list.
+    pub(super) async fn page(&self, call: Call<'_>, pace: Pace, room: &mut Room) -> Result<Reply, ApiError> {
+        let operation = call.operation;
+        let reply = self.send(call, pace).await?;
+        let left = room.0.checked_sub(reply.body.len());
+        room.0 = left.ok_or_else(|| ApiError::wire(operation, WireError::TooBig(LIST_CAP)))?;
+        Ok(reply)
+    }
+
     /// Sends a create. The permit is spent, and refused if it has expired: that is checked here, after everything
     /// that may take time and right before sending.
     pub(super) async fn send_create(&self, call: Call<'_>, permit: CreatePermit) -> Result<Reply, ApiError> {
@@ -140,7 +162,8 @@ impl Http {
         let cap = if operation == Operation::List { LIST_CAP } else { BODY_CAP };
         let wire_error = |e| ApiError::wire(operation, e);
         let key = create.map(|(key, _)| key).or(call.key);
-        let request = self.request(call, key).ok_or(WireError::NotSent).map_err(wire_error)?;
+        let mut request = self.request(call, key).ok_or(WireError::NotSent).map_err(wire_error)?;
+        request.extensions_mut().insert(Cap(cap));
         if create.is_some_and(|(_, expires)| Instant::now() >= expires) {
             return Err(wire_error(WireError::Expired));
         }
@@ -227,20 +250,24 @@ pub(super) fn over_reqwest(client: reqwest::Client) -> Wire {
     BoxCloneSyncService::new(service_fn(move |request: Request<Bytes>| {
         let client = client.clone();
         async move {
+            let cap = request.extensions().get().map_or(BODY_CAP, |Cap(cap)| *cap);
             let request = reqwest::Request::try_from(request).map_err(|_| WireError::NotSent)?;
             let mut response = client.execute(request).await.map_err(|e| classify(&e))?;
             let mut head = Response::builder().status(response.status());
             if let Some(headers) = head.headers_mut() {
                 headers.clone_from(response.headers());
             }
-            let mut body = BytesMut::new();
+            // Copies, since a chunk may keep a buffer that is larger than itself; put together once it is clear that all of
+            // them are wanted, since what grows in one piece is there twice.
+            let (mut chunks, mut size) = (Vec::new(), 0);
             while let Some(chunk) = response.chunk().await.map_err(|e| classify(&e))? {
-                if body.len() + chunk.len() > LIST_CAP {
-                    return Err(WireError::TooBig(LIST_CAP));
+                size += chunk.len();
+                if size > cap {
+                    return Err(WireError::TooBig(cap));
                 }
-                body.extend_from_slice(&chunk);
+                chunks.push(chunk.to_vec());
             }
-            head.body(body.freeze()).map_err(|_| WireError::Broken)
+            head.body(chunks.concat().into()).map_err(|_| WireError::Broken)
         }
     }))
 }

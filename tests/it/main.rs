@@ -22,4 +22,5 @@ mod manifests;
 mod memory;
 mod observability;
 mod process;
+mod security;
 mod world;

@@ -63,6 +63,11 @@ impl Program {
         self.child.try_wait().expect("the state of a child")
     }
 
+    /// What it takes of memory.
+    pub(crate) fn memory(&self) -> Memory {
+        Memory(Path::new("/proc").join(self.child.id().expect("a running process").to_string()))
+    }
+
     /// `kill -9`.
     async fn kill(mut self) {
         self.child.kill().await.expect("a process to kill");
@@ -92,6 +97,32 @@ impl Program {
             }
         };
         tokio::time::timeout(HANG, found).await.expect("a line with the address")
+    }
+}
+
+/// The memory of a process, as Linux counts it, in KiB.
+pub(crate) struct Memory(PathBuf);
+
+impl Memory {
+    /// What is resident now.
+    pub(crate) fn now(&self) -> u64 {
+        self.field("VmRSS:")
+    }
+
+    /// The most that ever was, since [`Memory::forget_peak`].
+    pub(crate) fn peak(&self) -> u64 {
+        self.field("VmHWM:")
+    }
+
+    /// Lets the peak begin anew.
+    pub(crate) fn forget_peak(&self) {
+        std::fs::write(self.0.join("clear_refs"), "5").expect("a process of our own");
+    }
+
+    fn field(&self, name: &str) -> u64 {
+        let status = std::fs::read_to_string(self.0.join("status")).expect("a running process");
+        let line = status.lines().find_map(|line| line.strip_prefix(name)).expect("a field that Linux tells");
+        line.trim().trim_end_matches(" kB").parse().expect("a number")
     }
 }
 

@@ -11,7 +11,7 @@ use super::{
     Accepted, ApiError, ConnectSettings, CreatePermit, Created, DeletePermit, External, Freshness, Job, Login, Made,
     Operation, Record, Summary, answer,
     gate::Gate,
-    http::{Call, Http, Pace, Reply, Wire},
+    http::{Call, Http, Pace, Reply, Room, Wire},
     inventory::Inventory,
 };
 use crate::{
@@ -147,12 +147,15 @@ impl Arcus {
     }
 
     async fn list(&self, pace: Pace) -> Result<Vec<Row>, ApiError> {
-        let (operation, mut rows, mut after) = (Operation::List, Vec::new(), None::<String>);
+        let (operation, path) = (Operation::List, [INTEGRATIONS]);
+        let (mut rows, mut after, mut room) = (Vec::new(), None::<String>, Room::default());
         for page in 0..MAX_PAGES {
             let mut query = vec![("limit", LIMIT)];
             query.extend(after.as_deref().map(|id| ("starting_after", id)));
             let pace = if page == 0 { pace } else { Pace::InTurn };
-            let body = self.get(operation, &[INTEGRATIONS], &query, pace).await?;
+            let call = Call { operation, method: Method::GET, path: &path, query: &query, body: None, key: None };
+            let reply = self.http.page(call, pace, &mut room).await?;
+            let body = self.heard(operation, &reply)?;
             let (more, next) = wire::page(&body).ok_or_else(|| ApiError::unreadable(operation, None))?;
             rows.extend(more);
             after = next;

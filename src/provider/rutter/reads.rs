@@ -21,7 +21,7 @@ use crate::{
     },
     provider::{
         ApiError, Freshness, Operation, Record,
-        http::{Call, Http, Pace},
+        http::{Call, Http, Pace, Room},
         inventory::{Inventory, Snapshot},
     },
 };
@@ -202,16 +202,19 @@ impl Reads {
     }
 
     async fn read_list(&self, filter: &str, pace: Pace) -> Result<Vec<Row>, ApiError> {
-        let (mut rows, mut cursor) = (Vec::new(), None::<String>);
+        let (operation, path) = (Operation::List, ["connections"]);
+        let (mut rows, mut cursor, mut room) = (Vec::new(), None::<String>, Room::default());
         for page in 0..MAX_PAGES {
             let mut query = vec![("status", filter)];
             query.extend(cursor.as_deref().map(|c| ("cursor", c)));
             // A list that has begun is read to its end: half a list would have to be begun anew.
             let pace = if page == 0 { pace } else { Pace::InTurn };
-            let reply: ListReply = self.get(Operation::List, &["connections"], &query, pace).await?;
+            let call = Call { operation, method: Method::GET, path: &path, query: &query, body: None, key: None };
+            let reply = self.http.page(call, pace, &mut room).await?;
+            let reply: ListReply = map::read(operation, &reply).map_err(|e| self.heed(e))?;
             // An id that could leave its path segment, or its field in a status, is no id of Rutter's.
             if !reply.connections.iter().all(|r| ExternalId::new(&r.id).is_plain()) {
-                return Err(ApiError::unreadable(Operation::List, None));
+                return Err(ApiError::unreadable(operation, None));
             }
             rows.extend(reply.connections);
             cursor = reply.next_cursor.filter(|c| !c.is_empty());
@@ -219,7 +222,7 @@ impl Reads {
                 return Ok(rows);
             }
         }
-        Err(ApiError::unreadable(Operation::List, None))
+        Err(ApiError::unreadable(operation, None))
     }
 
     /// Every connection of the account, whatever its state.

@@ -14,7 +14,7 @@ use crate::{
     },
     provider::{
         ApiError, Freshness, Operation, Record,
-        http::{Call, Http, Pace},
+        http::{Call, Http, Pace, Room},
         inventory::{Inventory, Snapshot},
     },
 };
@@ -136,14 +136,16 @@ impl Reads {
 
     async fn pages(&self, filter: &[(&str, &str)], pace: Pace) -> Result<Vec<Row>, ApiError> {
         let (operation, limit) = (Operation::List, LIMIT.to_string());
-        let mut rows = Vec::new();
+        let (mut rows, mut room) = (Vec::new(), Room::default());
         for page in 1..=MAX_PAGES {
             let number = page.to_string();
             let mut query = vec![("limit", limit.as_str()), ("page", number.as_str())];
             query.extend(filter);
             // A list that has begun is read to its end: half a list would have to be begun anew.
             let pace = if page == 1 { pace } else { Pace::InTurn };
-            let body = self.get(operation, &INSTANCES, &query, pace).await?;
+            let call = Call { operation, method: Method::GET, path: &INSTANCES, query: &query, body: None, key: None };
+            let reply = self.http.page(call, pace, &mut room).await?;
+            let body = map::read(operation, &reply).map_err(|e| self.heed(e))?;
             let read = Page::read(&body, LIMIT, page).ok_or_else(|| ApiError::unreadable(operation, None))?;
             rows.extend(read.rows);
             if read.is_last {

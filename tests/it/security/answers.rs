@@ -1,0 +1,220 @@
+//! A provider whose answers are weapons: without an end, without a bottom, or written for the terminal of whoever reads them.
+
+use std::time::Duration;
+
+use flate2::{Compress, Compression, FlushCompress};
+use serde_json::json;
+use tradewind::provider::AllowList;
+
+use super::hostile::{Attack, Hostile};
+use crate::cluster::HANG;
+use crate::world::World;
+
+/// What is announced, and sent for as long as anybody takes it.
+const GIBIBYTE: usize = 1 << 30;
+const PIECE: usize = 64 << 10;
+
+/// What resident memory may grow to under attack, over what it is when nothing happens: twice the largest list.
+const MORE_KIB: u64 = 16 << 10;
+
+const LIST: &str = "GET /versioned/connections?";
+const STATUS: &str = "GET /versioned/connections/status?";
+const DETAIL: &str = "GET /versioned/connections/access_token?";
+const CREATE: &str = "POST /versioned/connections/create";
+
+fn with_length() -> Attack {
+    let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {GIBIBYTE}\r\n\r\n");
+    Attack { head, piece: vec![b' '; PIECE], times: GIBIBYTE / PIECE, pause: Duration::ZERO }
+}
+
+fn chunked() -> Attack {
+    let piece = [format!("{PIECE:x}\r\n").into_bytes(), vec![b' '; PIECE], b"\r\n".to_vec()].concat();
+    let head = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n".to_owned();
+    Attack { head, piece, ..with_length() }
+}
+
+/// A mebibyte in a kilobyte, as often as a gibibyte needs it: no block refers to the one before.
+fn gzip_bomb() -> Attack {
+    let mebibyte = vec![b' '; 1 << 20];
+    let (mut deflate, mut piece) = (Compress::new(Compression::best(), false), Vec::with_capacity(8 << 10));
+    deflate.compress_vec(&mebibyte, &mut piece, FlushCompress::Full).expect("a block");
+    assert_eq!(deflate.total_in(), 1 << 20);
+    let mut first = b"\x1f\x8b\x08\0\0\0\0\0\0\xff".to_vec();
+    first.extend(piece.repeat(GIBIBYTE >> 20));
+    let head = "HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\nconnection: close\r\n\r\n".to_owned();
+    Attack { head, piece: first, times: 1, pause: Duration::ZERO }
+}
+
+/// A byte a second, of the head or of the body.
+fn slow(head: &str) -> Attack {
+    Attack { head: head.to_owned(), piece: b" ".to_vec(), times: PIECE, pause: Duration::from_secs(1) }
+}
+
+fn deep() -> Attack {
+    let body = format!("{{\"connections\":{}{}}}", "[".repeat(10_000), "]".repeat(10_000));
+    Attack::whole("200 OK", "content-type: application/json\r\n", body)
+}
+
+/// A page of a thousand rows, after which there is always another one.
+fn endless() -> Attack {
+    let row = |n: usize| {
+        let id = format!("00000000-0000-4000-8000-{n:012}");
+        json!({
+            "id": id, "access_token": id, "link_url": format!("https://link.example.com/connection/{id}"),
+            "platform": "BIG_COMMERCE", "created_at": "2026-01-05T10:00:00Z", "updated_at": "2026-01-05T10:00:00Z",
+        })
+    };
+    let rows: Vec<_> = (0..1000).map(row).collect();
+    let page = json!({"connections": rows, "next_cursor": "on-and-on"});
+    Attack::whole("200 OK", "content-type: application/json\r\n", page.to_string())
+}
+
+/// A provider that turns hostile, before the one of a world.
+pub(super) async fn turncoat(world: &mut World) -> Hostile {
+    let origin = world.endpoint.trim_end_matches("/versioned").trim_start_matches("http://").to_owned();
+    let hostile = Hostile::before(origin.parse().expect("an address")).await;
+    world.endpoint = format!("{}/versioned", hostile.origin());
+    world.settings.allow = AllowList::new(&[hostile.origin()]).expect("an endpoint");
+    hostile
+}
+
+/// A process is measured, and that is one.
+mod real {
+    use k8s_openapi::api::events::v1::Event;
+    use kube::api::ListParams;
+    use serde_json::Value;
+    use tradewind::api::v1alpha1::{Connection, ProviderAccount};
+
+    use super::*;
+    use crate::conditions::Observed;
+    use crate::process::Program;
+    use crate::world::{connection, id_of, message, status_of, store, told};
+
+    #[tokio::test]
+    async fn no_answer_takes_more_memory_than_a_list_may_or_holds_a_pass_up() {
+        let mut world = World::quiet("hostile").await;
+        let hostile = turncoat(&mut world).await;
+        world.furnish().await;
+        let program = Program::start(&world, &[]);
+        let address = program.address().await;
+        world.sandbox.apply(&connection("acme", &store("acme"), "")).await;
+        world.settled("acme").await;
+        for _ in 0..3 {
+            world.reconciled("acme").await;
+        }
+        let idle = program.memory().now();
+        program.memory().forget_peak();
+        let bounded = |what: &str| {
+            let more = program.memory().peak().saturating_sub(idle);
+            assert!(more <= MORE_KIB, "{what}: {more} KiB more than when idle");
+        };
+
+        let attacks = [
+            ("a length of a gibibyte", with_length()),
+            ("a gibibyte in chunks", chunked()),
+            ("a gzip bomb", gzip_bomb()),
+            ("a slow body", slow("HTTP/1.1 200 OK\r\ncontent-length: 65536\r\n\r\n")),
+            ("a slow head", slow("HTTP/1.1 200 OK\r\nx-slow:")),
+            ("a deep body", deep()),
+        ];
+        let every = [LIST, STATUS].into_iter().flat_map(|of| attacks.clone().map(|attack| (of, attack)));
+        for (requests, (what, attack)) in every.chain([(LIST, ("endless pages", endless()))]) {
+            hostile.attack(requests, attack);
+            // That it answers at all says that the pass came to its end.
+            let seen = world.reconciled("acme").await;
+            assert!(hostile.served() > 0, "{what} for {requests} was never asked for");
+            assert!(seen.says("Synced", "False", "ProviderUnavailable"), "{what}: {}", told(&seen));
+            assert!(message(&seen, "Synced").contains("Rutter"), "{what}: {}", told(&seen));
+            bounded(what);
+        }
+        for (n, (what, attack)) in attacks.into_iter().enumerate() {
+            hostile.attack(CREATE, attack);
+            let name = format!("new-{n}");
+            world.sandbox.apply(&connection(&name, &store(&name), "")).await;
+            // The outcome of a create that nobody answered is looked for; the next one follows when there is none.
+            world.provider_until("a create under attack", |_| hostile.served() > 0).await;
+            world.until(&name, "Ready", "False", "Creating").await;
+            bounded(what);
+        }
+        hostile.relent();
+        world.all_settled(7).await;
+        bounded("all of them");
+        let metrics = world.get(&format!("http://{address}/metrics")).await;
+        let log = program.terminate().await;
+        assert!(metrics.contains("result=\"done\"") && !metrics.contains("result=\"deadline\""), "{metrics}");
+        assert!(metrics.contains("tradewind_reconcile_panics_total 0\n"), "{metrics}");
+        assert!(!log.contains("panicked"), "{log}");
+    }
+
+    /// Every text in a JSON document that a terminal would do something with.
+    fn controls(value: &Value) -> Vec<String> {
+        match value {
+            Value::String(text) if text.chars().any(char::is_control) => vec![text.clone()],
+            Value::Array(items) => items.iter().flat_map(controls).collect(),
+            Value::Object(fields) => fields.values().flat_map(controls).collect(),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => vec![],
+        }
+    }
+
+    #[tokio::test]
+    async fn what_a_provider_says_reaches_no_terminal_as_it_was() {
+        const ANSI: &str = "red\u{1b}[31m\u{0}\u{7}\u{9b}2J\r\n";
+        assert_eq!(controls(&json!({"a": [{"b": ANSI}, "fine"]})), [ANSI]);
+        let mut world = World::quiet("ansi").await;
+        let hostile = turncoat(&mut world).await;
+        world.furnish().await;
+        let id = world.stranger(&store("ansi"));
+        let program = Program::start(&world, &["--log=trace"]);
+        let address = program.address().await;
+        let answer = |status: &str, body: Value| Attack::whole(status, "", body.to_string());
+        let detail = json!({"connection": {
+            "id": id, "store_unique_id": ANSI, "store_name": ANSI, "store_domain": ANSI, "platform": ANSI,
+            "created_at": ANSI,
+        }});
+        hostile.attack(DETAIL, answer("200 OK", detail));
+        let adopted = format!("  externalRef: {{id: {id}}}\n  adoptionPolicy: Match\n  deletionPolicy: Retain\n");
+        world.sandbox.apply(&connection("acme", &store("ansi"), &adopted)).await;
+        let named = |c: &Connection| status_of(c).store_name.is_some();
+        let acme = world.sandbox.wait_for::<Connection>("acme", HANG, named).await;
+        assert_eq!(id_of(&acme), id);
+        assert_eq!(status_of(&acme).store_name.as_deref(), Some("red[31m2J"), "it was read, and is told");
+        // Of the same organisation once it is read: another one would be another account.
+        let organisation = format!("{}\u{1b}\u{0}", tradewind_simulator::rutter::Account::default().org_id);
+        let status = json!({"connection": {"id": id, "orgId": organisation, "platform": ANSI}, "status": {
+            "is_ready": true, "disabled_status": {"is_disabled": true, "disabled_reason": ANSI},
+        }});
+        hostile.attack(STATUS, answer("200 OK", status));
+        world.reconciled("acme").await;
+        let refusal = json!({"error_type": ANSI, "error_code": ANSI, "error_message": ANSI});
+        for status in ["400 Bad Request", "500 \u{1b}[31m"] {
+            for requests in [STATUS, LIST] {
+                hostile.attack(requests, answer(status, refusal.clone()));
+                world.reconciled("acme").await;
+                assert!(hostile.served() > 0, "{requests}");
+            }
+        }
+        hostile.attack(CREATE, answer("400 Bad Request", refusal.clone()));
+        world.sandbox.apply(&connection("new", &store("ansi-new"), "")).await;
+        world.until("new", "Ready", "False", "ProviderRejected").await;
+        // The login is refused: nothing is asked any more after that.
+        hostile.attack(LIST, answer("401 Unauthorized", refusal));
+        world.reconciled("acme").await;
+        assert!(hostile.served() > 0);
+
+        let metrics = world.get(&format!("http://{address}/metrics")).await;
+        let log = program.terminate().await;
+        let all = ListParams::default();
+        let said = [
+            serde_json::to_value(world.sandbox.api::<Connection>().list(&all).await.expect("objects")),
+            serde_json::to_value(world.sandbox.api::<ProviderAccount>().list(&all).await.expect("accounts")),
+            serde_json::to_value(world.sandbox.api::<Event>().list(&all).await.expect("events")),
+        ];
+        for value in said {
+            assert_eq!(controls(&value.expect("JSON")), [""; 0]);
+        }
+        for text in [&metrics, &log] {
+            let odd = text.lines().find(|line| line.chars().any(char::is_control));
+            assert!(text.len() > 1000 && odd.is_none(), "{odd:?}");
+        }
+    }
+}
