@@ -4,6 +4,7 @@
 //! there happens to be.
 
 use super::refusal::BadInput;
+use crate::domain::text::is_name;
 use std::{fmt, str::FromStr};
 
 /// A kind whose objects each have a record at a provider.
@@ -126,15 +127,6 @@ impl FromStr for ManagedName {
             }
         }
     }
-}
-
-/// Whether a text can be the name of an object: a DNS subdomain.
-pub(super) fn is_name(text: &str) -> bool {
-    let label = |label: &str| {
-        let inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
-        !label.is_empty() && label.bytes().all(inner) && !label.starts_with('-') && !label.ends_with('-')
-    };
-    text.len() <= 253 && text.split('.').all(label)
 }
 
 #[cfg(test)]

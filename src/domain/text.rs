@@ -23,6 +23,16 @@ pub fn is_link(text: &str) -> bool {
     plain && url::Url::parse(text).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
 }
 
+/// Whether a text can be the name of an object: a DNS subdomain.
+#[must_use]
+pub fn is_name(text: &str) -> bool {
+    let label = |label: &str| {
+        let inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+        !label.is_empty() && label.bytes().all(inner) && !label.starts_with('-') && !label.ends_with('-')
+    };
+    text.len() <= 253 && text.split('.').all(label)
+}
+
 /// No browser takes a longer one.
 const MAX_LINK: usize = 8192;
 

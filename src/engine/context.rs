@@ -17,7 +17,7 @@ use crate::{
     domain::{
         intent::{Creation, Timing},
         reason::Reason,
-        text::bounded,
+        text::{bounded, is_name},
     },
     provider::{ConnectSettings, External},
     telemetry::Metrics,
@@ -33,7 +33,20 @@ use kube::{
         reflector::Store,
     },
 };
-use std::time::Duration;
+use serde::de::DeserializeOwned;
+use std::{fmt::Debug, time::Duration};
+
+/// What a reference names, where there is such a thing. The client puts a name into a path as it is, so what can be no name
+/// is not asked for: it could be about another object, of another namespace.
+///
+/// # Errors
+/// The API server's refusal.
+pub(super) async fn find<K>(api: &Api<K>, name: &str) -> kube::Result<Option<K>>
+where
+    K: Clone + DeserializeOwned + Debug,
+{
+    if is_name(name) { api.get_opt(name).await } else { Ok(None) }
+}
 
 /// The engine's shared state.
 pub(super) struct Engine {
@@ -145,11 +158,11 @@ impl Engine {
         let (client, name) = (self.client.clone(), &target.spec.account_ref().name);
         Ok(match target.spec.account_ref().kind {
             AccountKind::ProviderAccount => {
-                let found = Api::<ProviderAccount>::namespaced(client, &target.namespace).get_opt(name).await?;
+                let found = find(&Api::<ProviderAccount>::namespaced(client, &target.namespace), name).await?;
                 found.as_ref().map(AccountTarget::from)
             }
             AccountKind::ClusterProviderAccount => {
-                let found = Api::<ClusterProviderAccount>::all(client).get_opt(name).await?;
+                let found = find(&Api::<ClusterProviderAccount>::all(client), name).await?;
                 found.as_ref().map(AccountTarget::from)
             }
         })

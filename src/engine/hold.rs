@@ -2,7 +2,7 @@
 //! still be cleaned up at the provider when everything is deleted at once.
 
 use super::{
-    context::Engine,
+    context::{Engine, find},
     error::{PassError, bound},
     object::AccountTarget,
     report,
@@ -84,7 +84,7 @@ async fn let_secret_go(engine: &Engine, target: &AccountTarget, name: &str) -> R
 /// Puts our finalizer on a Secret, or takes it off. False where there is no such Secret, or it is on its way out.
 async fn hold_secret(engine: &Engine, namespace: &str, name: &str, hold: bool) -> Result<bool, PassError> {
     let api: Api<Secret> = Api::namespaced(engine.client.clone(), namespace);
-    let found = match api.get_opt(name).await {
+    let found = match find(&api, name).await {
         // The pass over the account says so in its status.
         Err(kube::Error::Api(s)) if s.is_forbidden() => return Ok(false),
         found => found.map_err(|e| PassError::Resolve(Box::new(e)))?,

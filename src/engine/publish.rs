@@ -3,7 +3,11 @@
 //! It is written only if absent, controlled by our object's UID, or uncontrolled and labelled as the object's: a tenant
 //! must not be able to make the operator overwrite a Secret of somebody else.
 
-use super::{context::Engine, error::PassError, object::Target};
+use super::{
+    context::{Engine, find},
+    error::PassError,
+    object::Target,
+};
 use crate::{
     api::keys,
     domain::reason::{Problem, Reason},
@@ -105,7 +109,7 @@ fn post_params() -> PostParams {
 }
 
 async fn place(api: &Api<Secret>, name: &str, target: &Target) -> Result<Place, PassError> {
-    let found = match api.get_opt(name).await {
+    let found = match find(api, name).await {
         Err(kube::Error::Api(s)) if s.is_forbidden() => return Ok(Place::Hidden),
         found => found.map_err(|e| PassError::Publish(Box::new(e)))?,
     };

@@ -1,6 +1,11 @@
 //! What an object names: its account, and the Secret with its store's credentials.
 
-use super::{context::Engine, error::PassError, object::Target, sessions::Entry};
+use super::{
+    context::{Engine, find},
+    error::PassError,
+    object::Target,
+    sessions::Entry,
+};
 use crate::{
     api::v1alpha1::{AccountKind, AccountRef, AdoptionGate, AppliedCredentials},
     domain::{
@@ -118,7 +123,7 @@ pub(super) type Read = (SecretData, AppliedCredentials);
 pub(super) async fn secret(engine: &Engine, namespace: &str, name: &str) -> Result<Result<Read, Problem>, PassError> {
     let api: Api<Secret> = Api::namespaced(engine.client.clone(), namespace);
     let problem = |reason, text: String| Ok(Err(Problem::new(reason, text)));
-    let found = match api.get_opt(name).await {
+    let found = match find(&api, name).await {
         Err(kube::Error::Api(s)) if s.is_forbidden() => {
             let text =
                 format!("The operator may not read Secret {name}. Grant it get on Secrets in namespace {namespace}");

@@ -9,8 +9,7 @@ use crate::{
         GROUP, crd,
         v1alpha1::{ClusterProviderAccountSpec, Declaration},
     },
-    cli::names::is_name,
-    domain::reason::Problem,
+    domain::{reason::Problem, text::is_name},
     provider::{self, AllowList},
 };
 use serde::Serialize;

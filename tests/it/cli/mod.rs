@@ -86,7 +86,7 @@ pub(crate) struct Ran {
 
 impl Ran {
     /// Its output as the JSON document that it must be.
-    fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 }
@@ -99,7 +99,7 @@ impl From<Output> for Ran {
 }
 
 /// Runs the program with something on its standard input.
-fn run_with(args: &[&str], input: &str) -> Ran {
+pub(crate) fn run_with(args: &[&str], input: &str) -> Ran {
     let mut command = assert_cmd::Command::new(PROGRAM);
     let output = command.env_clear().args(args).write_stdin(input).output();
     output.expect("a run of the program").into()

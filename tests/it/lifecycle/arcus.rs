@@ -48,7 +48,7 @@ impl World {
     }
 
     /// The manifests of an account and its key.
-    pub(super) fn arcus_account(&self, name: &str, key: &str) -> String {
+    pub(crate) fn arcus_account(&self, name: &str, key: &str) -> String {
         let endpoint = self.endpoint.replace("/versioned", "/v1");
         format!(
             "{}---

@@ -4,3 +4,4 @@
 
 mod answers;
 mod hostile;
+mod manifests;
