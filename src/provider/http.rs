@@ -7,7 +7,7 @@ use super::{
     gate::{Gate, Ticket},
 };
 use crate::{
-    domain::verdict::Kind,
+    domain::{ids::ExternalId, verdict::Kind},
     telemetry::{Meter, Throttle},
 };
 use bytes::Bytes;
@@ -67,7 +67,7 @@ impl Default for Room {
 pub(super) struct Call<'a> {
     pub(super) operation: Operation,
     pub(super) method: Method,
-    /// Path segments below the base URL; each is percent-encoded.
+    /// Path segments below the base URL.
     pub(super) path: &'a [&'a str],
     pub(super) query: &'a [(&'a str, &'a str)],
     pub(super) body: Option<Value>,
@@ -182,8 +182,12 @@ impl Http {
         Ok(Reply { status: head.status, headers: head.headers, body, retry_after, request_id })
     }
 
-    /// `None` for what can be no request: a base URL without a path, a key that is no header value.
+    /// `None` for what can be no request: a base URL without a path, a segment that could be about another resource than
+    /// it says (URLs drop `..` and line breaks without a word), a key that is no header value.
     fn request(&self, call: Call<'_>, idempotency_key: Option<&str>) -> Option<Request<Bytes>> {
+        if !call.path.iter().all(|segment| ExternalId::new(*segment).is_plain()) {
+            return None;
+        }
         let mut url = self.base.clone();
         url.path_segments_mut().ok()?.pop_if_empty().extend(call.path);
         if !call.query.is_empty() {

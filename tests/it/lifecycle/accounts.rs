@@ -69,14 +69,14 @@ async fn held_secret(world: &World, name: &str) -> bool {
 }
 
 /// A port that nobody may call, whatever becomes of the account that names it.
-fn canary() -> TcpListener {
+pub(crate) fn canary() -> TcpListener {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
     listener.set_nonblocking(true).expect("a listener that can be asked");
     listener
 }
 
 /// Nobody has called.
-fn assert_silent(canary: &TcpListener) {
+pub(crate) fn assert_silent(canary: &TcpListener) {
     let called = canary.accept();
     assert!(matches!(&called, Err(error) if error.kind() == ErrorKind::WouldBlock), "somebody called: {called:?}");
 }

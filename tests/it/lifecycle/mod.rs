@@ -1,6 +1,6 @@
 //! Whole lives of connections, with the operator between the real API server and the simulated provider.
 
-mod accounts;
+pub(crate) mod accounts;
 mod another_server;
 mod arcus;
 mod bad_input;
@@ -18,6 +18,6 @@ mod malformed;
 mod platforms;
 mod recovery;
 mod refresh;
-mod tenancy;
+pub(crate) mod tenancy;
 mod user_actions;
 mod writes;
