@@ -4,10 +4,19 @@
 set -euo pipefail
 
 dir=${1:?the folder that the tests wrote to}
-canaries=(test-canary-login-7f3a test-canary-store-91bc)
+canaries=(
+  test-canary-login-7f3a test-canary-store-91bc
+  # Those that JSON has to escape (tests/it/security/canaries.rs).
+  'test-canary-"q\b/s+p&<'"'>=%5e1f" 'test-canary-store"\/+&<'"'>=%{}c02d"
+)
+# As it stands in JSON, as Go writes that, with slashes escaped too, and in JSON inside of JSON.
+in_json() { sed 's/[\"]/\\&/g' <<< "$1"; }
+in_json_of_go() { sed 's/&/\\u0026/g; s/</\\u003c/g; s/>/\\u003e/g' <<< "$1"; }
 
 patterns=()
 for canary in "${canaries[@]}"; do
+  escaped=$(in_json "$canary")
+  patterns+=("$escaped" "$(in_json_of_go "$escaped")" "${escaped//\//\\/}" "$(in_json "$escaped")")
   # As it is, in base64 at each of the three places that it can begin at, and percent-encoded.
   patterns+=("$canary")
   for offset in 0 1 2; do

@@ -80,6 +80,7 @@ pub struct Cluster {
     kubeconfig: PathBuf,
     kubectl: PathBuf,
     audit_log: Option<AuditLog>,
+    etcd: Option<String>,
     running: Option<Running>,
 }
 
@@ -105,7 +106,7 @@ impl Cluster {
         match found {
             Found::Existing { kubeconfig, kubectl } => {
                 let kubeconfig = std::path::absolute(&kubeconfig).doing("resolving", &kubeconfig)?;
-                Ok(Self { dir, kubeconfig, kubectl, audit_log: None, running: None })
+                Ok(Self { dir, kubeconfig, kubectl, audit_log: None, etcd: None, running: None })
             }
             Found::Programs(programs) => Self::start_programs(dir, &programs, options).await,
         }
@@ -138,6 +139,7 @@ impl Cluster {
             kubeconfig: files.kubeconfig(),
             kubectl: programs.path("kubectl"),
             audit_log: Some(AuditLog::at(&files.audit_log())),
+            etcd: Some(ports.etcd()),
             running: None,
         };
         let start = Instant::now();
@@ -203,6 +205,12 @@ impl Cluster {
     /// The cluster was not started here.
     pub fn audit_log(&self) -> Result<&AuditLog> {
         self.audit_log.as_ref().ok_or(Error::NoAuditLog)
+    }
+
+    /// The URL of what the API server stores everything in; `None` where it was not started here.
+    #[must_use]
+    pub fn etcd(&self) -> Option<&str> {
+        self.etcd.as_deref()
     }
 
     /// Writes a kubeconfig that acts as a service account for a day, and returns where it is.

@@ -39,11 +39,16 @@ impl Ports {
         let (etcd, apiserver) = (bind()?, bind()?);
         Ok(Self { etcd: port(&etcd)?.port(), apiserver: port(&apiserver)?.port() })
     }
+
+    /// The URL that etcd serves.
+    pub(crate) fn etcd(self) -> String {
+        format!("http://127.0.0.1:{}", self.etcd)
+    }
 }
 
 /// etcd for one run: what it stores is thrown away, so it does not wait for the disk.
 pub(crate) fn etcd(programs: &Programs, files: &Material, ports: Ports) -> Command {
-    let client = format!("http://127.0.0.1:{}", ports.etcd);
+    let client = ports.etcd();
     let mut command = Command::new(programs.path("etcd"));
     command.arg(path_flag("data-dir", &files.etcd())).args([
         format!("--listen-client-urls={client}"),
@@ -59,7 +64,7 @@ pub(crate) fn etcd(programs: &Programs, files: &Material, ports: Ports) -> Comma
 pub(crate) fn apiserver(programs: &Programs, files: &Material, ports: Ports) -> Command {
     let mut command = Command::new(programs.path("kube-apiserver"));
     command
-        .args([format!("--etcd-servers=http://127.0.0.1:{}", ports.etcd), format!("--secure-port={}", ports.apiserver)])
+        .args([format!("--etcd-servers={}", ports.etcd()), format!("--secure-port={}", ports.apiserver)])
         .args([
             "--bind-address=127.0.0.1",
             "--advertise-address=127.0.0.1",

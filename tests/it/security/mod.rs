@@ -3,6 +3,7 @@
 //! It owns the hostile provider. It must never show a threat by a mock of our own side: the operator under attack is the whole one.
 
 mod answers;
+mod canaries;
 mod hostile;
 mod manifests;
 mod reach;
