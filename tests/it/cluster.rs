@@ -256,7 +256,8 @@ impl Sandbox {
         }
     }
 
-    fn audit_log(&self) -> &AuditLog {
+    /// What was asked of the API server.
+    pub(crate) fn audit_log(&self) -> &AuditLog {
         match &self.server {
             Server::Real { cluster, .. } => cluster.audit_log().expect("an audit log"),
             Server::Memory(memory) => memory.audit_log(),

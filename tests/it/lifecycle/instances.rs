@@ -61,7 +61,7 @@ impl World {
     }
 
     /// The manifests of the account `sku` and its token.
-    pub(super) fn sku_account(&self, token: &str, more: &str) -> String {
+    pub(crate) fn sku_account(&self, token: &str, more: &str) -> String {
         let endpoint = self.endpoint.trim_end_matches("/versioned");
         format!(
             "{}---

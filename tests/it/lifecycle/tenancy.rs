@@ -15,7 +15,7 @@ use crate::lifecycle::expect::{assert_healed, assert_stalled};
 use crate::world::{ARCUS_KEY, World, connection, id_of, store};
 
 /// What an operator of the whole cluster may do beside what one of a namespace may.
-fn rules() -> Value {
+pub(crate) fn rules() -> Value {
     let role: Value = serde_yaml::from_str(include_str!("../../../config/rbac/role.yaml")).expect("a role");
     let mut rules = role["rules"].as_array().expect("rules").clone();
     let accounts = "clusterprovideraccounts";
@@ -29,7 +29,7 @@ fn rules() -> Value {
 
 /// A world whose operator looks after a whole cluster, and has the login of the shared account in its own namespace. `spec`: of
 /// the account.
-async fn shared(name: &str, spec: &Value) -> World {
+pub(crate) async fn shared(name: &str, spec: &Value) -> World {
     let sandbox = Sandbox::alone(name).await;
     sandbox.allow_everywhere(rules()).await;
     let mut world = World::on(sandbox, Clock::real(), World::setup()).await;
@@ -51,19 +51,19 @@ async fn shared(name: &str, spec: &Value) -> World {
 }
 
 /// A namespace of a team, with the credentials of its stores.
-async fn team(world: &World, name: &str) -> Sandbox {
+pub(crate) async fn team(world: &World, name: &str) -> Sandbox {
     let team = world.sandbox.beside(name).await;
     team.apply(&World::store_login()).await;
     team
 }
 
 /// A connection in the shared account.
-fn sharing(name: &str, store: &str, more: &str) -> String {
+pub(crate) fn sharing(name: &str, store: &str, more: &str) -> String {
     connection(name, store, more)
         .replace("accountRef: {name: rutter}", "accountRef: {kind: ClusterProviderAccount, name: rutter}")
 }
 
-async fn until(team: &Sandbox, name: &str, status: &str, reason: &str) -> Connection {
+pub(crate) async fn until(team: &Sandbox, name: &str, status: &str, reason: &str) -> Connection {
     team.wait_for::<Connection>(name, HANG, |c| c.says("Ready", status, reason)).await
 }
 

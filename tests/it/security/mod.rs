@@ -7,3 +7,4 @@ mod canaries;
 mod hostile;
 mod manifests;
 mod reach;
+mod references;

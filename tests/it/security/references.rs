@@ -1,0 +1,175 @@
+//! References that want to reach into another namespace: a name is a name, and the namespace is the object's own.
+
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::Secret;
+use kube::ResourceExt;
+use kube::api::{DynamicObject, PostParams};
+use serde_json::{Value, json};
+use tradewind_cluster::Event;
+use tradewind_simulator::Clock;
+
+use crate::cluster::{HANG, Sandbox};
+use crate::lifecycle::tenancy::rules;
+use crate::manifests::{cases, crds};
+use crate::world::{LOGIN_CANARY, SKU_TOKEN, STORE_CANARY, World, secret};
+
+/// Every field of a schema that names an object by its name, by its path.
+fn references(schema: &Value, path: &str, found: &mut Vec<String>) {
+    for (field, inner) in schema["properties"].as_object().into_iter().flatten() {
+        let path = format!("{path}/{field}");
+        if inner["properties"]["name"]["type"] == "string" && field.ends_with("Ref") {
+            found.push(path.clone());
+        }
+        references(inner, &path, found);
+    }
+}
+
+/// References to what lies in the namespace `there`: by names that are more than names, and with a namespace beside the name.
+fn hostile(there: &str) -> Vec<Value> {
+    let names = [
+        "THERE/tempting",
+        "THERE:tempting",
+        "THERE.tempting",
+        "THERE%2ftempting",
+        "THERE%2Ftempting",
+        "../THERE/tempting",
+        "../../THERE/secrets/tempting",
+        "..%2f..%2fTHERE%2fsecrets%2ftempting",
+        "%2e%2e/%2e%2e/THERE/secrets/tempting",
+        "..\\..\\THERE\\secrets\\tempting",
+        "/api/v1/namespaces/THERE/secrets/tempting",
+        "//THERE/tempting",
+        "tempting?namespace=THERE",
+        "tempting#THERE",
+        "tempting/../../../THERE/secrets/tempting",
+        "tempting\u{0}",
+        "tempting\u{0}THERE",
+        "tempting\r\nnamespace: THERE",
+        " tempting",
+        "tempting\n",
+        "TEMPTING",
+        "t\u{435}mpting",
+        "\u{ff54}empting",
+        "tempting\u{202e}",
+        "tempting.",
+        "-tempting",
+        "..",
+        ".",
+        "*",
+        "",
+    ];
+    let long = json!({"name": "tempting".repeat(40)});
+    let beside =
+        [("namespace", json!(there)), ("kind", json!("Secret")), ("apiVersion", json!("v1")), ("uid", json!("0"))];
+    let beside = beside.into_iter().map(|(field, value)| json!({"name": "tempting", field: value, "namespace": there}));
+    let by_name = names.map(|name| json!({"name": name.replace("THERE", there)}));
+    by_name.into_iter().chain([long]).chain(beside).collect()
+}
+
+/// Good manifests of all kinds in a namespace, each with one reference that is not.
+fn manifests(there: &str) -> Vec<Value> {
+    let (crds, mut made) = (crds(), Vec::new());
+    for kind in ["Connection", "IntegrationInstance", "ProviderAccount"] {
+        let base = cases::bases().into_iter().find(|base| base["kind"] == kind).expect("a base");
+        let schema = crds.iter().find(|crd| crd.kind() == kind).expect("a kind of ours").schema();
+        let mut fields = Vec::new();
+        references(&schema["properties"]["spec"], "/spec", &mut fields);
+        assert!(!fields.is_empty(), "{kind} names nothing");
+        for (field, reference) in fields.iter().flat_map(|field| hostile(there).into_iter().map(move |r| (field, r))) {
+            let mut manifest = base.clone();
+            let place = manifest.pointer_mut(field).unwrap_or_else(|| panic!("{field} is not in the base of {kind}"));
+            // What else a reference takes, such as a key, stays.
+            place.as_object_mut().expect("a reference").extend(reference.as_object().expect("one").clone());
+            manifest["metadata"] = json!({"name": format!("r-{}", made.len())});
+            made.push(manifest);
+        }
+    }
+    made
+}
+
+/// The requests of an operator of the whole cluster, who may read every Secret, once it has looked at every manifest that the API server
+/// has taken; and how many it has refused. There is a tempting Secret in another namespace, and it is as it was.
+async fn tempted(sandbox: Sandbox) -> (Vec<Event>, [String; 2], usize) {
+    sandbox.allow_everywhere(rules()).await;
+    let mut world = World::on(sandbox, Clock::real(), World::setup()).await;
+    world.settings.namespace = None;
+    let victim = world.sandbox.beside("victim").await;
+    let login = [("client_id", "test-client-id"), ("client_secret", LOGIN_CANARY), ("token", SKU_TOKEN)];
+    let data = [&login[..], &[("oauth_access_token", STORE_CANARY)]].concat();
+    victim.apply(&secret("tempting", &data)).await;
+    let tempting = victim.get::<Secret>("tempting").await;
+    // With accounts that work, so that a look at a store's Secret is what comes next.
+    let thief = world.sandbox.beside("thief").await;
+    thief.apply(&world.account()).await;
+    thief.apply(&world.sku_account(SKU_TOKEN, "")).await;
+    thief.apply(&secret("acme", &[("oauth_access_token", STORE_CANARY)])).await;
+
+    let log = world.sandbox.audit_log().clone();
+    let since = log.mark().expect("an audit log");
+    world.start().await;
+    let (mut taken, mut refused) = (Vec::new(), 0);
+    for manifest in manifests(victim.namespace()) {
+        let object: DynamicObject = serde_json::from_value(manifest).expect("an object");
+        let api = thief.dynamic_api(&object).await;
+        // Not strict, as most clients are: a field that nobody knows is dropped, and the rest is taken.
+        match api.create(&PostParams::default(), &object).await {
+            Ok(object) => taken.push((api, object)),
+            Err(kube::Error::Api(status)) if [400, 422].contains(&status.code) => refused += 1,
+            Err(error) => panic!("{error}: {object:#?}"),
+        }
+    }
+    assert!(refused + taken.len() >= 200 && !taken.is_empty(), "{refused} refused, {} taken", taken.len());
+    for (api, object) in &taken {
+        let told = async {
+            loop {
+                let now = api.get(&object.name_any()).await.expect("an object");
+                let observed = now.data.pointer("/status/observedGeneration").and_then(Value::as_i64);
+                if observed == now.metadata.generation {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        };
+        tokio::time::timeout(HANG, told).await.unwrap_or_else(|late| panic!("{late}: {object:#?}"));
+    }
+    world.stop().await;
+    assert_eq!(victim.get::<Secret>("tempting").await, tempting);
+    let operator = format!("system:serviceaccount:{}:tradewind", world.sandbox.namespace());
+    let asked = log.since(since).expect("an audit log").filter(|event| event.user == operator).collect();
+    (asked, [thief, victim].map(|sandbox| sandbox.namespace().to_owned()), refused)
+}
+
+/// Asserts that no request was about a Secret of the victim, or about anything by a name that is none.
+fn assert_resisted(asked: &[Event], [thief, victim]: &[String; 2]) {
+    let of = |namespace: &str| {
+        let path = format!("/namespaces/{namespace}/secrets");
+        asked.iter().map(|event| &event.request_uri).filter(|uri| uri.contains(&path)).collect::<Vec<_>>()
+    };
+    assert!(!of(thief).is_empty(), "the log shows what is asked for");
+    assert_eq!(of(victim), [""; 0]);
+    let odd = |uri: &&String| ["..", "%", "tempting/", "namespace="].iter().any(|part| uri.contains(part));
+    assert_eq!(asked.iter().map(|event| &event.request_uri).find(odd), None);
+}
+
+/// The schemas refuse most names before the operator sees them; here nobody does.
+#[tokio::test]
+async fn no_reference_that_nobody_has_checked_reaches_into_another_namespace() {
+    let (asked, namespaces, refused) = tempted(Sandbox::unchecked("unchecked-references")).await;
+    assert_eq!(refused, 0);
+    assert_resisted(&asked, &namespaces);
+}
+
+/// Rights that would allow it, and an audit log that would show it, are a real API server's.
+mod real {
+    use super::*;
+
+    #[tokio::test]
+    async fn no_reference_reaches_into_another_namespace() {
+        let (asked, namespaces, refused) = tempted(Sandbox::alone("references").await).await;
+        assert!(refused > 100, "{refused} were refused");
+        let [_, victim] = &namespaces;
+        assert!(!asked.iter().any(|event| event.is_about("", "secrets") && event.namespace == *victim));
+        assert_resisted(&asked, &namespaces);
+    }
+}
