@@ -340,6 +340,51 @@ pub(crate) fn anchor(heading: &str) -> String {
     kept.map(|c| if c == ' ' { '-' } else { c }).collect()
 }
 
+/// Whether there is a test of this name: `security::reach::name` in `tests/it`, `provider::endpoint::tests::name` in `src`.
+fn is_test(name: &str) -> bool {
+    let Some((modules, test)) = name.rsplit_once("::") else { return false };
+    let modules: Vec<&str> = modules.split("::").collect();
+    // Some modules have no file of their own: a file holds what stands in those below it.
+    let files = (1..=modules.len()).flat_map(|depth| {
+        let path = modules[..depth].join("/");
+        let inner = modules[depth..].iter().fold(String::new(), |inner, module| inner + "mod " + module + " {");
+        ["tests/it", "src"].map(|root| (format!("{root}/{path}"), inner.clone()))
+    });
+    let holds = |path: String, inner: String| {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let source = [format!("{path}.rs"), format!("{path}/mod.rs")]
+            .into_iter()
+            .find_map(|f| std::fs::read_to_string(root.join(f)).ok());
+        source.is_some_and(|source| {
+            let from = source.find(&inner);
+            from.is_some_and(|from| source[from..].contains(&format!("fn {test}(")))
+        })
+    };
+    files.into_iter().any(|(path, inner)| holds(path, inner))
+}
+
+#[test]
+fn every_test_on_the_page_of_threats_is_one() {
+    let page = read("security.md");
+    let rows = page.lines().filter(|line| line.starts_with("| ") && line.contains("::"));
+    let mut named = 0;
+    for row in rows {
+        let shown = row.trim_end_matches('|').rsplit_once(" | ").expect("the cell of tests").1;
+        for name in shown.split_whitespace() {
+            assert!(is_test(name.trim_matches('`')), "{name} is no test");
+            named += 1;
+        }
+    }
+    assert!(named > 25, "{named} tests are named");
+    for known in [
+        "security::canaries::every_form_of_a_credential_is_found_and_nothing_else_is",
+        "provider::endpoint::tests::only_allowed_endpoints_pass",
+    ] {
+        assert!(is_test(known), "{known}");
+        assert!(!is_test(&format!("{known}_or_so")) && !is_test(&known.replace("::", "::elsewhere::")), "{known}");
+    }
+}
+
 /// The links of a page that lead nowhere.
 fn dead(page: &Path, text: &str) -> Vec<String> {
     let leads = |link: &str| {

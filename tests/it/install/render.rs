@@ -141,6 +141,9 @@ async fn the_whole_cluster_has_the_same_rights_everywhere_and_those_of_shared_ac
     assert!(!args(&all).iter().any(|arg| arg.starts_with("--namespace")));
     let aggregated: Vec<_> = of_kind(&all, "ClusterRole").iter().map(|role| text(role, "/metadata/name")).collect();
     assert_eq!(aggregated, ["tradewind-view", "tradewind-edit", "tradewind"].map(str::to_owned));
+    // What the operator says of objects nobody else says.
+    let people = rights(of_kind(&all, "ClusterRole").into_iter().filter(|role| !of_objects(role)));
+    assert!(people.len() > 5 && !people.iter().any(|right| right.resource.contains("status")));
 }
 
 #[tokio::test]

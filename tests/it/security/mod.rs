@@ -8,3 +8,4 @@ mod hostile;
 mod manifests;
 mod reach;
 mod references;
+mod tenants;
