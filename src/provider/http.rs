@@ -47,21 +47,15 @@ pub enum WireError {
 
 /// The largest answer to anything but a list.
 pub(super) const BODY_CAP: usize = 1 << 20;
-/// The largest list, all of its pages together.
+/// The largest page of a list.
 pub(super) const LIST_CAP: usize = 8 << 20;
 
 /// How much of an answer its request wants: nobody reads more only to throw it away.
 #[derive(Clone, Copy)]
 struct Cap(usize);
 
-/// What is left of [`LIST_CAP`] for the next pages of a list. A provider without an end to them must not fill the memory.
-pub(super) struct Room(usize);
-
-impl Default for Room {
-    fn default() -> Self {
-        Self(LIST_CAP)
-    }
-}
+/// What is left for the next pages of a list. A provider without an end to them must not fill the memory.
+pub(super) struct Room(pub(super) usize);
 
 /// One request.
 pub(super) struct Call<'a> {
@@ -140,7 +134,7 @@ impl Http {
     pub(super) async fn page(&self, call: Call<'_>, pace: Pace, room: &mut Room) -> Result<Reply, ApiError> {
         let operation = call.operation;
         let reply = self.send(call, pace).await?;
-        let left = room.0.checked_sub(reply.body.len());
+        let left = room.0.checked_sub(weight(&reply.body));
         room.0 = left.ok_or_else(|| ApiError::wire(operation, WireError::TooBig(LIST_CAP)))?;
         Ok(reply)
     }
@@ -173,7 +167,7 @@ impl Http {
         let status = answer.as_ref().ok().map(|r| r.status().as_u16());
         self.meter.request(operation.into(), status, begun.elapsed());
         let (head, body) = answer.map_err(wire_error)?.into_parts();
-        if body.len() > cap {
+        if weight(&body) > cap {
             return Err(wire_error(WireError::TooBig(cap)));
         }
         self.heard(&head.headers);
@@ -236,6 +230,20 @@ impl Http {
     }
 }
 
+/// The size of an answer, or of what reading it would make of it: the smallest object or value of JSON takes far more memory
+/// than its few bytes. What providers really send has more text than that.
+fn weight(body: &[u8]) -> usize {
+    const OBJECT: usize = 256;
+    const VALUE: usize = 32;
+    let count = |(objects, values), byte: &u8| match byte {
+        b'{' => (objects + 1, values),
+        b',' => (objects, values + 1),
+        _ => (objects, values),
+    };
+    let (objects, values) = body.iter().fold((0, 0), count);
+    body.len().max(objects * OBJECT).max(values * VALUE)
+}
+
 /// `Retry-After` in seconds or as a date; bounded, since nothing obliges the provider to be reasonable.
 fn retry_after(value: &HeaderValue) -> Option<Duration> {
     const LONGEST: Duration = Duration::from_hours(1);
@@ -263,10 +271,10 @@ pub(super) fn over_reqwest(client: reqwest::Client) -> Wire {
             }
             // Copies, since a chunk may keep a buffer that is larger than itself; put together once it is clear that all of
             // them are wanted, since what grows in one piece is there twice.
-            let (mut chunks, mut size) = (Vec::new(), 0);
+            let (mut chunks, mut weighs) = (Vec::new(), 0);
             while let Some(chunk) = response.chunk().await.map_err(|e| classify(&e))? {
-                size += chunk.len();
-                if size > cap {
+                weighs += weight(&chunk);
+                if weighs > cap {
                     return Err(WireError::TooBig(cap));
                 }
                 chunks.push(chunk.to_vec());

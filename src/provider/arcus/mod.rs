@@ -11,7 +11,7 @@ use super::{
     Accepted, ApiError, ConnectSettings, CreatePermit, Created, DeletePermit, External, Freshness, Job, Login, Made,
     Operation, Record, Summary, answer,
     gate::Gate,
-    http::{Call, Http, Pace, Reply, Room, Wire},
+    http::{Call, Http, LIST_CAP, Pace, Reply, Room, Wire},
     inventory::Inventory,
 };
 use crate::{
@@ -148,7 +148,7 @@ impl Arcus {
 
     async fn list(&self, pace: Pace) -> Result<Vec<Row>, ApiError> {
         let (operation, path) = (Operation::List, [INTEGRATIONS]);
-        let (mut rows, mut after, mut room) = (Vec::new(), None::<String>, Room::default());
+        let (mut rows, mut after, mut room) = (Vec::new(), None::<String>, Room(LIST_CAP));
         for page in 0..MAX_PAGES {
             let mut query = vec![("limit", LIMIT)];
             query.extend(after.as_deref().map(|id| ("starting_after", id)));

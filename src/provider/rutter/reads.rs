@@ -21,7 +21,7 @@ use crate::{
     },
     provider::{
         ApiError, Freshness, Operation, Record,
-        http::{Call, Http, Pace, Room},
+        http::{Call, Http, LIST_CAP, Pace, Room},
         inventory::{Inventory, Snapshot},
     },
 };
@@ -203,7 +203,7 @@ impl Reads {
 
     async fn read_list(&self, filter: &str, pace: Pace) -> Result<Vec<Row>, ApiError> {
         let (operation, path) = (Operation::List, ["connections"]);
-        let (mut rows, mut cursor, mut room) = (Vec::new(), None::<String>, Room::default());
+        let (mut rows, mut cursor, mut room) = (Vec::new(), None::<String>, Room(LIST_CAP));
         for page in 0..MAX_PAGES {
             let mut query = vec![("status", filter)];
             query.extend(cursor.as_deref().map(|c| ("cursor", c)));

@@ -1,7 +1,7 @@
 //! Accounts: what is wrong with a login or an endpoint, who an account is, and that it stays for as long as it is needed.
 
 use std::io::ErrorKind;
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::time::Duration;
 
 use futures::future::join_all;
@@ -79,6 +79,14 @@ pub(crate) fn canary() -> TcpListener {
 pub(crate) fn assert_silent(canary: &TcpListener) {
     let called = canary.accept();
     assert!(matches!(&called, Err(error) if error.kind() == ErrorKind::WouldBlock), "somebody called: {called:?}");
+}
+
+#[test]
+#[should_panic(expected = "somebody called")]
+fn who_calls_is_heard() {
+    let canary = canary();
+    let _call = TcpStream::connect(canary.local_addr().expect("an address")).expect("a connection");
+    assert_silent(&canary);
 }
 
 #[rstest]

@@ -14,7 +14,7 @@ use crate::world::World;
 const GIBIBYTE: usize = 1 << 30;
 const PIECE: usize = 64 << 10;
 
-/// What resident memory may grow to under attack, over what it is when nothing happens: twice the largest list.
+/// What resident memory may grow to under attack, over what it is when nothing happens.
 const MORE_KIB: u64 = 16 << 10;
 
 const LIST: &str = "GET /versioned/connections?";
@@ -52,6 +52,13 @@ fn slow(head: &str) -> Attack {
 
 fn deep() -> Attack {
     let body = format!("{{\"connections\":{}{}}}", "[".repeat(10_000), "]".repeat(10_000));
+    Attack::whole("200 OK", "content-type: application/json\r\n", body)
+}
+
+/// As large as a list may be, and nothing but rows without anything in them.
+fn hollow() -> Attack {
+    let row = r#"{"id":"a"},"#;
+    let body = format!(r#"{{"connections":[{}{{"id":"a"}}]}}"#, row.repeat((7 << 20) / row.len()));
     Attack::whole("200 OK", "content-type: application/json\r\n", body)
 }
 
@@ -118,7 +125,8 @@ mod real {
             ("a deep body", deep()),
         ];
         let every = [LIST, STATUS].into_iter().flat_map(|of| attacks.clone().map(|attack| (of, attack)));
-        for (requests, (what, attack)) in every.chain([(LIST, ("endless pages", endless()))]) {
+        let of_lists = [("endless pages", endless()), ("hollow rows", hollow())].map(|attack| (LIST, attack));
+        for (requests, (what, attack)) in every.chain(of_lists) {
             hostile.attack(requests, attack);
             // That it answers at all says that the pass came to its end.
             let seen = world.reconciled("acme").await;

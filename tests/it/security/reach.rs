@@ -4,6 +4,7 @@ use kube::api::{Patch, PatchParams};
 use rstest::rstest;
 use serde_json::json;
 use tradewind::api::v1alpha1::{Connection, ProviderAccount};
+use tradewind_simulator::Clock;
 
 use super::answers::turncoat;
 use super::hostile::{Attack, Hostile};
@@ -11,7 +12,6 @@ use crate::cluster::{HANG, Sandbox};
 use crate::conditions::Observed;
 use crate::lifecycle::accounts::{assert_silent, canary};
 use crate::world::{LOGIN_CANARY, World, connection, id_of, secret, store, told};
-use tradewind_simulator::Clock;
 
 /// Ways to write an endpoint that leads to one place and looks like another. `there`: nobody may call, `here` is on the allow-list.
 fn disguised(there: &str, here: &str) -> Vec<String> {
@@ -49,7 +49,6 @@ fn disguised(there: &str, here: &str) -> Vec<String> {
         "javascript:THERE",
     ]
     .map(|text| text.replace("THERE", there).replace("HERE", here));
-    // They fill a host up until it is another one.
     plain.chain(mixed).collect()
 }
 
