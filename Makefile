@@ -119,6 +119,10 @@ deny: ## Licences, banned crates and advisories (needs cargo-deny, which is no p
 	@command -v cargo-deny > /dev/null || { echo "cargo-deny is not installed: cargo install --locked cargo-deny" >&2; exit 1; }
 	$(CARGO) deny --workspace check
 
+.PHONY: no-unsafe
+no-unsafe: ## No source of ours has `unsafe`, and every crate forbids it to the compiler
+	@$(CARGO) test --locked --quiet --workspace --test it -- --nocapture architecture::unsafety:: | grep --only-matching 'no-unsafe: .*'
+
 ##### Parts of verify
 
 .PHONY: fmt-check

@@ -4,6 +4,7 @@
 
 mod rules;
 mod source;
+mod unsafety;
 
 use rules::{EVERYWHERE, OF_THE_PACKAGE, Rule};
 use source::Source;
