@@ -59,7 +59,13 @@ build: ## Build target/release/tradewind
 # The target of the Dockerfile: no C library is needed where it runs, so it can stand in an image alone.
 MUSL := $(shell uname -m)-unknown-linux-musl
 
+# Paths of this machine are no part of what is built (`make reproducible`).
+CARGO_HOME ?= $(HOME)/.cargo
+REMAP := $(CURDIR)=/tradewind $(CARGO_HOME)=/cargo
+
 .PHONY: static
+static: export RUSTFLAGS := $(REMAP:%=--remap-path-prefix=%)
+static: export TARGET_CFLAGS := $(REMAP:%=-ffile-prefix-map=%)
 static: ## Build a static binary, target/*-unknown-linux-musl/release/tradewind (needs musl-gcc; Debian: musl-tools)
 	rustup target add $(MUSL)
 	TARGET_CC=musl-gcc $(CARGO) build --locked --release --package tradewind --target $(MUSL)
@@ -114,10 +120,43 @@ crash: ## Kill the operator before and after every write, and at any moment: at 
 	$(CARGO) build --locked --package tradewind-crash --bins
 	$(CARGO) run --locked --package tradewind-crash --bin tradewind-crash -- $(ARGS)
 
+##### What is released (docs/supply-chain.md)
+
+# What `make static` builds.
+STATIC := target/$(MUSL)/release/tradewind
+# Bytes on disk, and MiB of memory with nothing to do.
+MAX_SIZE := 18000000
+MAX_RESIDENT := 15
+
+.PHONY: release-check
+release-check: size resident reproducible sbom deny no-unsafe ## All of these, in order; each prints what it measured
+
+.PHONY: size
+size: static ## The static binary has at most 18,000,000 bytes
+	@bytes=$$(stat --format %s $(STATIC)); echo "size: $$bytes bytes; the limit is $(MAX_SIZE)"; [ "$$bytes" -le $(MAX_SIZE) ]
+
+.PHONY: resident
+resident: static ## With no objects it holds at most 15 MiB of memory, on a control plane that is started for this
+	@CARGO='$(CARGO)' tests/release/resident.sh $(STATIC) $(MAX_RESIDENT)
+
+.PHONY: reproducible
+reproducible: static ## The same sources make the same static binary in another folder; a second build from nothing
+	@CARGO='$(CARGO)' tests/release/reproducible.sh $(STATIC)
+
+.PHONY: sbom
+sbom: ## Bill of materials of the static binary, target/tradewind.cdx.json (needs cargo-cyclonedx and jq)
+	@CARGO='$(CARGO)' tests/release/sbom.sh $(MUSL) target/tradewind.cdx.json
+
 .PHONY: deny
-deny: ## Licences, banned crates and advisories (needs cargo-deny, which is no part of verify)
+deny: ## Licences, banned crates and where crates come from (needs cargo-deny)
 	@command -v cargo-deny > /dev/null || { echo "cargo-deny is not installed: cargo install --locked cargo-deny" >&2; exit 1; }
-	$(CARGO) deny --workspace check
+	$(CARGO) deny --workspace check licenses bans sources
+
+# By itself: it fetches the database of advisories.
+.PHONY: advisories
+advisories: ## Known vulnerabilities, and crates without upkeep (needs cargo-deny and GitHub)
+	@command -v cargo-deny > /dev/null || { echo "cargo-deny is not installed: cargo install --locked cargo-deny" >&2; exit 1; }
+	$(CARGO) deny --workspace check advisories
 
 .PHONY: no-unsafe
 no-unsafe: ## No source of ours has `unsafe`, and every crate forbids it to the compiler
