@@ -18,17 +18,19 @@ git ls-files -z | tar --create --null --files-from - | tar --extract --directory
 # With the time of the commit instead of now, the same sources have the same bill.
 SOURCE_DATE_EPOCH=$(git log -1 --format=%ct) "$CARGO" cyclonedx --quiet --manifest-path "$COPY/Cargo.toml" \
   --format json --spec-version 1.5 --target "$FOR" --no-build-deps --override-filename bom
-cp "$COPY/bom.json" "$FILE"
+# Where the copy stood is nobody's business.
+sed "s|path+file://$PWD/$COPY#|path+file:///tradewind#|g" "$COPY/bom.json" > "$FILE"
 
-# What Cargo links for this target, as name and version.
-crates=$("$CARGO" tree --locked --package tradewind --target "$FOR" --edges normal --prefix none --format '{p}' \
+# What Cargo links for this target, as name and version: macros run in the compiler, and what they need is built for this machine.
+crates=$("$CARGO" tree --locked --package tradewind --target "$FOR" --edges normal,no-proc-macro --prefix none --format '{p}' \
   | awk '$1 != "tradewind" { print $1 "@" substr($2, 2) }' | sort --unique)
-jq --exit-status --raw-output --arg crates "$crates" '
+jq --exit-status --raw-output --arg crates "$crates" --arg here "$PWD" '
   [.components[] | "\(.name)@\(.version)"] as $listed
   | [.components[] | select((.licenses // []) == []) | .name] as $unlicensed
   | (($crates | split("\n")) - $listed) as $missing
   | if .bomFormat != "CycloneDX" or .specVersion != "1.5" then error("no CycloneDX 1.5")
     elif $missing != [] then error("not listed: \($missing | join(", "))")
     elif $unlicensed != [] then error("without a licence: \($unlicensed | join(", "))")
+    elif tostring | contains($here) then error("it names \($here)")
     else "sbom: CycloneDX \(.specVersion), \($listed | length) components, each with its licence; \($crates | split("\n") | length) crates are linked, and none is missing"
     end' "$FILE"
