@@ -13,6 +13,7 @@ pub mod decide;
 pub mod deletions;
 pub mod diff;
 pub mod facts;
+pub mod health;
 pub mod ids;
 pub mod instances;
 pub mod intent;

@@ -286,10 +286,17 @@ impl<E: External> Scene<'_, E> {
         .await?;
         self.engine.memory.succeeded(&target.uid);
         tracing::debug!(object = %target, id = %id, "as declared");
-        Ok(match state {
-            _ if in_the_way || rotation::is_open(rotation) => {
-                Next::After(outcome::backoff(self.engine, &target.uid, &target.status.conditions))
-            }
+        let open = in_the_way || rotation::is_open(rotation);
+        Ok(if open { self.try_again(target) } else { self.next_look(target, state) })
+    }
+
+    fn try_again(&self, target: &Target) -> Next {
+        Next::After(outcome::backoff(self.engine, &target.uid, &target.status.conditions))
+    }
+
+    /// When a record that was left as it is is looked at again.
+    fn next_look(&self, target: &Target, state: State) -> Next {
+        match state {
             State::Present(health) | State::Unsecured(health, _) | State::Rotated(health, _) if health.is_settled() => {
                 outcome::next_check(self.engine, target, &self.identity.login)
             }
@@ -310,7 +317,7 @@ impl<E: External> Scene<'_, E> {
             | State::AwaitsPerson(_)
             | State::Unlinked(_)
             | State::AccountWorks(_) => Next::After(self.engine.connect.poll),
-        })
+        }
     }
 }
 
