@@ -112,8 +112,8 @@ generate: ## Write what is generated: crds/ and the copy in the chart from the t
 	UPDATE_GENERATED=1 $(CARGO) test --locked --package tradewind --test it -- --exact $(GENERATED)
 
 .PHONY: bench
-bench: ## Measure how soon a new object's first call reaches the provider
-	$(CARGO) run --locked --release --package tradewind-bench
+bench: ## How soon a new object's first call reaches the provider; what a team notices of a busy one (ARGS=fairness)
+	$(CARGO) run --locked --release --package tradewind-bench -- $(ARGS)
 
 .PHONY: crash
 crash: ## Kill the operator before and after every write, and at any moment: at least 1,000 kills in some 15 minutes (ARGS='--short')

@@ -125,7 +125,7 @@ fn account(origin: &str) -> String {
         "apiVersion: v1
 kind: Secret
 metadata: {{name: sku-api}}
-stringData: {{token: 1|test-token}}
+stringData: {{token: 1|test-sku-io-token}}
 ---
 apiVersion: tradewind.dev/v1alpha1
 kind: ClusterProviderAccount

@@ -8,12 +8,20 @@ mod fairness;
 mod reaction;
 mod world;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
+/// Measures what is named: `reaction`, `fairness`; both where nothing is.
 #[tokio::main]
 async fn main() -> Result<()> {
     rustls::crypto::ring::default_provider().install_default().ok().context("a TLS provider is installed already")?;
-    println!("{}", reaction::measure(40).await?);
-    println!("{}", fairness::measure(40, 2000).await?);
+    let named: Vec<String> = std::env::args().skip(1).collect();
+    let is_wanted = |name: &str| named.is_empty() || named.iter().any(|n| n == name);
+    ensure!(named.iter().all(|n| ["reaction", "fairness"].contains(&n.as_str())), "there are reaction and fairness");
+    if is_wanted("reaction") {
+        println!("{}", reaction::measure(40).await?);
+    }
+    if is_wanted("fairness") {
+        println!("{}", fairness::measure(40, 2000).await?);
+    }
     Ok(())
 }

@@ -145,6 +145,8 @@ pub struct Record {
     pub origin: Origin,
     /// When it was made.
     pub created_at: Timestamp,
+    /// When it came to be last: made, or brought back after a delete.
+    pub established_at: Timestamp,
     /// When anybody changed it last.
     pub changed_at: Timestamp,
     /// When it was deleted.
@@ -176,6 +178,7 @@ impl Record {
             sync_error: sync.error.map(ToOwned::to_owned),
             origin: row.origin,
             created_at: row.created_at,
+            established_at: row.established_at,
             changed_at: row.changed_at,
             deleted_at: row.deleted_at,
             deleted: row.is_deleted(),

@@ -37,6 +37,8 @@ pub(super) struct Row {
     pub(super) sync_error: Option<(Timestamp, String)>,
     pub(super) in_use_by: Vec<String>,
     pub(super) created_at: Timestamp,
+    /// When it came to be last: made, or brought back.
+    pub(super) established_at: Timestamp,
     pub(super) changed_at: Timestamp,
     pub(super) deleted_at: Option<Timestamp>,
     pub(super) tally: Tally,
@@ -112,6 +114,7 @@ impl Row {
             sync_error: None,
             in_use_by: Vec::new(),
             created_at: now,
+            established_at: now,
             changed_at: now,
             deleted_at: None,
             tally: Tally::default(),

@@ -150,6 +150,7 @@ impl Arcus {
         if !there {
             row.origin = origin;
             row.deleted_at = None;
+            row.established_at = now;
             row.tally.creates += usize::from(origin == Origin::Api);
             row.credentials_since = stored.filter(|_| entrance == Entrance::Configured);
             row.tally.restores += usize::from(row.credentials_since.is_some());

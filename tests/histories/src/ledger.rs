@@ -52,7 +52,8 @@ fn of_arcus(record: &arcus::Record) -> Record {
         id: record.connector.name().to_owned(),
         ours: record.origin == arcus::Origin::Api,
         live: !record.deleted,
-        changes: record.changes.len(),
+        // What happened before it came back was somebody else's doing, and to somebody else.
+        changes: record.changes.iter().filter(|change| change.at >= record.established_at).count(),
     }
 }
 
