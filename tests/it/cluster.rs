@@ -339,13 +339,20 @@ impl Sandbox {
         self.api::<K>().get_opt(name).await.expect("an answer of the API server")
     }
 
-    /// `kubectl replace` with the manifest as somebody has it in a file, without our metadata.
+    /// `kubectl replace` with the manifest as somebody has it in a file, without our metadata. Who is told that the object was
+    /// modified meanwhile, as by the operator that is at work on it, does it again.
     pub(crate) async fn replace(&self, yaml: &str) {
         for mut object in documents(yaml) {
             let api = self.dynamic_api(&object).await;
             let name = object.name_any();
-            object.metadata.resource_version = api.get(&name).await.expect("an object to replace").resource_version();
-            api.replace(&name, &PostParams::default(), &object).await.expect("an object that can be replaced");
+            loop {
+                object.metadata.resource_version =
+                    api.get(&name).await.expect("an object to replace").resource_version();
+                match api.replace(&name, &PostParams::default(), &object).await {
+                    Err(kube::Error::Api(status)) if status.is_conflict() => {}
+                    replaced => break drop(replaced.expect("an object that can be replaced")),
+                }
+            }
         }
     }
 

@@ -129,6 +129,38 @@ pub fn explore(scenarios: &[Scenario], events: &[Event], threads: usize) -> Repo
     report
 }
 
+/// Every history of these scenarios in which two of these events happen before the object comes to rest for the first
+/// time: while its record is made.
+#[must_use]
+pub fn pairs(scenarios: &[Scenario], events: &[Event], threads: usize) -> Report {
+    let early = |points: &[Site], from| {
+        let rest = points.iter().position(|site| *site == Site::Rest).unwrap_or(points.len());
+        next(points.get(..rest).unwrap_or_default(), from, events)
+    };
+    let mut first = Vec::new();
+    for scenario in scenarios {
+        first.extend(early(&tell(*scenario, &[]).points, 0).into_iter().map(|event| (*scenario, event)));
+    }
+    let reports = on_threads(threads, first.len(), |number| {
+        let mut report = Report::default();
+        let Some((scenario, one)) = first.get(number).copied() else { return report };
+        let outcome = tell(scenario, &[one]);
+        if outcome.void {
+            return report;
+        }
+        for other in early(&outcome.points, one.0) {
+            let script = [one, other];
+            report.add(scenario, &script, &tell(scenario, &script));
+        }
+        report
+    });
+    let mut total = Report::default();
+    for report in reports {
+        total.join(report);
+    }
+    total
+}
+
 /// So many histories with `depth` events each, drawn from these scenarios: the same seed draws the same ones.
 #[must_use]
 pub fn sample(

@@ -4,7 +4,10 @@ use std::{process::ExitCode, time::Instant};
 
 use clap::Parser;
 use strum::IntoEnumIterator;
-use tradewind_histories::{Event, Report, Scenario, all, describe, explore, sample, tell};
+use tradewind_histories::{Event, Report, Scenario, all, describe, explore, pairs, sample, tell};
+
+#[global_allocator]
+static MEMORY: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Live every history with one event, and samples of those with more
 #[derive(Parser, Debug)]
@@ -27,6 +30,9 @@ struct Args {
     /// Leave the histories with one event out
     #[arg(long)]
     no_singles: bool,
+    /// Every history with two events before the object comes to rest for the first time
+    #[arg(long)]
+    pairs: bool,
     /// Histories at the same time
     #[arg(long, default_value_t = 2)]
     threads: usize,
@@ -67,6 +73,11 @@ fn main() -> anyhow::Result<ExitCode> {
         let begun = Instant::now();
         let report = explore(&scenarios, &events, args.threads);
         good &= print("one event", &report, &scenarios, begun);
+    }
+    if args.pairs {
+        let begun = Instant::now();
+        let report = pairs(&scenarios, &events, args.threads);
+        good &= print("two events while a record is made", &report, &scenarios, begun);
     }
     if args.sample > 0 {
         let begun = Instant::now();
