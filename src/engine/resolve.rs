@@ -10,6 +10,7 @@ use crate::{
     api::v1alpha1::{AccountKind, AccountRef, AdoptionGate, AppliedCredentials},
     domain::{
         reason::{Problem, Reason},
+        text::is_name,
         validate::SecretData,
     },
     provider::Session,
@@ -109,6 +110,9 @@ pub(super) async fn secret_version(
     namespace: &str,
     name: &str,
 ) -> Result<Option<AppliedCredentials>, PassError> {
+    if !is_name(name) {
+        return Ok(None);
+    }
     let api: Api<Secret> = Api::namespaced(engine.client.clone(), namespace);
     match api.get_metadata_opt(name).await {
         Err(kube::Error::Api(s)) if s.is_forbidden() => Ok(None),

@@ -1,8 +1,8 @@
 //! The request budget of one login: so many requests a minute, so many at a time, none while the provider says stop.
 //!
 //! Who is refused gives up its worker and comes back when it is told to: a throttled account must never hold the others
-//! up. Nor may a tenant, which is a namespace: while another one waits, none has more than half of the places, and the
-//! next request is that of whoever has sent the least.
+//! up. Nor may a tenant, which is a namespace, or an account that is looked at: while another one waits, none has more
+//! than half of the places, and the next request is that of whoever has sent the least.
 
 use crate::telemetry::{Meter, Throttle};
 use governor::{
