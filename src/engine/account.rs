@@ -46,8 +46,7 @@ pub(super) async fn pass(engine: &Engine, mut target: AccountTarget) -> Result<N
         return Ok(Next::Change);
     }
     hold::keep(engine, &mut target, users.bound + users.coming > 0).await?;
-    let tenant = target.uid.clone();
-    let checked = provider::on_behalf_of(&tenant, check(engine, &mut target)).await?;
+    let checked = provider::on_behalf_of(target.uid.clone(), check(engine, &mut target)).await?;
     if !target.deleting {
         return Ok(if users.leaving { Next::After(HELD) } else { checked });
     }

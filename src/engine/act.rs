@@ -287,11 +287,11 @@ impl<E: External> Scene<'_, E> {
         self.engine.memory.succeeded(&target.uid);
         tracing::debug!(object = %target, id = %id, "as declared");
         let open = in_the_way || rotation::is_open(rotation);
-        Ok(if open { self.try_again(target) } else { self.next_look(target, state) })
-    }
-
-    fn try_again(&self, target: &Target) -> Next {
-        Next::After(outcome::backoff(self.engine, &target.uid, &target.status.conditions))
+        Ok(if open {
+            Next::After(outcome::backoff(self.engine, &target.uid, &target.status.conditions))
+        } else {
+            self.next_look(target, state)
+        })
     }
 
     /// When a record that was left as it is is looked at again.

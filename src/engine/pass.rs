@@ -67,8 +67,7 @@ pub(super) async fn pass(engine: &Engine, mut target: Target) -> Result<Next, Pa
             with_external!(&session.backend, external => {
                 let began = Instant::now();
                 let pass = Pass { engine, session: &session, external, adoption_allowed, leaving, began };
-                let tenant = target.namespace.clone();
-                Box::pin(provider::on_behalf_of(&tenant, pass.run(target))).await
+                Box::pin(provider::on_behalf_of(target.namespace.clone(), pass.run(target))).await
             })
         }
     }

@@ -110,6 +110,7 @@ pub(super) async fn secret_version(
     namespace: &str,
     name: &str,
 ) -> Result<Option<AppliedCredentials>, PassError> {
+    // As `find` does, which asks for more than the metadata.
     if !is_name(name) {
         return Ok(None);
     }

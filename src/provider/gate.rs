@@ -29,8 +29,8 @@ task_local! {
 }
 
 /// Runs a pass whose requests are for this tenant.
-pub async fn on_behalf_of<T>(tenant: &str, pass: impl Future<Output = T>) -> T {
-    TENANT.scope(tenant.to_owned(), pass).await
+pub async fn on_behalf_of<T>(tenant: String, pass: impl Future<Output = T>) -> T {
+    TENANT.scope(tenant, pass).await
 }
 
 fn tenant() -> String {
@@ -219,7 +219,7 @@ impl Gate {
             if turn > until {
                 return Err(self.full(&tenant, wait));
             }
-            self.expect(&tenant, turn);
+            self.waits_until(&tenant, turn);
             sleep_until(turn).await;
         }
     }
@@ -242,9 +242,9 @@ impl Gate {
     }
 
     /// One of this tenant waits until then.
-    fn expect(&self, tenant: &str, turn: Instant) {
+    fn waits_until(&self, tenant: &str, turn: Instant) {
         let mut state = self.lock();
-        let tenant = state.tenant(tenant, turn);
+        let tenant = state.tenant(tenant, Instant::now());
         tenant.queue_end = tenant.queue_end.max(Some(turn));
     }
 
@@ -449,7 +449,7 @@ mod tests {
         let _all = enter(&gate, "many").expect("a slot");
         while ticket(&gate, "many").is_ok() {}
         assert!(enter(&gate, "few").is_err());
-        let begun = on_behalf_of("many", gate.ticket_in_turn(Duration::from_millis(150)));
+        let begun = on_behalf_of("many".to_owned(), gate.ticket_in_turn(Duration::from_millis(150)));
         assert!(begun.await.is_ok(), "the place is not free before it has come to its end");
     }
 }

@@ -122,10 +122,11 @@ pub fn explore(scenarios: &[Scenario], events: &[Event], threads: usize) -> Repo
         report.points += outcome.points.len();
         work.extend(next(&outcome.points, 0, events).into_iter().map(|event| (scenario, [event])));
     }
-    let outcomes = on_threads(threads, work.len(), |number| work.get(number).map(|(s, script)| tell(*s, script)));
-    for ((scenario, script), outcome) in work.iter().zip(outcomes.into_iter().flatten()) {
-        report.add(*scenario, script, &outcome);
-    }
+    report.join(together(threads, work.len(), |number, report| {
+        if let Some((scenario, script)) = work.get(number) {
+            report.add(*scenario, script, &tell(*scenario, script));
+        }
+    }));
     report
 }
 
@@ -141,24 +142,17 @@ pub fn pairs(scenarios: &[Scenario], events: &[Event], threads: usize) -> Report
     for scenario in scenarios {
         first.extend(early(&tell(*scenario, &[]).points, 0).into_iter().map(|event| (*scenario, event)));
     }
-    let reports = on_threads(threads, first.len(), |number| {
-        let mut report = Report::default();
-        let Some((scenario, one)) = first.get(number).copied() else { return report };
+    together(threads, first.len(), |number, report| {
+        let Some((scenario, one)) = first.get(number).copied() else { return };
         let outcome = tell(scenario, &[one]);
         if outcome.void {
-            return report;
+            return;
         }
         for other in early(&outcome.points, one.0) {
             let script = [one, other];
             report.add(scenario, &script, &tell(scenario, &script));
         }
-        report
-    });
-    let mut total = Report::default();
-    for report in reports {
-        total.join(report);
-    }
-    total
+    })
 }
 
 /// So many histories with `depth` events each, drawn from these scenarios: the same seed draws the same ones.
@@ -171,17 +165,10 @@ pub fn sample(
     seed: u64,
     threads: usize,
 ) -> Report {
-    let drawn = on_threads(threads, count, |number| {
-        let mut report = Report::default();
+    together(threads, count, |number, report| {
         let own = seed ^ (number as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        draw(scenarios, events, depth, Random::seeded(own), &mut report);
-        report
-    });
-    let mut total = Report::default();
-    for report in drawn {
-        total.join(report);
-    }
-    total
+        draw(scenarios, events, depth, Random::seeded(own), report);
+    })
 }
 
 /// One history after the other, each with one more event than the one before: those on the way count too.
@@ -212,6 +199,20 @@ fn next(points: &[Site], from: usize, events: &[Event]) -> Vec<(usize, Event)> {
         events.iter().filter(fits).map(|e| (at, *e)).collect::<Vec<_>>()
     };
     points.iter().enumerate().skip(from).flat_map(at).collect()
+}
+
+/// One report of what numbered pieces of work found on several threads.
+fn together(threads: usize, count: usize, work: impl Fn(usize, &mut Report) + Sync) -> Report {
+    let found = on_threads(threads, count, |number| {
+        let mut report = Report::default();
+        work(number, &mut report);
+        report
+    });
+    let mut total = Report::default();
+    for report in found {
+        total.join(report);
+    }
+    total
 }
 
 /// Works on numbered pieces on several threads; what came of them, in their order.
