@@ -27,13 +27,16 @@ mod wait;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use refusal::{BadInput, Blocked};
-use std::{ffi::OsString, io::Write as _, path::Path, process::ExitCode};
+use std::{ffi::OsString, io::Write as _, path::Path, process::ExitCode, time::Duration};
 
 /// The name of the file that makes this program a plugin of kubectl.
 const PLUGIN: &str = "kubectl-tradewind";
 
 const EXIT_CODES: &str = "Exit codes: 0 done, or nothing to do; 1 error; 2 something would change; 3 invalid input; \
                           4 blocked until a person acts";
+
+/// How long the runtime's threads may take to end, once the work has.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// Keeps commerce and accounting connections as declared in Kubernetes
 #[derive(Parser)]
@@ -143,8 +146,8 @@ fn carry_out(verb: Verb, program: &'static str) -> anyhow::Result<Exit> {
             Verb::Completions(verb) => verb.run(),
         }
     });
-    // Not dropped: that would wait for a look-up of a name that never ends.
-    runtime.shutdown_background();
+    // Passes that were cut off still say so. Not dropped: that would wait for a look-up of a name that never ends.
+    runtime.shutdown_timeout(LAST_WORDS);
     result
 }
 
