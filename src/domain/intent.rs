@@ -121,22 +121,51 @@ impl Timing {
     }
 }
 
-/// Did this attempt make a record that was born at `born`? All stamps are of the provider's clock.
-///
-/// `declared`: when the object itself came to be. An editor of the object can forge the annotation, but not that.
+/// When a record came to be, as it tells by the provider's clock.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Stamps {
+    /// When it was made.
+    pub born: Option<Timestamp>,
+    /// When it was last changed, where that may be when it was brought back: a soft deletion keeps the row.
+    pub touched: Option<Timestamp>,
+}
+
+impl Stamps {
+    /// Those of a record that is gone for good once it is deleted.
+    #[must_use]
+    pub fn born(born: Option<Timestamp>) -> Self {
+        Self { born, touched: None }
+    }
+}
+
+/// Whose work a record is, as its stamps tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Authorship {
+    /// The attempt made it, or brought it back.
+    Attempt,
+    /// Somebody else, or it was there before.
+    Other,
+    /// It does not tell: it has no date, or what it tells of its last change hides when it was brought back.
+    Unknown,
+}
+
+/// Did the attempt of this window make this record?
 #[must_use]
-pub fn authored(
-    intent: &StoredIntent,
-    declared: Timestamp,
-    born: Timestamp,
-    link_until: Option<Timestamp>,
-    timing: Timing,
-) -> bool {
-    let (from, until) = window(intent, declared, link_until, timing);
-    from <= born && born <= until
+pub fn authorship((from, until): (Timestamp, Timestamp), stamps: Stamps) -> Authorship {
+    let inside = |stamp: Timestamp| from <= stamp && stamp <= until;
+    match stamps {
+        Stamps { born: None, .. } => Authorship::Unknown,
+        Stamps { born: Some(born), .. } if inside(born) => Authorship::Attempt,
+        Stamps { touched: Some(touched), .. } if inside(touched) => Authorship::Attempt,
+        Stamps { born: Some(born), touched: Some(touched) } if born < from && until < touched => Authorship::Unknown,
+        Stamps { born: Some(_), .. } => Authorship::Other,
+    }
 }
 
 /// The span of the provider's clock in which the record of an attempt can have been made.
+///
+/// `declared`: when the object itself came to be. An editor of the object can forge the annotation, but not that.
+/// `link_until`: until when a person may follow the attempt's link, where there is one.
 #[must_use]
 pub fn window(
     intent: &StoredIntent,
@@ -268,6 +297,25 @@ mod tests {
         let at = |s| Timestamp::from_second(s).expect("a time");
         let timing =
             Timing { permit: Duration::from_secs(30), call: Duration::from_secs(20), lag: Duration::from_secs(25) };
-        assert_eq!(authored(&intent("u", 1), at(declared), at(born), None, timing), ours);
+        let window = window(&intent("u", 1), at(declared), None, timing);
+        let told = super::authorship(window, Stamps::born(Some(at(born))));
+        assert_eq!(told, if ours { Authorship::Attempt } else { Authorship::Other });
+    }
+
+    #[rstest]
+    #[case::brought_back_by_the_attempt(Some(500), Some(1010), Authorship::Attempt)]
+    #[case::made_by_the_attempt_and_changed_since(Some(1010), Some(5000), Authorship::Attempt)]
+    #[case::brought_back_by_nobody_knows_whom_and_changed_since(Some(500), Some(5000), Authorship::Unknown)]
+    #[case::brought_back_before_the_attempt(Some(500), Some(900), Authorship::Other)]
+    #[case::made_after_the_attempt(Some(2000), Some(5000), Authorship::Other)]
+    #[case::without_a_date(None, Some(1010), Authorship::Unknown)]
+    fn authorship_of_a_row_that_outlives_its_deletion(
+        #[case] born: Option<i64>,
+        #[case] touched: Option<i64>,
+        #[case] want: Authorship,
+    ) {
+        let at = |s| Timestamp::from_second(s).expect("a time");
+        let stamps = Stamps { born: born.map(at), touched: touched.map(at) };
+        assert_eq!(super::authorship((at(995), at(1055)), stamps), want);
     }
 }

@@ -22,7 +22,7 @@ use crate::{
         dates,
         decide::Drift,
         ids::NaturalKey,
-        intent::authored,
+        intent::{Authorship, Stamps, authorship, window},
         reason::{Problem, Reason},
         text::bounded,
         verdict::{Blame, Effect, Kind, Verdict, verdict},
@@ -138,8 +138,8 @@ async fn applied<E: External>(
         return wait(engine, target, intent).await;
     };
     let declared = scene.external.now().map_or(target.declared, |now| engine.clock.translate(target.declared, now));
-    let ours = authored(intent, declared, born, None, engine.timing());
-    if created.known_before || !ours || scene.claims.held(&created.id) {
+    let author = authorship(window(intent, declared, None, engine.timing()), Stamps::born(Some(born)));
+    if created.known_before || author != Authorship::Attempt || scene.claims.held(&created.id) {
         let ids = [created.id];
         let why = advice::halted(Reason::AlreadyExists, &ids, &Drift::None);
         // The look did not find it, and might not again: not sent anew before something changes, or a while has passed.

@@ -22,7 +22,7 @@ use crate::{
         decide::{Drift, Facts, LinkState, Look, Resolution, Sighting, Step, decide},
         diff::Difference,
         ids::{AccountIdentity, ExternalId},
-        intent::{Creation, authored},
+        intent::{Authorship, Creation, authorship, window},
         reason::{Problem, Reason},
         refresh,
         validate::{self, Credentials},
@@ -262,15 +262,16 @@ impl<E: External> Pass<'_, E> {
                 && !(r.have.is_none() && claims.held(&r.id))
         };
         let records: Vec<_> = records.into_iter().filter(matters).collect();
-        let sighting = |r: &Record<E::Have>| Sighting {
-            authored: self.authored(target, creation, r),
-            held: claims.held(&r.id),
-            // A record that tells no date may be the one that the open attempt made; and a time is no identity: what a
-            // window shows may be anybody's.
-            doubtful: r.have.is_none()
-                || matches!(look, Look::Window(_))
-                || r.born.is_none() && matches!(creation, Creation::Pending(_)),
-            id: r.id.clone(),
+        let sighting = |r: &Record<E::Have>| {
+            let (author, held) = (self.author(target, creation, r), claims.held(&r.id));
+            Sighting {
+                authored: author == Authorship::Attempt,
+                held,
+                // A record that does not tell may be the one that the open attempt made; and a time is no identity: what
+                // a window shows may be anybody's.
+                doubtful: r.have.is_none() || matches!(look, Look::Window(_)) || author == Authorship::Unknown && !held,
+                id: r.id.clone(),
+            }
         };
         Ok((records.iter().map(sighting).collect(), records))
     }
@@ -279,19 +280,18 @@ impl<E: External> Pass<'_, E> {
     fn matters(&self, target: &Target, creation: &Creation, look: &Look, record: &Record<E::Have>) -> bool {
         match (look, creation) {
             (Look::Key(_), Creation::Pending(_) | Creation::Unverifiable(_)) if record.have.is_none() => {
-                record.born.is_none() || self.authored(target, creation, record)
+                record.stamps.born.is_none() || self.author(target, creation, record) != Authorship::Other
             }
             (Look::Key(_), Creation::NotStarted | Creation::Done(_)) => record.have.is_some(),
             (Look::Key(_) | Look::Id(_) | Look::Window(_), _) => true,
         }
     }
 
-    /// Whether the open attempt made the record, or brought it back.
-    fn authored(&self, target: &Target, creation: &Creation, record: &Record<E::Have>) -> bool {
-        let Creation::Pending(intent) = creation else { return false };
+    /// Whether the open attempt made the record, or brought it back. Where none is open, nobody asks.
+    fn author(&self, target: &Target, creation: &Creation, record: &Record<E::Have>) -> Authorship {
+        let Creation::Pending(intent) = creation else { return Authorship::Other };
         let (declared, until) = (self.declared(target), Self::link_until(target, intent.attempt));
-        let in_window = |stamp| authored(intent, declared, stamp, until, self.engine.timing());
-        [record.born, record.touched].into_iter().flatten().any(in_window)
+        authorship(window(intent, declared, until, self.engine.timing()), record.stamps)
     }
 
     /// When the object came to be, by the provider's clock.

@@ -34,6 +34,7 @@ use crate::{
         decide::Look,
         diff::Difference,
         ids::{ExternalId, NaturalKey},
+        intent::Stamps,
         reason::Problem,
         refresh::Entity,
         validate::{Credentials, SecretData},
@@ -62,10 +63,8 @@ pub enum Freshness {
 pub struct Record<H> {
     /// Its id.
     pub id: ExternalId,
-    /// When it was made, by the provider's clock.
-    pub born: Option<Timestamp>,
-    /// When it was last changed, where that may be when it was switched on again: a soft deletion keeps the row.
-    pub touched: Option<Timestamp>,
+    /// When it came to be.
+    pub stamps: Stamps,
     /// What was read of it; `None` where its identity could not be read.
     pub have: Option<H>,
 }

@@ -22,7 +22,7 @@ use crate::{
         decide::Look,
         diff::Difference,
         ids::{ExternalId, NaturalKey},
-        intent::{Timing, window},
+        intent::{Stamps, Timing, window},
         reason::Problem,
         refresh::Entity,
         text::{is_link, plain},
@@ -214,8 +214,8 @@ fn sent(field: &Field, told: Option<&Value>) -> Value {
 }
 
 fn record(row: Row) -> Record<Have> {
-    let (born, touched) = (row.created_at, row.updated_at);
-    Record { id: ExternalId::new(&row.connector_type), born, touched, have: Some(Have { row }) }
+    let stamps = Stamps { born: row.created_at, touched: row.updated_at };
+    Record { id: ExternalId::new(&row.connector_type), stamps, have: Some(Have { row }) }
 }
 
 impl External for Arcus {

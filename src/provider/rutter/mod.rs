@@ -22,7 +22,7 @@ use crate::{
         decide::Look,
         diff::Difference,
         ids::{ExternalId, NaturalKey},
-        intent::{Timing, window},
+        intent::{Stamps, Timing, window},
         reason::Problem,
         refresh::Entity,
         stores::{self, Recognition},
@@ -257,7 +257,7 @@ impl External for Rutter {
                 let inside = |r: &Row| r.created_at.is_some_and(|t| from <= t && t <= until);
                 let record = |r: Row| {
                     let (id, born) = (ExternalId::new(&r.id), r.created_at);
-                    Record { id, born, touched: None, have: Some(Have::new(r, None)) }
+                    Record { id, stamps: Stamps::born(born), have: Some(Have::new(r, None)) }
                 };
                 Ok(rows.into_iter().filter(inside).map(record).collect())
             }

@@ -14,6 +14,7 @@ use crate::{
     domain::{
         conditions::Health,
         ids::{ExternalId, NaturalKey},
+        intent::Stamps,
         rules,
         stores::{self, Recognition},
         text::plain,
@@ -295,7 +296,7 @@ impl Reads {
             let (id, born) = (ExternalId::new(&have.row.id), have.born());
             let recognition = have.recognise(key);
             let have = (recognition == Recognition::Same).then_some(have);
-            (recognition != Recognition::Other).then_some(Record { id, born, touched: None, have })
+            (recognition != Recognition::Other).then_some(Record { id, stamps: Stamps::born(born), have })
         });
         Ok(records.collect())
     }
@@ -324,7 +325,7 @@ impl Reads {
         // A merchant may have chosen it since the list was read.
         row.platform = read.platform.or(row.platform);
         let have = Have { health: Some((read.health, read.last_sync)), ..Have::new(row, detail) };
-        Ok(vec![Record { id: id.clone(), born: have.born(), touched: None, have: Some(have) }])
+        Ok(vec![Record { id: id.clone(), stamps: Stamps::born(have.born()), have: Some(have) }])
     }
 
     /// The health of a connection: read once, and again when a list hints at a change, or while it is under way.

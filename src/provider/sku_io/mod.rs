@@ -24,7 +24,7 @@ use crate::{
         diff::Difference,
         ids::{ExternalId, NaturalKey},
         instances::{self, ACCESS_TOKEN, CREDENTIALS_OBJECT, InstanceWant, TOKEN_PATH, TYPE_PATH},
-        intent::{Timing, window},
+        intent::{Stamps, Timing, window},
         reason::Problem,
         refresh::Entity,
         text::plain,
@@ -191,7 +191,7 @@ impl External for SkuIo {
                 rows.retain(|row| row.created_at.is_some_and(|t| from <= t && t <= until));
                 let record = |row: Row| {
                     let (id, born) = (ExternalId::new(row.id.to_string()), row.created_at);
-                    Record { id, born, touched: None, have: Some(Have { row }) }
+                    Record { id, stamps: Stamps::born(born), have: Some(Have { row }) }
                 };
                 Ok(rows.into_iter().map(record).collect())
             }

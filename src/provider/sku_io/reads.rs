@@ -10,6 +10,7 @@ use super::{
 use crate::{
     domain::{
         ids::{ExternalId, NaturalKey},
+        intent::Stamps,
         verdict::Kind,
     },
     provider::{
@@ -170,7 +171,7 @@ impl Reads {
         let record = |row: Row| {
             let (id, born) = (ExternalId::new(row.id.to_string()), row.created_at);
             let have = row.name.is_some().then_some(Have { row });
-            Record { id, born, touched: None, have }
+            Record { id, stamps: Stamps::born(born), have }
         };
         Ok(rows.into_iter().map(record).collect())
     }
@@ -185,7 +186,7 @@ impl Reads {
     ) -> Result<Vec<Record<Have>>, ApiError> {
         let Some(number) = id.as_str().parse::<i64>().ok().filter(|n| !self.is_deleted(*n)) else { return Ok(vec![]) };
         let record =
-            |row: Row| vec![Record { id: id.clone(), born: row.created_at, touched: None, have: Some(Have { row }) }];
+            |row: Row| vec![Record { id: id.clone(), stamps: Stamps::born(row.created_at), have: Some(Have { row }) }];
         if let Freshness::Within(_) = freshness {
             let snapshot = self.list(freshness, pace).await?;
             let newer = self.known().newer.get(&number).copied();

@@ -8,14 +8,16 @@ use kube::ResourceExt;
 use rstest::rstest;
 use tradewind::api::keys;
 use tradewind::api::v1alpha1::Connection;
+use tradewind::domain::decide::Resolution;
+use tradewind::domain::ids::ExternalId;
 use tradewind_simulator::arcus::{Act, Connector, LinkStatus};
 use tradewind_simulator::{Effect, Fault, ManualClock, Operation};
 
 use super::{SECRET, SHOP, connector};
 use crate::cluster::HANG;
 use crate::conditions::{Kstatus, Observed};
-use crate::lifecycle::expect::assert_healed;
-use crate::world::{ARCUS_KEY, World, message, status_of, told};
+use crate::lifecycle::expect::{assert_healed, assert_stalled};
+use crate::world::{ARCUS_KEY, World, answer, message, status_of, told};
 
 /// The object once it says that nobody knows what became of its create.
 async fn unanswered(world: &World) -> Connection {
@@ -107,6 +109,38 @@ async fn an_unanswered_create_takes_no_connector_that_was_made_long_after_it() {
     assert_eq!((world.asked(Operation::Update), world.asked(Operation::Delete)), (0, 0));
     world.leaves("acme").await;
     assert!(!world.at_arcus(Connector::Shippo).deleted, "a stranger's connector stays");
+}
+
+/// Arcus keeps the row of a deleted connector, the create brings it back, and a later change hides when that was: not even
+/// a deletion may take for granted that it is somebody else's.
+#[tokio::test]
+async fn a_connector_that_was_brought_back_and_changed_since_is_left_to_a_person() {
+    let clock = ManualClock::starting_at("2026-01-05T10:00:00Z".parse().expect("a time"));
+    let mut world = World::under("arcus-revived", clock.clock(), World::setup()).await;
+    world.somebody(Connector::Shippo, Act::Make { fields: serde_json::Map::new() });
+    world.somebody(Connector::Shippo, Act::Delete);
+    clock.advance(Duration::from_mins(1));
+    world.sandbox.apply(&world.arcus_account("arcus", ARCUS_KEY)).await;
+    world.start().await;
+    world.simulator.push_fault(Fault::on(Operation::Create, Effect::LostAnswer));
+    world.sandbox.apply(&connector("acme", "shippo", "", "")).await;
+    unanswered(&world).await;
+    world.crash().await;
+    clock.advance(Duration::from_mins(1));
+    let fields = serde_json::Map::from_iter([("display_name".to_owned(), "Parcels".into())]);
+    world.somebody(Connector::Shippo, Act::Change { fields });
+    world.start().await;
+    let halted = world.until("acme", "Ready", "False", "CreateOutcomeUnknown").await;
+    assert_stalled(&halted, "CreateOutcomeUnknown", &["shippo", "tradewind resolve"]);
+    world.sandbox.delete::<Connection>("acme").await;
+    let blocked = world.until("acme", "Ready", "False", "DeletionBlocked").await;
+    assert!(message(&blocked, "Ready").contains("shippo"), "{}", told(&blocked));
+    assert_eq!(world.asked(Operation::Delete), 0);
+    let adopt = answer(&blocked, &Resolution::Adopt(ExternalId::new("shippo")));
+    world.annotate("acme", keys::RESOLVE, Some(&adopt)).await;
+    world.sandbox.wait_gone::<Connection>("acme", HANG).await;
+    // One of the deletions was somebody's, before there was an object.
+    world.arcus_ends_with(&[], 1, 2);
 }
 
 /// The deletion comes while nobody knows what became of the create.
