@@ -141,6 +141,15 @@ impl ApiServer {
         })
     }
 
+    /// Whether one of the objects of a kind in a namespace is such.
+    #[must_use]
+    pub fn any(&self, plural: &str, namespace: &str, such: impl FnMut(&Value) -> bool) -> bool {
+        self.with(|state| {
+            let Ok(key) = state.place(plural, namespace, "") else { return false };
+            state.list(key.kind, Some(namespace)).into_iter().map(|(_, object)| object).any(such)
+        })
+    }
+
     /// From now on watches show a change this late. Reads and lists are never late.
     pub fn lag(&self, lag: Duration) {
         self.with(|state| state.lag = lag);

@@ -5,7 +5,7 @@ use std::{convert::Infallible, time::Duration};
 use bytes::Bytes;
 use futures::{Stream, stream};
 use http_body::Frame;
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::{sync::watch, time::Instant};
 
 use crate::{
@@ -111,6 +111,6 @@ impl State {
 }
 
 fn line(what: What, object: &Value, partial: bool) -> String {
-    let object = if partial { meta::partial(object) } else { object.clone() };
-    format!("{}\n", json!({"type": what.name(), "object": object}))
+    let event = |object: &Value| format!("{{\"type\":\"{}\",\"object\":{object}}}\n", what.name());
+    if partial { event(&meta::partial(object)) } else { event(object) }
 }

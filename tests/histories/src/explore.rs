@@ -116,8 +116,7 @@ pub fn describe(scenario: Scenario, script: &[(usize, Event)], points: &[Site]) 
 pub fn explore(scenarios: &[Scenario], events: &[Event], threads: usize) -> Report {
     let mut report = Report::default();
     let mut work = Vec::new();
-    let bases = on_threads(threads, scenarios.len(), |number| scenarios.get(number).map(|s| (*s, tell(*s, &[]))));
-    for (scenario, outcome) in bases.into_iter().flatten() {
+    for (scenario, outcome) in undisturbed(scenarios, threads) {
         report.add(scenario, &[], &outcome);
         report.points += outcome.points.len();
         work.extend(next(&outcome.points, 0, events).into_iter().map(|event| (scenario, [event])));
@@ -139,8 +138,8 @@ pub fn pairs(scenarios: &[Scenario], events: &[Event], threads: usize) -> Report
         next(points.get(..rest).unwrap_or_default(), from, events)
     };
     let mut first = Vec::new();
-    for scenario in scenarios {
-        first.extend(early(&tell(*scenario, &[]).points, 0).into_iter().map(|event| (*scenario, event)));
+    for (scenario, outcome) in undisturbed(scenarios, threads) {
+        first.extend(early(&outcome.points, 0).into_iter().map(|event| (scenario, event)));
     }
     together(threads, first.len(), |number, report| {
         let Some((scenario, one)) = first.get(number).copied() else { return };
@@ -155,7 +154,19 @@ pub fn pairs(scenarios: &[Scenario], events: &[Event], threads: usize) -> Report
     })
 }
 
-/// So many histories with `depth` events each, drawn from these scenarios: the same seed draws the same ones.
+/// The lives in which nothing happens.
+fn undisturbed(scenarios: &[Scenario], threads: usize) -> Vec<(Scenario, Outcome)> {
+    let lives = on_threads(threads, scenarios.len(), |number| scenarios.get(number).map(|s| (*s, tell(*s, &[]))));
+    lives.into_iter().flatten().collect()
+}
+
+/// So many drawn histories go on from the same first event: its own life is lived once for all of them.
+const BRANCHES: usize = 4;
+/// So often another first event is drawn where nothing went on from the last one.
+const DRAWS: usize = 16;
+
+/// At least so many histories with two to `depth` events each, drawn from these scenarios: the same seed draws the same
+/// ones. The lives with one event that they go on from are not counted.
 #[must_use]
 pub fn sample(
     scenarios: &[Scenario],
@@ -165,28 +176,51 @@ pub fn sample(
     seed: u64,
     threads: usize,
 ) -> Report {
-    together(threads, count, |number, report| {
-        let own = seed ^ (number as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        draw(scenarios, events, depth, Random::seeded(own), report);
+    let lives = undisturbed(scenarios, threads);
+    together(threads, count.div_ceil(BRANCHES), |number, report| {
+        let mut random = Random::seeded(seed ^ (number as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        for _ in 0..DRAWS {
+            if report.histories < BRANCHES {
+                draw(&lives, events, depth, &mut random, report);
+            }
+        }
     })
 }
 
-/// One history after the other, each with one more event than the one before: those on the way count too.
-fn draw(scenarios: &[Scenario], events: &[Event], depth: usize, mut random: Random, report: &mut Report) {
-    let Some(scenario) = one_of(&mut random, scenarios) else { return };
-    let (mut script, mut from): (Script, usize) = (vec![], 0);
-    let mut points = tell(scenario, &script).points;
-    for _ in 0..depth {
-        let choices = next(&points, from, events);
-        let Some((at, event)) = one_of(&mut random, &choices) else { return };
-        script.push((at, event));
-        from = at;
+/// One drawn event, and several drawn ways on from it.
+fn draw(lives: &[(Scenario, Outcome)], events: &[Event], depth: usize, random: &mut Random, report: &mut Report) {
+    let Some((scenario, life)) = one_of(random, lives) else { return };
+    let Some(first) = one_of(random, &next(&life.points, 0, events)).copied() else { return };
+    let stem = tell(*scenario, &[first]);
+    if stem.void {
+        return;
+    }
+    for _ in 0..BRANCHES {
+        go_on(*scenario, first, &stem.points, events, depth, random, report);
+    }
+}
+
+/// One history after the other, each with one more event than the one before.
+fn go_on(
+    scenario: Scenario,
+    first: (usize, Event),
+    points: &[Site],
+    events: &[Event],
+    depth: usize,
+    random: &mut Random,
+    report: &mut Report,
+) {
+    let (mut script, mut points) = (vec![first], points.to_vec());
+    while script.len() < depth {
+        let from = script.last().map_or(0, |(at, _)| *at);
+        let Some(event) = one_of(random, &next(&points, from, events)).copied() else { return };
+        script.push(event);
         let outcome = tell(scenario, &script);
         if outcome.void {
             return;
         }
         report.add(scenario, &script, &outcome);
-        points.clone_from(&outcome.points);
+        points = outcome.points;
     }
 }
 
@@ -237,7 +271,7 @@ fn on_threads<T: Send>(threads: usize, count: usize, work: impl Fn(usize) -> T +
     done.into_iter().map(|(_, result)| result).collect()
 }
 
-fn one_of<T: Copy>(random: &mut Random, all: &[T]) -> Option<T> {
+fn one_of<'a, T>(random: &mut Random, all: &'a [T]) -> Option<&'a T> {
     let index = random.number().checked_rem(all.len() as u64)?;
-    all.get(usize::try_from(index).ok()?).copied()
+    all.get(usize::try_from(index).ok()?)
 }

@@ -1,13 +1,16 @@
 //! What must be true of every history, and what of those in which nobody acts against the declaration.
 
 use serde_json::Value;
-use tradewind::{api::keys, domain::reason::Reason};
+use tradewind::{
+    api::keys,
+    domain::{intent::SLACK, reason::Reason},
+};
 
 use crate::{
     event::Event,
     ledger,
     life::{Step, condition, says},
-    people::carries,
+    people::{carries, name, open_attempt},
     scenario::{ACCOUNT, Flavour, NAME, NAMESPACE, Policy, SECRET, TWIN},
     world::World,
 };
@@ -51,13 +54,28 @@ pub(crate) fn waits(world: &World, step: Step) -> bool {
 
 /// Whether an object waits for a person.
 pub(crate) fn has_question(world: &World) -> bool {
-    let objects = world.api().list(world.scenario().plural(), NAMESPACE);
-    objects.iter().any(|object| says(object, &QUESTIONS))
+    world.api().any(world.scenario().plural(), NAMESPACE, |object| says(object, &QUESTIONS))
 }
 
-/// After every write of an operator: an account keeps who it is before an object says so, or a process that starts now
-/// would take the object for another account's.
+/// After every write of an operator.
 pub(crate) fn after_a_write(world: &World) {
+    accounts_come_first(world);
+    strangers_are_told_apart(world);
+}
+
+/// What a stranger made a moment before an attempt was announced looks like the work of the attempt: clocks may differ by
+/// as much, and the list that was looked at before does not show it yet.
+fn strangers_are_told_apart(world: &World) {
+    let came = world.track().stranger.and_then(|came| came.checked_add(SLACK).ok());
+    let early = |object: &Value| open_attempt(object).is_some_and(|announced| came > Some(announced));
+    if came.is_some() && world.api().any(world.scenario().plural(), NAMESPACE, early) {
+        world.track().blurred = true;
+    }
+}
+
+/// An account keeps who it is before an object says so, or a process that starts now would take the object for another
+/// account's.
+fn accounts_come_first(world: &World) {
     let Some(account) = world.api().get("provideraccounts", NAMESPACE, ACCOUNT) else { return };
     let kept = account.pointer("/status/identity").and_then(Value::as_str);
     // One that is declared anew has yet to learn it.
@@ -78,10 +96,6 @@ pub(crate) fn at_rest(world: &World, step: Step) {
     no_orphans(world);
     nobody_else_touched(world);
     refreshed_once(world, step);
-    if world.metrics().lines().any(|line| line.starts_with("tradewind_reconcile_panics_total") && !line.ends_with(" 0"))
-    {
-        world.blame("a pass panicked".to_owned());
-    }
     if is_plain(world) && world.scenario().owns() {
         if step < Step::Delete { is_well(world) } else { is_gone(world) }
     }
@@ -92,6 +106,10 @@ pub(crate) fn at_rest(world: &World, step: Step) {
 
 /// After all.
 pub(crate) fn at_the_end(world: &World) {
+    let panics = |line: &str| line.starts_with("tradewind_reconcile_panics_total") && !line.ends_with(" 0");
+    if world.metrics().lines().any(panics) {
+        world.blame("a pass panicked".to_owned());
+    }
     let made = ledger::records(world.scenario(), world.simulator()).iter().filter(|record| record.ours).count();
     let recreates = world.has_happened(|event| event == Event::LoseRecord);
     if is_plain(world) && !is_uncertain(world) && world.scenario().owns() && !recreates {
@@ -236,10 +254,6 @@ fn nothing_is_left(world: &World) {
     if !left.is_empty() {
         world.blame(format!("left behind: {left:?}"));
     }
-}
-
-fn name(object: &Value) -> &str {
-    object.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default()
 }
 
 /// What an object says, in a line.

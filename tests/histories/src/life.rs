@@ -159,7 +159,7 @@ impl World {
         if over {
             self.api().lag(Duration::ZERO);
         }
-        !over && self.mend()
+        !over && self.happened() > 0 && self.mend()
     }
 
     /// Waits until nobody has written for a while.

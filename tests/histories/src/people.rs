@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use http::Method;
+use jiff::Timestamp;
 use serde_json::{Value, json};
 use tradewind::{api::keys, domain::reason::Reason};
 use tradewind_simulator::{arcus, rutter, sku_io};
@@ -11,7 +13,8 @@ use crate::{
     event::Event,
     ledger,
     life::says,
-    scenario::{ACCOUNT, Flavour, LOGIN, NAME, NAMESPACE, Policy, SECRET, STORE_LOGIN, TWIN},
+    scenario::{ACCOUNT, Flavour, LOGIN, NAME, NAMESPACE, SECRET, STORE_LOGIN, TWIN},
+    site::Site,
     world::World,
 };
 
@@ -104,8 +107,7 @@ impl World {
         if !carries(&object, self.scenario().finalizer()) {
             self.track().let_go = true;
         }
-        object.pointer("/metadata/deletionTimestamp").is_none()
-            && self.api().delete(self.scenario().plural(), NAMESPACE, name).is_ok()
+        !is_deleting(&object) && self.api().delete(self.scenario().plural(), NAMESPACE, name).is_ok()
     }
 
     fn redeclare(&self) -> bool {
@@ -142,7 +144,7 @@ impl World {
             fields.insert("spec".to_owned(), spec.clone());
         }
         let before = self.revision();
-        let deleting = object.pointer("/metadata/deletionTimestamp").is_some();
+        let deleting = is_deleting(&object);
         let replaced = self.api().replace(NAMESPACE, &manifest).is_ok();
         if replaced && deleting {
             // Without our finalizer it is gone.
@@ -223,27 +225,25 @@ impl World {
     }
 
     fn stranger(&self) -> bool {
-        // The look is over, and the create is on its way.
-        let two = self.scenario().policy == Policy::Twins;
-        let begun = self.recorded(NAME).is_none() && (two || self.track().is_writing(self.scenario().plural()));
-        if begun || self.attempts_are_open() {
+        self.track().stranger = Some(self.simulator().clock().now());
+        // A connector has no other name than its type: whether the one that is there is still the one that a delete was
+        // sent for, nobody can tell.
+        let types = matches!(self.scenario().flavour, Flavour::Arcus | Flavour::ArcusLink);
+        if self.attempts_are_open() || types && self.is_being_deleted() {
             self.track().blurred = true;
         }
         self.scenario().stranger_comes(self.simulator())
     }
 
     /// Whether an operator may have a create under way.
-    pub(crate) fn attempts_are_open(&self) -> bool {
-        let number =
-            |object: &Value, pointer: &str| object.pointer(pointer).and_then(Value::as_i64).unwrap_or_default();
-        let annotation = |object: &Value| {
-            let text = object.pointer("/metadata/annotations")?.get(keys::CREATE_INTENT)?.as_str()?;
-            serde_json::from_str::<Value>(text).ok().map(|intent| number(&intent, "/attempt"))
-        };
-        self.api().list(self.scenario().plural(), NAMESPACE).iter().any(|object| {
-            let attempt = annotation(object).unwrap_or_default().max(number(object, "/status/creation/intent/attempt"));
-            attempt > number(object, "/status/creation/settledAttempt")
-        })
+    fn attempts_are_open(&self) -> bool {
+        self.api().any(self.scenario().plural(), NAMESPACE, |object| open_attempt(object).is_some())
+    }
+
+    /// Whether an operator may have a delete under way.
+    fn is_being_deleted(&self) -> bool {
+        let deletes = |site: &Site| matches!(site, Site::Call(method, _) if *method == Method::DELETE);
+        self.api().any(self.scenario().plural(), NAMESPACE, is_deleting) && self.track().points.iter().any(deletes)
     }
 
     /// What people do while nothing else happens: who broke something mends it.
@@ -308,10 +308,10 @@ impl World {
 
     /// Whether a Secret holds a link, of an object that is to stay.
     fn is_link_out(&self) -> bool {
-        let handed_out =
-            self.api().list("secrets", NAMESPACE).iter().any(|secret| secret.pointer("/data/link_url").is_some());
-        let deleting = self.object(NAME).is_some_and(|object| object.pointer("/metadata/deletionTimestamp").is_some());
-        handed_out && !deleting
+        let has = |plural, such: fn(&Value) -> bool| self.api().any(plural, NAMESPACE, such);
+        let object = self.scenario().plural();
+        has("secrets", |secret| secret.pointer("/data/link_url").is_some())
+            && !has(object, |object| name(object) == NAME && is_deleting(object))
     }
 
     /// How many records the operators have made that are there.
@@ -325,6 +325,27 @@ impl World {
 
 fn wrong_id(world: &World) -> &'static str {
     if world.scenario().flavour == Flavour::SkuIo { "99999" } else { "00000000-0000-4000-8000-0000000f00d0" }
+}
+
+/// The name of an object.
+pub(crate) fn name(object: &Value) -> &str {
+    object.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default()
+}
+
+/// When the open attempt of an object was announced, where it has one.
+pub(crate) fn open_attempt(object: &Value) -> Option<Timestamp> {
+    let text = object.pointer("/metadata/annotations").and_then(|all| all.get(keys::CREATE_INTENT));
+    let annotation = text.and_then(Value::as_str).and_then(|text| serde_json::from_str::<Value>(text).ok());
+    let number = |value: &Value, pointer: &str| value.pointer(pointer).and_then(Value::as_i64).unwrap_or_default();
+    let settled = number(object, "/status/creation/settledAttempt");
+    let intents = annotation.iter().chain(object.pointer("/status/creation/intent"));
+    let open = intents.filter(|intent| number(intent, "/attempt") > settled);
+    open.filter_map(|intent| intent.pointer("/at").and_then(Value::as_str)?.parse().ok()).max()
+}
+
+/// Whether somebody has asked for its deletion.
+fn is_deleting(object: &Value) -> bool {
+    object.pointer("/metadata/deletionTimestamp").is_some()
 }
 
 /// Whether an object carries a finalizer.

@@ -12,7 +12,7 @@ use std::{
 
 use bytes::Bytes;
 use futures::future::{self, BoxFuture};
-use http::{Request, Response, StatusCode};
+use http::{Request, Response, StatusCode, header::ACCEPT};
 use http_body_util::{BodyExt, Full};
 use kube::client::Body;
 use tokio::sync::Notify;
@@ -25,17 +25,26 @@ use crate::{event::Event, site::Site, world::World};
 
 /// How long a request is on its way: without it, two that answer each other would stop the time.
 const LATENCY: Duration = Duration::from_millis(20);
+/// So many turns there are for requests of the same moment.
+const TURNS: u64 = 31;
 /// Longer than a permit lives, shorter than the API server may take.
 const STALL: Duration = Duration::from_secs(14);
 
 /// One process of the operator.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Process {
+    /// Whose it is, of those that a history has.
+    number: u64,
     dead: Arc<AtomicBool>,
     died: Arc<Notify>,
 }
 
 impl Process {
+    /// A new process of this operator: one that takes the place of a killed one has its number.
+    pub(crate) fn numbered(number: u64) -> Self {
+        Self { number, ..Self::default() }
+    }
+
     /// Ends it in the middle of whatever it does: this never returns.
     async fn die(&self) {
         self.dead.store(true, Ordering::Relaxed);
@@ -62,7 +71,8 @@ struct Arrival {
 }
 
 impl Arrival {
-    async fn at(world: &World, process: &Process, site: &Site) -> Self {
+    async fn at(world: &World, process: &Process, site: &Site, turn: Duration) -> Self {
+        tokio::time::sleep(turn).await;
         process.lives().await;
         let events = world.arrive(site);
         if world.runs_away() {
@@ -89,6 +99,19 @@ impl Arrival {
         }
         process.lives().await;
     }
+}
+
+/// Of requests that are sent at the same moment, always the same one is first: what orders them in the program is chance,
+/// and a history is to be the same when it is told again.
+fn turn<B>(process: &Process, request: &Request<B>) -> Duration {
+    let accept = request.headers().get(ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
+    let words = [request.method().as_str(), request.uri().path(), request.uri().query().unwrap_or_default(), accept];
+    // FNV-1a: the standard library's hashes differ from one program to the next.
+    let hash = words
+        .concat()
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+    Duration::from_millis((hash >> 32) % TURNS * 2 + process.number % 2)
 }
 
 /// The way to the API server.
@@ -133,7 +156,7 @@ impl Service<Request<Body>> for KubeTap {
         let Self { world, process, mut inner } = self.clone();
         Box::pin(async move {
             let site = Site::Kube(request.method().clone(), request.uri().path().to_owned());
-            let arrival = Arrival::at(&world, &process, &site).await;
+            let arrival = Arrival::at(&world, &process, &site, turn(&process, &request)).await;
             if arrival.has(Event::KubeDown) {
                 let mut answer = Response::new(Full::new(Bytes::from_static(DOWN.as_bytes())).boxed_unsync());
                 *answer.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
@@ -153,7 +176,7 @@ pub(crate) fn wire(world: World, process: Process) -> Wire {
         let (world, process) = (world.clone(), process.clone());
         async move {
             let site = Site::Call(request.method().clone(), request.uri().path().to_owned());
-            let arrival = Arrival::at(&world, &process, &site).await;
+            let arrival = Arrival::at(&world, &process, &site, turn(&process, &request)).await;
             for effect in arrival.events.iter().filter_map(|event| event.effect()) {
                 world.simulator().push_fault(Fault::on_any(effect));
             }

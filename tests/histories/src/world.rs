@@ -64,6 +64,8 @@ pub(crate) struct Track {
     script: Vec<(usize, Event)>,
     /// What has happened.
     pub(crate) happened: Vec<Event>,
+    /// How many operators were started; one that takes the place of a killed one is the same.
+    operators: u64,
     /// Writes of objects and Secrets by operators, whatever came of them.
     pub(crate) kube_writes: usize,
     /// Writes at the provider.
@@ -72,6 +74,8 @@ pub(crate) struct Track {
     pub(crate) blames: Vec<String>,
     /// A person took the object out of the operator's hands: what it made may stay.
     pub(crate) let_go: bool,
+    /// When the last stranger came, by the provider's clock.
+    pub(crate) stranger: Option<Timestamp>,
     /// A stranger came while an attempt was open: nobody can tell theirs from ours.
     pub(crate) blurred: bool,
     /// An event that changed nothing: the history is another one's double.
@@ -79,12 +83,6 @@ pub(crate) struct Track {
 }
 
 impl Track {
-    /// Whether the request at hand writes an object of this kind.
-    pub(crate) fn is_writing(&self, plural: &str) -> bool {
-        let about = |site: &Site| matches!(site, Site::Kube(_, path) if path.contains(plural));
-        self.points.last().is_some_and(|site| site.is_kube_write() && about(site))
-    }
-
     /// Whether something has yet to happen.
     pub(crate) fn is_scripted(&self) -> bool {
         !self.script.is_empty()
@@ -203,9 +201,14 @@ impl World {
     /// Starts a process of the operator. When it is killed, another one takes its place.
     pub(crate) fn start(&self) {
         let world = self.clone();
+        let number = {
+            let mut track = self.track();
+            track.operators += 1;
+            track.operators
+        };
         tokio::spawn(async move {
             loop {
-                let process = Process::default();
+                let process = Process::numbered(number);
                 let mut task = tokio::spawn(world.operator(&process));
                 tokio::select! {
                     biased;

@@ -1,6 +1,6 @@
 //! The short form of `make histories`: a crash at every point of the life of an object, at every provider.
 
-use tradewind_histories::{Event, FLAVOURS, Policy, Scenario, Site, explore, tell};
+use tradewind_histories::{Event, FLAVOURS, Policy, Scenario, explore, tell};
 
 /// Every provider, with the default policies.
 fn plain() -> Vec<Scenario> {
@@ -16,15 +16,14 @@ fn a_crash_at_any_point_ends_as_if_there_had_been_none() {
 
 #[test]
 fn a_history_is_the_same_when_it_is_told_again() {
-    for scenario in plain() {
-        let script = [(30, Event::CrashAfter)];
-        let (one, other) = (tell(scenario, &script), tell(scenario, &script));
-        assert!(one.points.len() > 50 && one.blames.is_empty(), "{scenario}: {:?}", one.blames);
-        // Watches that end at the same moment are opened again in any order.
-        let lines = |points: &[Site]| {
-            let opened = |line: &String| line.starts_with("GET /") && line.matches('/').count() == 1;
-            points.iter().map(ToString::to_string).filter(|line| !opened(line)).collect::<Vec<_>>()
-        };
-        assert_eq!(lines(&one.points), lines(&other.points), "{scenario}");
+    let twins = FLAVOURS.iter().map(|flavour| Scenario { flavour: *flavour, policy: Policy::Twins });
+    for scenario in plain().into_iter().chain(twins) {
+        for event in [Event::CrashAfter, Event::SecondObject] {
+            let script = [(30, event)];
+            let lines = || tell(scenario, &script).points.iter().map(ToString::to_string).collect::<Vec<_>>();
+            let (one, other) = (lines(), lines());
+            assert!(one.len() > 50, "{scenario}: {one:?}");
+            assert_eq!(one, other, "{scenario}");
+        }
     }
 }
