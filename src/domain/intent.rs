@@ -82,6 +82,12 @@ impl Stored<'_> {
         last.max(self.settled()).saturating_add(1)
     }
 
+    /// Whether it knows of no attempt at all, not even a settled one.
+    #[must_use]
+    pub fn is_untried(&self) -> bool {
+        self.next_attempt() == 1
+    }
+
     fn settled(&self) -> i64 {
         self.status.creation.as_ref().map_or(0, |c| c.settled_attempt)
     }

@@ -38,7 +38,7 @@ impl<E: External> Scene<'_, E> {
 
     /// Says that it will, deletes, and forgets: a crash in between finds the loss expected.
     pub(super) async fn replace(&self, target: &mut Target, id: &ExternalId) -> Result<Next, PassError> {
-        if let Some(problem) = publish::check(self.engine, target).await? {
+        if let Err(problem) = publish::check(self.engine, target).await? {
             return outcome::blocked(self.engine, target, problem).await;
         }
         if let Some(in_the_way) = self.in_the_way(id).await.transpose() {

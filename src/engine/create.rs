@@ -20,8 +20,8 @@ use crate::{
         advice,
         conditions::State,
         dates,
-        decide::Drift,
-        ids::NaturalKey,
+        decide::{Drift, Look},
+        ids::{ExternalId, NaturalKey},
         intent::{Authorship, Stamps, authorship, window},
         reason::{Problem, Reason},
         text::bounded,
@@ -45,8 +45,14 @@ const PROBE: Duration = Duration::from_mins(10);
 /// Creates the record.
 pub(super) async fn create<E: External>(scene: Scene<'_, E>, target: &mut Target) -> Result<Next, PassError> {
     let engine = scene.engine;
-    if let Some(problem) = publish::check(engine, target).await? {
-        return outcome::blocked(engine, target, problem).await;
+    let named = match publish::check(engine, target).await? {
+        Ok(named) => named,
+        Err(problem) => return outcome::blocked(engine, target, problem).await,
+    };
+    if let Some(id) = named.filter(|_| target.stored().is_untried())
+        && let Some(next) = remembered(&scene, target, id).await?
+    {
+        return Ok(next);
     }
     let (Some(want), Some(credentials)) = (scene.want.as_ref(), scene.supplies.credentials.as_ref()) else {
         return Ok(Next::Change);
@@ -100,6 +106,29 @@ pub(super) async fn create<E: External>(scene: Scene<'_, E>, target: &mut Target
         engine.tell(&target.reference, true, Reason::CreateOutcomeUnknown, "Create", text).await;
     }
     result
+}
+
+/// An object that knows of no attempt, and whose Secret names a record that is still there, has lost what it knew: somebody
+/// wiped its status and replaced its annotations. Only where nothing tells two records of one store apart does it come
+/// this far, and a create would be a second one.
+async fn remembered<E: External>(
+    scene: &Scene<'_, E>,
+    target: &mut Target,
+    id: ExternalId,
+) -> Result<Option<Next>, PassError> {
+    let (engine, age) = (scene.engine, Freshness::Within(scene.engine.timing().call));
+    let is_there = match scene.external.observe(&Look::Id(id.clone()), age, Pace::InTurn).await {
+        Ok(records) => !records.is_empty(),
+        Err(error) => return outcome::failed::<E>(engine, target, &error).await.map(Some),
+    };
+    if !is_there || scene.claims.held(&id) {
+        return Ok(None);
+    }
+    let text = format!(
+        "Its status and annotations are lost, and its connection Secret names {id}, which is still there. Set adoptionPolicy: \
+         Match and externalRef.id to take it back, or delete the Secret to have another one made"
+    );
+    outcome::blocked(engine, target, Problem::new(Reason::CreateOutcomeUnknown, text)).await.map(Some)
 }
 
 /// The first record of an account tells who the account is. Until it does, two logins may be of one account: they make

@@ -10,7 +10,10 @@ use super::{
 };
 use crate::{
     api::keys,
-    domain::reason::{Problem, Reason},
+    domain::{
+        ids::ExternalId,
+        reason::{Problem, Reason},
+    },
     provider::ConnectionSecret,
 };
 use base64::{Engine as _, prelude::BASE64_STANDARD};
@@ -34,17 +37,23 @@ enum Place {
 }
 
 /// Whether the object's connection Secret could be written; asked before a create, so that nothing is made whose
-/// token has no place to go.
+/// token has no place to go. The id that it names already, or the problem where the name belongs to somebody else.
 ///
 /// # Errors
-/// The API server's refusal; the problem where the name belongs to somebody else.
-pub(super) async fn check(engine: &Engine, target: &Target) -> Result<Option<Problem>, PassError> {
-    let Some(name) = name(target) else { return Ok(None) };
+/// The API server's refusal.
+pub(super) async fn check(engine: &Engine, target: &Target) -> Result<Result<Option<ExternalId>, Problem>, PassError> {
+    let Some(name) = name(target) else { return Ok(Ok(None)) };
     Ok(match place(&api(engine, target), name, target).await? {
-        Place::Free | Place::Ours(_) => None,
-        Place::Foreign => Some(conflict(name)),
-        Place::Hidden => Some(forbidden(name)),
+        Place::Free => Ok(None),
+        Place::Ours(secret) => Ok(secret.data.as_ref().and_then(named)),
+        Place::Foreign => Err(conflict(name)),
+        Place::Hidden => Err(forbidden(name)),
     })
+}
+
+fn named(data: &BTreeMap<String, ByteString>) -> Option<ExternalId> {
+    let id = data.get(keys::CONNECTION_ID)?;
+    std::str::from_utf8(&id.0).ok().map(ExternalId::new)
 }
 
 /// Writes the connection Secret if it is not there or differs.

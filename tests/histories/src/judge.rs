@@ -35,7 +35,8 @@ const QUESTIONS: [Reason; 12] = [
 fn is_plain(world: &World) -> bool {
     // What is edited before it is taken over is not what is there any more.
     let edited = world.scenario().policy == Policy::Adopt && world.has_happened(|event| event == Event::Edit);
-    !world.has_happened(|event| !event.is_benign()) && !world.track().let_go && !edited
+    let lost = world.track().let_go || world.track().forgotten;
+    !world.has_happened(|event| !event.is_benign()) && !lost && !edited
 }
 
 /// Whether a create may have been left without anybody who can tell what came of it.
@@ -122,15 +123,17 @@ pub(crate) fn at_the_end(world: &World) {
 
 fn no_duplicates(world: &World) {
     let (live, scenario) = (world.ours(), world.scenario());
-    let (let_go, blurred) = {
+    let (let_go, blurred, forgotten) = {
         let track = world.track();
-        (track.let_go, track.blurred)
+        (track.let_go, track.blurred, track.forgotten)
     };
+    // The connection Secret is the last that tells.
+    let forgotten = forgotten && world.has_happened(|event| event == Event::DeleteSecret);
     let allowed = match scenario.flavour {
         // Nobody can tell that the second one is of the same store, or that what was let go is.
         Flavour::Nameless | Flavour::RutterLink => {
             1 + usize::from(world.has_happened(|event| event == Event::SecondObject))
-                + usize::from(let_go || retains(world))
+                + usize::from(let_go || forgotten || retains(world))
         }
         Flavour::Rutter if world.has_happened(|event| event == Event::EditKey) => 2,
         Flavour::Rutter | Flavour::SkuIo | Flavour::Arcus | Flavour::ArcusLink => 1,
@@ -151,7 +154,7 @@ fn retains(world: &World) -> bool {
 
 /// A record that operators made is an object's, or an object's condition names it, or it was meant to stay.
 fn no_orphans(world: &World) {
-    if retains(world) || world.track().let_go {
+    if retains(world) || world.track().let_go || world.track().forgotten {
         return;
     }
     let objects = world.api().list(world.scenario().plural(), NAMESPACE);

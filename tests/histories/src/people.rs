@@ -3,7 +3,6 @@
 
 use std::time::Duration;
 
-use http::Method;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use tradewind::{api::keys, domain::reason::Reason};
@@ -14,7 +13,6 @@ use crate::{
     ledger,
     life::says,
     scenario::{ACCOUNT, Flavour, LOGIN, NAME, NAMESPACE, SECRET, STORE_LOGIN, TWIN},
-    site::Site,
     world::World,
 };
 
@@ -143,9 +141,10 @@ impl World {
         if let (Some(spec), Some(fields)) = (object.get("spec"), manifest.as_object_mut()) {
             fields.insert("spec".to_owned(), spec.clone());
         }
-        let before = self.revision();
+        let (before, knew) = (self.revision(), self.knows());
         let deleting = is_deleting(&object);
         let replaced = self.api().replace(NAMESPACE, &manifest).is_ok();
+        self.track().forgotten |= knew && !self.knows();
         if replaced && deleting {
             // Without our finalizer it is gone.
             self.track().let_go = true;
@@ -154,9 +153,18 @@ impl World {
     }
 
     fn wipe_status(&self) -> bool {
-        let before = self.revision();
+        let (before, knew) = (self.revision(), self.knows());
         let wiped = self.api().replace_status(self.scenario().plural(), NAMESPACE, NAME, &Value::Null);
+        self.track().forgotten |= knew && !self.knows();
         wiped.is_ok() && self.revision() != before
+    }
+
+    /// Whether the object knows of an attempt. Who takes both its status and its annotations away leaves it nothing.
+    fn knows(&self) -> bool {
+        self.api().any(self.scenario().plural(), NAMESPACE, |object| {
+            let intent = object.pointer("/metadata/annotations").and_then(|all| all.get(keys::CREATE_INTENT));
+            name(object) == NAME && (intent.is_some() || object.pointer("/status/creation").is_some())
+        })
     }
 
     /// The object of a moment ago comes back from a backup, after the one that is there was thrown away.
@@ -226,10 +234,7 @@ impl World {
 
     fn stranger(&self) -> bool {
         self.track().stranger = Some(self.simulator().clock().now());
-        // A connector has no other name than its type: whether the one that is there is still the one that a delete was
-        // sent for, nobody can tell.
-        let types = matches!(self.scenario().flavour, Flavour::Arcus | Flavour::ArcusLink);
-        if self.attempts_are_open() || types && self.is_being_deleted() {
+        if self.attempts_are_open() || self.is_replaced() {
             self.track().blurred = true;
         }
         self.scenario().stranger_comes(self.simulator())
@@ -240,10 +245,12 @@ impl World {
         self.api().any(self.scenario().plural(), NAMESPACE, |object| open_attempt(object).is_some())
     }
 
-    /// Whether an operator may have a delete under way.
-    fn is_being_deleted(&self) -> bool {
-        let deletes = |site: &Site| matches!(site, Site::Call(method, _) if *method == Method::DELETE);
-        self.api().any(self.scenario().plural(), NAMESPACE, is_deleting) && self.track().points.iter().any(deletes)
+    /// Whether an object has a connector that was deleted. It has no other name than its type, so nobody can tell one that
+    /// a stranger makes now from the one that the object had.
+    fn is_replaced(&self) -> bool {
+        matches!(self.scenario().flavour, Flavour::Arcus | Flavour::ArcusLink)
+            && self.recorded(NAME).is_some()
+            && self.simulator().connector(self.scenario().connector()).is_some_and(|connector| connector.deleted)
     }
 
     /// What people do while nothing else happens: who broke something mends it.

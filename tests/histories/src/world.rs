@@ -57,6 +57,7 @@ struct Inner {
 
 /// What has happened so far.
 #[derive(Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one independent fact")]
 pub(crate) struct Track {
     /// Every point.
     pub(crate) points: Vec<Site>,
@@ -74,6 +75,8 @@ pub(crate) struct Track {
     pub(crate) blames: Vec<String>,
     /// A person took the object out of the operator's hands: what it made may stay.
     pub(crate) let_go: bool,
+    /// An object has lost all that it knew of itself, and its deletion leaves what it had.
+    pub(crate) forgotten: bool,
     /// When the last stranger came, by the provider's clock.
     pub(crate) stranger: Option<Timestamp>,
     /// A stranger came while an attempt was open: nobody can tell theirs from ours.
