@@ -100,8 +100,8 @@ test-memory: ## The lifecycle tests once more, against the API server in memory 
 	TRADEWIND_APISERVER=memory RUST_TEST_THREADS=$$(( $(THREADS) * 3 )) $(CARGO) test --locked --workspace --test it -- lifecycle:: --skip ::real::
 
 .PHONY: histories
-histories: ## The real engine with simulated time: every history with one thing that goes wrong (ARGS='--sample 20000 --depth 3')
-	$(CARGO) run --locked --profile histories --package tradewind-histories -- $(ARGS)
+histories: ## The real engine with simulated time: every history with one thing that goes wrong, drawn ones with two (ARGS='--seed 2 --sample 20000 --depth 3')
+	$(CARGO) run --locked --profile histories --package tradewind-histories -- $(or $(ARGS),--sample 18000)
 
 .PHONY: mutants
 mutants: ## Make every mistake of tests/mutants/mutants.yaml in a copy of the sources: the tests must catch each (ARGS='--only grace')

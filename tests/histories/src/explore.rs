@@ -1,4 +1,4 @@
-//! Which histories are lived: all with one event, seeded samples of those with more.
+//! Which histories are lived: all with one event, and seeded draws that go on from them with more.
 
 use std::{
     collections::BTreeMap,
@@ -39,6 +39,8 @@ pub struct Found {
 pub struct Report {
     /// How many were lived; doubles are not counted.
     pub histories: usize,
+    /// Those of them in which more than one thing happened.
+    pub drawn: usize,
     /// The points of all undisturbed lives.
     pub points: usize,
     /// What went wrong, and the shortest history of each flavour in which it did.
@@ -53,6 +55,7 @@ impl Report {
             return;
         }
         self.histories += 1;
+        self.drawn += usize::from(script.len() > 1);
         self.bad += usize::from(!outcome.blames.is_empty());
         for blame in &outcome.blames {
             let what = format!("{:?}: {blame}", scenario.flavour);
@@ -70,6 +73,7 @@ impl Report {
 
     fn join(&mut self, other: Self) {
         self.histories += other.histories;
+        self.drawn += other.drawn;
         self.points += other.points;
         self.bad += other.bad;
         for (what, found) in other.found {
@@ -111,22 +115,93 @@ pub fn describe(scenario: Scenario, script: &[(usize, Event)], points: &[Site]) 
     format!("{scenario} [{}]", events.join(", "))
 }
 
-/// Every history of these scenarios with no event and with one of these.
-#[must_use]
-pub fn explore(scenarios: &[Scenario], events: &[Event], threads: usize) -> Report {
-    let mut report = Report::default();
-    let mut work = Vec::new();
-    for (scenario, outcome) in undisturbed(scenarios, threads) {
-        report.add(scenario, &[], &outcome);
-        report.points += outcome.points.len();
-        work.extend(next(&outcome.points, 0, events).into_iter().map(|event| (scenario, [event])));
+/// Which histories are lived.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// What is declared.
+    pub scenarios: Vec<Scenario>,
+    /// What can happen.
+    pub events: Vec<Event>,
+    /// Every history with one event, and those without.
+    pub singles: bool,
+    /// About so many drawn ones, each of which goes on from one with one event.
+    pub draws: usize,
+    /// Events in each of those.
+    pub depth: usize,
+    /// What is drawn: the same seed draws the same ones.
+    pub seed: u64,
+    /// Histories at the same time.
+    pub threads: usize,
+}
+
+impl Plan {
+    /// Every history of these scenarios with one of these events.
+    #[must_use]
+    pub fn every(scenarios: Vec<Scenario>, events: Vec<Event>) -> Self {
+        Self { scenarios, events, singles: true, draws: 0, depth: 1, seed: 0, threads: 2 }
     }
-    report.join(together(threads, work.len(), |number, report| {
-        if let Some((scenario, script)) = work.get(number) {
-            report.add(*scenario, script, &tell(*scenario, script));
+}
+
+/// Lives the histories of a plan.
+#[must_use]
+pub fn explore(plan: &Plan) -> Report {
+    let (mut report, mut work) = (Report::default(), Vec::new());
+    for (scenario, outcome) in undisturbed(&plan.scenarios, plan.threads) {
+        if plan.singles {
+            report.add(scenario, &[], &outcome);
+        }
+        report.points += outcome.points.len();
+        work.extend(next(&outcome.points, 0, &plan.events).into_iter().map(|event| (scenario, event)));
+    }
+    let all = work.len().max(1);
+    report.join(together(plan.threads, work.len(), |number, report| {
+        let Some((scenario, first)) = work.get(number).copied() else { return };
+        let mut random = Random::seeded(plan.seed ^ (number as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let one_more = random.number() % (all as u64) < (plan.draws % all) as u64;
+        let ways = plan.draws / all + usize::from(one_more);
+        if !plan.singles && ways == 0 {
+            return;
+        }
+        let outcome = tell(scenario, &[first]);
+        if plan.singles {
+            report.add(scenario, &[first], &outcome);
+        }
+        if !outcome.void {
+            for _ in 0..ways {
+                go_on(plan, scenario, first, &outcome.points, &mut random, report);
+            }
         }
     }));
     report
+}
+
+/// One drawn history after the other, each with one more event than the one before.
+fn go_on(
+    plan: &Plan,
+    scenario: Scenario,
+    first: (usize, Event),
+    points: &[Site],
+    random: &mut Random,
+    report: &mut Report,
+) {
+    let (mut script, mut points) = (vec![first], points.to_vec());
+    while script.len() < plan.depth {
+        let from = script.last().map_or(0, |(at, _)| *at);
+        let Some(event) = one_of(random, &next(&points, from, &plan.events)) else { return };
+        script.push(event);
+        let outcome = tell(scenario, &script);
+        if outcome.void {
+            return;
+        }
+        report.add(scenario, &script, &outcome);
+        points = outcome.points;
+    }
+}
+
+/// The lives in which nothing happens.
+fn undisturbed(scenarios: &[Scenario], threads: usize) -> Vec<(Scenario, Outcome)> {
+    let lives = on_threads(threads, scenarios.len(), |number| scenarios.get(number).map(|s| (*s, tell(*s, &[]))));
+    lives.into_iter().flatten().collect()
 }
 
 /// Every history of these scenarios in which two of these events happen before the object comes to rest for the first
@@ -152,76 +227,6 @@ pub fn pairs(scenarios: &[Scenario], events: &[Event], threads: usize) -> Report
             report.add(scenario, &script, &tell(scenario, &script));
         }
     })
-}
-
-/// The lives in which nothing happens.
-fn undisturbed(scenarios: &[Scenario], threads: usize) -> Vec<(Scenario, Outcome)> {
-    let lives = on_threads(threads, scenarios.len(), |number| scenarios.get(number).map(|s| (*s, tell(*s, &[]))));
-    lives.into_iter().flatten().collect()
-}
-
-/// So many drawn histories go on from the same first event: its own life is lived once for all of them.
-const BRANCHES: usize = 4;
-/// So often another first event is drawn where nothing went on from the last one.
-const DRAWS: usize = 16;
-
-/// At least so many histories with two to `depth` events each, drawn from these scenarios: the same seed draws the same
-/// ones. The lives with one event that they go on from are not counted.
-#[must_use]
-pub fn sample(
-    scenarios: &[Scenario],
-    events: &[Event],
-    depth: usize,
-    count: usize,
-    seed: u64,
-    threads: usize,
-) -> Report {
-    let lives = undisturbed(scenarios, threads);
-    together(threads, count.div_ceil(BRANCHES), |number, report| {
-        let mut random = Random::seeded(seed ^ (number as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15));
-        for _ in 0..DRAWS {
-            if report.histories < BRANCHES {
-                draw(&lives, events, depth, &mut random, report);
-            }
-        }
-    })
-}
-
-/// One drawn event, and several drawn ways on from it.
-fn draw(lives: &[(Scenario, Outcome)], events: &[Event], depth: usize, random: &mut Random, report: &mut Report) {
-    let Some((scenario, life)) = one_of(random, lives) else { return };
-    let Some(first) = one_of(random, &next(&life.points, 0, events)).copied() else { return };
-    let stem = tell(*scenario, &[first]);
-    if stem.void {
-        return;
-    }
-    for _ in 0..BRANCHES {
-        go_on(*scenario, first, &stem.points, events, depth, random, report);
-    }
-}
-
-/// One history after the other, each with one more event than the one before.
-fn go_on(
-    scenario: Scenario,
-    first: (usize, Event),
-    points: &[Site],
-    events: &[Event],
-    depth: usize,
-    random: &mut Random,
-    report: &mut Report,
-) {
-    let (mut script, mut points) = (vec![first], points.to_vec());
-    while script.len() < depth {
-        let from = script.last().map_or(0, |(at, _)| *at);
-        let Some(event) = one_of(random, &next(&points, from, events)).copied() else { return };
-        script.push(event);
-        let outcome = tell(scenario, &script);
-        if outcome.void {
-            return;
-        }
-        report.add(scenario, &script, &outcome);
-        points = outcome.points;
-    }
 }
 
 /// What can happen next, and where. Between two reads nothing changes but what others do, and they can do it before.
@@ -271,7 +276,7 @@ fn on_threads<T: Send>(threads: usize, count: usize, work: impl Fn(usize) -> T +
     done.into_iter().map(|(_, result)| result).collect()
 }
 
-fn one_of<'a, T>(random: &mut Random, all: &'a [T]) -> Option<&'a T> {
+fn one_of<T: Copy>(random: &mut Random, all: &[T]) -> Option<T> {
     let index = random.number().checked_rem(all.len() as u64)?;
-    all.get(usize::try_from(index).ok()?)
+    all.get(usize::try_from(index).ok()?).copied()
 }

@@ -16,7 +16,7 @@ mod tap;
 mod world;
 
 pub use event::Event;
-pub use explore::{Found, Report, Script, describe, explore, pairs, sample, tell, unattended};
+pub use explore::{Found, Plan, Report, Script, describe, explore, pairs, tell, unattended};
 pub use life::{Outcome, Vigil};
 pub use scenario::{FLAVOURS, Flavour, POLICIES, Policy, Scenario, all};
 pub use site::Site;

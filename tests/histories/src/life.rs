@@ -40,6 +40,9 @@ const RESTLESS: usize = 240;
 /// How long a refusal keeps an object from trying again, and some more.
 const PATIENCE: Duration = Duration::from_mins(12);
 
+/// Nothing of an object, its account or its credentials is looked at less often than this.
+const STEADY: Duration = Duration::from_mins(12);
+
 /// What came of a history.
 #[derive(Clone, Debug)]
 pub struct Outcome {
@@ -196,7 +199,7 @@ impl World {
             self.rest().await;
         }
         let (before, happened) = (self.counts(), self.happened());
-        tokio::time::sleep(Duration::from_mins(16)).await;
+        tokio::time::sleep(STEADY).await;
         let after = self.counts();
         let (written, called) = (after.0 - before.0, after.1 - before.1);
         if (written, called) != (0, 0) && self.happened() == happened {

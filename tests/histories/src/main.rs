@@ -4,7 +4,7 @@ use std::{process::ExitCode, time::Instant};
 
 use clap::Parser;
 use strum::IntoEnumIterator;
-use tradewind_histories::{Event, Report, Scenario, all, describe, explore, pairs, sample, tell};
+use tradewind_histories::{Event, Plan, Report, Scenario, all, describe, explore, pairs, tell};
 
 #[global_allocator]
 static MEMORY: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -18,7 +18,7 @@ struct Args {
     /// Only these events, by name; repeatable
     #[arg(long)]
     event: Vec<String>,
-    /// So many drawn histories with more than one event
+    /// About so many drawn histories with more than one event
     #[arg(long, default_value_t = 0)]
     sample: usize,
     /// Events in each of them
@@ -69,20 +69,17 @@ fn main() -> anyhow::Result<ExitCode> {
         some => some.iter().map(named).collect::<anyhow::Result<_>>()?,
     };
     let mut good = true;
-    if !args.no_singles {
-        let begun = Instant::now();
-        let report = explore(&scenarios, &events, args.threads);
-        good &= print("one event", &report, &scenarios, begun);
+    let (singles, draws) = (!args.no_singles, args.sample);
+    if singles || draws > 0 {
+        let (begun, (depth, seed, threads)) = (Instant::now(), (args.depth, args.seed, args.threads));
+        let plan = Plan { scenarios: scenarios.clone(), events: events.clone(), singles, draws, depth, seed, threads };
+        let report = explore(&plan);
+        good &= print(&format!("drawn with seed {seed}: {}", report.drawn), &report, &scenarios, begun);
     }
     if args.pairs {
         let begun = Instant::now();
         let report = pairs(&scenarios, &events, args.threads);
         good &= print("two events while a record is made", &report, &scenarios, begun);
-    }
-    if args.sample > 0 {
-        let begun = Instant::now();
-        let report = sample(&scenarios, &events, args.depth, args.sample, args.seed, args.threads);
-        good &= print(&format!("up to {} events, seed {}", args.depth, args.seed), &report, &scenarios, begun);
     }
     Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -93,7 +90,7 @@ fn print(what: &str, report: &Report, scenarios: &[Scenario], begun: Instant) ->
         println!("BAD  {blame}\n     {}", found.story);
     }
     println!(
-        "{what}: histories={} scenarios={} points={} bad={} in {:.0?}",
+        "histories={} scenarios={} points={} bad={} ({what}) in {:.0?}",
         report.histories,
         scenarios.len(),
         report.points,

@@ -257,7 +257,9 @@ impl World {
     pub(crate) fn mend(&self) -> bool {
         let before = self.revision();
         self.api().lag(Duration::ZERO);
-        let _ = self.change(&json!({"spec": {"suspend": null}}));
+        if self.object(NAME).is_some_and(|object| object.pointer("/spec/suspend").is_some()) {
+            let _ = self.change(&json!({"spec": {"suspend": null}}));
+        }
         for manifest in self.scenario().furniture() {
             let (plural, name) = match manifest.pointer("/kind").and_then(Value::as_str) {
                 Some("Secret") => {

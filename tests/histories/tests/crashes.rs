@@ -1,6 +1,6 @@
 //! The short form of `make histories`: a crash at every point of the life of an object, at every provider.
 
-use tradewind_histories::{Event, FLAVOURS, Policy, Scenario, explore, tell};
+use tradewind_histories::{Event, FLAVOURS, Plan, Policy, Scenario, explore, tell};
 
 /// Every provider, with the default policies.
 fn plain() -> Vec<Scenario> {
@@ -9,7 +9,7 @@ fn plain() -> Vec<Scenario> {
 
 #[test]
 fn a_crash_at_any_point_ends_as_if_there_had_been_none() {
-    let report = explore(&plain(), &[Event::CrashBefore, Event::CrashAfter], 2);
+    let report = explore(&Plan::every(plain(), vec![Event::CrashBefore, Event::CrashAfter]));
     assert!(report.histories > 300, "only {} histories: the crashes are not where they should be", report.histories);
     assert_eq!(report.bad, 0, "{:#?}", report.found);
 }
