@@ -235,6 +235,17 @@ mod tests {
         assert_eq!(creation(annotation.as_ref(), &status(id, settled, mirror)), want);
     }
 
+    #[rstest]
+    #[case::an_older_one(intent("u", 2), intent("u", 1), Creation::Pending(intent("u", 2)))]
+    #[case::one_of_the_same_number(intent("x", 1), intent("u", 1), Creation::Unverifiable(Some(intent("x", 1))))]
+    fn a_mirror_that_is_no_newer_does_not_hide_the_annotation(
+        #[case] annotation: StoredIntent,
+        #[case] mirror: StoredIntent,
+        #[case] want: Creation,
+    ) {
+        assert_eq!(creation(Some(&annotation), &status(Some("a"), 1, Some(mirror))), want);
+    }
+
     #[test]
     fn an_annotation_that_is_no_intent_is_unverifiable() {
         let status = ManagedStatus::default();
@@ -257,6 +268,14 @@ mod tests {
         assert_eq!(Stored { uid: "u", annotation: None, status: &status, observe_only: false }.next_attempt(), 5);
     }
 
+    const TIMING: Timing =
+        Timing { permit: Duration::from_secs(30), call: Duration::from_secs(20), lag: Duration::from_secs(25) };
+
+    #[test]
+    fn the_grace_outlasts_the_permit_the_call_and_the_lag_of_lists_together() {
+        assert_eq!(TIMING.grace(), Duration::from_secs(30 + 20 + 25 + 1));
+    }
+
     #[rstest]
     #[case::at_the_intent(1000, 0, true)]
     #[case::within_the_slack_before(996, 0, true)]
@@ -266,8 +285,6 @@ mod tests {
     #[case::before_the_object_existed(1000, 1010, false)]
     fn authorship(#[case] born: i64, #[case] declared: i64, #[case] ours: bool) {
         let at = |s| Timestamp::from_second(s).expect("a time");
-        let timing =
-            Timing { permit: Duration::from_secs(30), call: Duration::from_secs(20), lag: Duration::from_secs(25) };
-        assert_eq!(authored(&intent("u", 1), at(declared), at(born), None, timing), ours);
+        assert_eq!(authored(&intent("u", 1), at(declared), at(born), None, TIMING), ours);
     }
 }
