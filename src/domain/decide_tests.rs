@@ -555,6 +555,15 @@ mod recorded {
     }
 
     #[test]
+    fn a_record_is_neither_changed_nor_called_as_declared_while_the_declaration_cannot_be_carried_out() {
+        let broken = Problem::new(Reason::InvalidSpec, "no");
+        for drift in [Drift::None, Drift::Fields(vec!["x".into()])] {
+            let got = step(&done(), Some(&[seen("a")]), |f| (f.drift, f.problem) = (drift, Some(&broken)));
+            assert_eq!(got, Step::Blocked(broken.clone()));
+        }
+    }
+
+    #[test]
     fn the_loss_of_what_is_being_replaced_is_no_surprise() {
         assert_eq!(step(&done(), Some(&[]), |f| f.replacing = true), Step::Forget);
     }
