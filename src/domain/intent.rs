@@ -287,4 +287,12 @@ mod tests {
         let at = |s| Timestamp::from_second(s).expect("a time");
         assert_eq!(authored(&intent("u", 1), at(declared), at(born), None, TIMING), ours);
     }
+
+    #[rstest]
+    #[case::while_it_works(5005, true)]
+    #[case::after_it(5006, false)]
+    fn the_record_of_a_link_is_made_as_long_as_the_link_works(#[case] born: i64, #[case] ours: bool) {
+        let at = |s| Timestamp::from_second(s).expect("a time");
+        assert_eq!(authored(&intent("u", 1), at(0), at(born), Some(at(5000)), TIMING), ours);
+    }
 }
