@@ -73,7 +73,14 @@ fn what_is_no_store_url_is_refused() {
     ] {
         assert_eq!(platform("WOO_COMMERCE").store(&text), None, "{text}");
     }
-    for text in ["shop.example.com", ".myshopify.com", "myshopify.com", "a.myshopify.com/x", "a.myshopify.com:8443"] {
+    for text in [
+        "shop.example.com",
+        ".myshopify.com",
+        "myshopify.com",
+        "a.myshopify.com/x",
+        "a.myshopify.com:8443",
+        "shop.example.com/a.myshopify.com",
+    ] {
         assert_eq!(platform("SHOPIFY").store(text), None, "{text}");
     }
     assert_eq!(platform("STRIPE").store("a.b"), None, "its stores are told by nothing");
