@@ -115,3 +115,59 @@ fn list(ids: &[ExternalId]) -> String {
 fn join(fields: &[String]) -> String {
     if fields.is_empty() { "what was declared".to_owned() } else { fields.join(", ") }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    fn said(reason: Reason, ids: &[&str], drift: &Drift) -> String {
+        let ids: Vec<ExternalId> = ids.iter().map(|id| ExternalId::new(*id)).collect();
+        let problem = halted(reason, &ids, drift);
+        assert_eq!(problem.reason, reason);
+        problem.message
+    }
+
+    #[rstest]
+    #[case(Reason::CreateOutcomeUnknown, &[], "whether a record of this object exists, and none was found")]
+    #[case(Reason::CreateOutcomeUnknown, &["a", "b"], "whether a, b belongs to this object. Look at the provider")]
+    #[case(Reason::DeletionBlocked, &[], "whether a record of this object exists. Look at the provider")]
+    #[case(Reason::DeletionBlocked, &["a"], "whether a belongs to this object. Run `tradewind resolve --adopt ID` to have it deleted")]
+    #[case(Reason::AlreadyExists, &["a"], "a exists at the provider for the same store")]
+    #[case(Reason::AmbiguousMatch, &["a", "b"], "a, b all match. Delete all but one")]
+    #[case(Reason::ExternalIdConflict, &[], "Another object declares the same store and came first")]
+    #[case(Reason::ExternalIdConflict, &["a"], "a belongs to another object")]
+    #[case(Reason::AccountMismatch, &[], "made in another account")]
+    #[case(Reason::ExternalNotFound, &[], "No such record exists at the provider. Check externalRef")]
+    #[case(Reason::ExternalNotFound, &["a"], "a no longer exists at the provider")]
+    #[case(Reason::CredentialsRestored, &["a"], "gave a credentials back")]
+    #[case(Reason::AdoptionForbidden, &[], "The account forbids adoption. Ask whoever owns it")]
+    #[case(Reason::InvalidSpec, &[], "InvalidSpec: see docs/conditions.md")]
+    fn a_halt_says_what_it_is_about_and_what_to_do(#[case] reason: Reason, #[case] ids: &[&str], #[case] says: &str) {
+        let said = said(reason, ids, &Drift::None);
+        assert!(said.contains(says), "{said}");
+    }
+
+    #[rstest]
+    #[case::in_place(Drift::Fields(vec!["spec.x".into(), "spec.y".into()]), "differs in spec.x, spec.y. Change", "adoptionPolicy: Override, or delete")]
+    #[case::not_in_place(Drift::Replacement(vec!["spec.x".into()]), "differs in spec.x. Change", "it cannot be changed in place")]
+    #[case::unknown(Drift::None, "differs in what was declared. Change", "it cannot be changed in place")]
+    fn a_record_that_differs_is_told_by_its_fields(#[case] drift: Drift, #[case] what: &str, #[case] then: &str) {
+        let adopted = said(Reason::NotMatch, &["a"], &drift);
+        assert!(adopted.starts_with("a exists but ") && adopted.contains(what) && adopted.contains(then), "{adopted}");
+    }
+
+    #[test]
+    fn a_replacement_is_told_by_its_fields() {
+        let said = said(Reason::ReplacementRequired, &["a"], &Drift::Replacement(vec!["spec.x".into()]));
+        assert!(said.starts_with("The provider cannot change spec.x in place."), "{said}");
+    }
+
+    #[rstest]
+    #[case::all(&["a", "b", "c", "d", "e"], "a, b, c, d, e all match")]
+    #[case::the_first_five(&["a", "b", "c", "d", "e", "f", "g"], "a, b, c, d, e and 2 more all match")]
+    fn no_more_than_five_records_are_named(#[case] ids: &[&str], #[case] says: &str) {
+        let said = said(Reason::AmbiguousMatch, ids, &Drift::None);
+        assert!(said.starts_with(says), "{said}");
+    }
+}

@@ -58,6 +58,8 @@ pub fn claims_key(other: &Claimant, me: &Claimant) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::v1alpha1::StoredIntent;
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
     use rstest::rstest;
 
     fn object(uid: &str, declared: i64) -> Claimant {
@@ -84,6 +86,7 @@ mod tests {
     #[case::of_two_recorded_the_older_holds(done(object("a", 1), "x"), done(object("b", 2), "x"), true)]
     #[case::of_two_recorded_the_younger_does_not(done(object("a", 3), "x"), done(object("b", 2), "x"), false)]
     #[case::nobody_holds_against_itself(done(object("a", 1), "x"), done(object("a", 1), "x"), false)]
+    #[case::of_two_of_one_second_the_smaller_uid_holds(done(object("a", 2), "x"), done(object("b", 2), "x"), true)]
     fn holder(#[case] other: Claimant, #[case] me: Claimant, #[case] held: bool) {
         assert_eq!(holds(&other, &me, &ExternalId::new("x")), held);
     }
@@ -104,6 +107,44 @@ mod tests {
         let mut other = done(object("b", 9), "x");
         (other.key, other.recorded_key) = (Some(NaturalKey::new("edited")), Some(NaturalKey::new("k")));
         assert!(claims_key(&other, &object("a", 1)));
+    }
+
+    /// An attempt to create under this key.
+    fn attempt(key: &str) -> StoredIntent {
+        let at = Time(Timestamp::UNIX_EPOCH);
+        let (uid, nonce, account) = ("b".into(), "n".into(), "org".into());
+        StoredIntent { uid, attempt: 1, nonce, at, key: Some(key.into()), account }
+    }
+
+    #[rstest]
+    #[case::of_its_attempt_whatever_the_spec_says_now("edited", "k", true)]
+    #[case::of_its_spec_beside_that_of_its_attempt("k", "former", true)]
+    #[case::of_neither("edited", "former", false)]
+    fn an_attempt_claims_the_key(#[case] declared: &str, #[case] attempted: &str, #[case] claims: bool) {
+        let mut other = Claimant { key: Some(NaturalKey::new(declared)), ..object("b", 9) };
+        for creation in [Creation::Pending(attempt(attempted)), Creation::Unverifiable(Some(attempt(attempted)))] {
+            other.creation = creation;
+            assert_eq!(claims_key(&other, &object("a", 1)), claims, "{:?}", other.creation);
+        }
+    }
+
+    #[rstest]
+    #[case::the_key_of_its_spec("k", true)]
+    #[case::no_other("edited", false)]
+    fn an_attempt_that_cannot_be_read_claims(#[case] declared: &str, #[case] claims: bool) {
+        let other =
+            Claimant { key: Some(NaturalKey::new(declared)), creation: Creation::Unverifiable(None), ..object("b", 9) };
+        assert_eq!(claims_key(&other, &object("a", 1)), claims);
+    }
+
+    #[test]
+    fn a_record_that_is_merely_observed_or_of_other_keys_claims_nothing() {
+        let observed = Claimant { recorded: None, ..done(object("b", 9), "x") };
+        assert!(!claims_key(&observed, &object("a", 1)));
+        let former = Some(NaturalKey::new("former"));
+        let moved =
+            Claimant { key: Some(NaturalKey::new("edited")), recorded_key: former, ..done(object("b", 9), "x") };
+        assert!(!claims_key(&moved, &object("a", 1)));
     }
 
     #[test]

@@ -288,6 +288,7 @@ pub fn path_of(param: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::v1alpha1::ExternalRef;
     use rstest::rstest;
 
     fn spec(platform: &str, arcus: &Value) -> ConnectionSpec {
@@ -325,7 +326,6 @@ mod tests {
 
     #[rstest]
     #[case::unknown("telegraph", json!({}), "it has stripe, avatax")]
-    #[case::own_domain("shopify", json!({"shop": "shop.example.com"}), "acme.myshopify.com")]
     #[case::scheme("shopify", json!({"shop": "https://acme.myshopify.com"}), "acme.myshopify.com")]
     fn a_bad_declaration_says_what_to_write(#[case] platform: &str, #[case] arcus: Value, #[case] says: &str) {
         let problem = ConnectorWant::new(&spec(platform, &arcus)).expect_err("a refusal");
@@ -358,5 +358,93 @@ mod tests {
         let config = want.fields().iter().find(|f| f.name == "config").expect("a field");
         assert!(!config.differs(Some(&json!({"a": 1, "b": 2})), &[]));
         assert!(config.differs(Some(&json!({"a": 2})), &[]) && config.differs(Some(&json!({})), &[]));
+    }
+
+    /// A declaration with every field there is, whatever its type has.
+    fn everything() -> ArcusConnection {
+        serde_json::from_value(json!({
+            "mode": "Sandbox", "active": false, "displayName": "Labels", "config": {"region": "eu"},
+            "shop": "acme.myshopify.com", "sellerId": "s", "bankAccountId": "b",
+            "shipFrom": {"name": "Acme", "address1": "Main Street 1", "city": "Springfield", "state": "IL", "zip": "62701"},
+        }))
+        .expect("settings")
+    }
+
+    #[test]
+    fn an_error_is_told_by_the_path_of_what_was_declared() {
+        let fields = fields(&everything());
+        assert_eq!(fields.len(), 11);
+        for field in fields {
+            assert_eq!(path_of(field.name), Some(field.path));
+        }
+        for (param, path) in [
+            ("shop", Some("spec.arcus.shop")),
+            ("connector_type", Some("spec.platform")),
+            ("config.region", Some("spec.arcus.config")),
+            ("configuration", None),
+            ("anything", None),
+        ] {
+            assert_eq!(path_of(param).as_deref(), path, "{param}");
+        }
+    }
+
+    #[test]
+    fn a_create_carries_what_was_declared_in_the_names_of_the_api() {
+        let want = ConnectorWant::new(&spec("shopify", &json!({"mode": "Sandbox", "shop": "acme.myshopify.com"})));
+        let want = want.expect("a want");
+        assert_eq!(want.key().as_str(), "shopify");
+        assert_eq!(Value::Object(want.create_body()), json!({"mode": "sandbox", "shop": "acme.myshopify.com"}));
+        let applied = [("spec.platform", "shopify"), ("spec.arcus.mode", "sandbox"), ("spec.arcus.active", "true")];
+        let applied = applied.map(|(path, value)| AppliedField { path: path.into(), value: value.into() });
+        assert_eq!(want.applied(), applied);
+    }
+
+    #[test]
+    fn a_key_for_live_data_is_refused_for_test_data() {
+        let want = ConnectorWant::new(&spec("shippo", &json!({"mode": "Sandbox"}))).expect("a want");
+        assert_eq!(want.objection(false, true), None);
+        let problem = want.objection(true, true).expect("a refusal");
+        assert!(
+            problem.message.contains("\"sandbox\", and the account logs in with a live key"),
+            "{}",
+            problem.message
+        );
+    }
+
+    #[test]
+    fn what_the_row_does_not_show_is_what_was_sent_last() {
+        let want = ConnectorWant::new(&spec("shippo", &json!({"displayName": "Labels"}))).expect("a want");
+        let name = want.fields().iter().find(|f| f.name == "display_name").expect("a field");
+        assert!(name.differs(None, &[]) && !name.differs(None, &[name.applied()]));
+        assert!(!name.differs(Some(&json!("Labels")), &[]));
+        assert!(name.differs(Some(&json!("Parcels")), &[name.applied()]), "what it shows counts");
+    }
+
+    #[rstest]
+    #[case::plain("acme.myshopify.com", true)]
+    #[case::digits_and_dashes("acme-2.myshopify.com", true)]
+    #[case::no_label(".myshopify.com", false)]
+    #[case::a_dash_first("-acme.myshopify.com", false)]
+    #[case::capitals("Acme.myshopify.com", false)]
+    #[case::a_label_too_many("acme.eu.myshopify.com", false)]
+    #[case::own_domain("shop.example.com", false)]
+    fn a_shop_is_a_permanent_host(#[case] shop: &str, #[case] good: bool) {
+        assert_eq!(ConnectorWant::new(&spec("shopify", &json!({"shop": shop}))).is_ok(), good);
+    }
+
+    #[test]
+    fn a_connector_is_named_by_its_type_and_its_link_needs_a_place() {
+        let mut named = spec("shippo", &json!({}));
+        named.external_ref = Some(ExternalRef { id: "shippo".into() });
+        assert!(ConnectorWant::new(&named).is_ok());
+        named.external_ref = Some(ExternalRef { id: "other".into() });
+        let problem = ConnectorWant::new(&named).expect_err("a refusal");
+        assert!(problem.message.starts_with("spec.externalRef.id is other"), "{}", problem.message);
+        let mut placeless = spec("shopify", &json!({}));
+        placeless.connection_secret_ref = None;
+        let problem = ConnectorWant::new(&placeless).expect_err("a refusal");
+        assert!(problem.message.starts_with("spec.connectionSecretRef is missing"), "{}", problem.message);
+        placeless.platform = Some("shippo".into());
+        assert!(ConnectorWant::new(&placeless).is_ok(), "nobody has to follow a link");
     }
 }

@@ -70,6 +70,8 @@ fn a_parameter_in_the_secret_is_to_be_moved() {
 #[case::empty(&[("oauth_access_token", "")], Some("is empty"))]
 #[case::blank(&[("oauth_access_token", " \n")], Some("is empty"))]
 #[case::line_break(&[("oauth_access_token", "test\n")], Some("line break"))]
+#[case::space(&[("oauth_access_token", "te st")], Some("white space"))]
+#[case::control_character(&[("oauth_access_token", "te\u{1b}st")], Some("control character"))]
 #[case::no_text(&[("oauth_access_token", "te\u{fffd}st")], Some("is no text"))]
 #[case::half_an_app(&[("oauth_access_token", "test"), ("oauth_client_id", "i")], Some("oauth_client_secret is missing"))]
 #[case::other_half(&[("oauth_access_token", "test"), ("oauth_client_secret", "s")], Some("oauth_client_id is missing"))]
@@ -139,4 +141,23 @@ fn xero_needs_a_newer_version_of_the_account() {
 fn a_password_may_hold_spaces(#[case] password: &str, #[case] good: bool) {
     let got = ask("WOO_COMMERCE", NEWEST, &[("basic_username", "test"), ("basic_password", password)]);
     assert_eq!(got.is_ok(), good, "{got:?}");
+}
+
+#[rstest]
+#[case::good(Some("test"), None)]
+#[case::missing(None, Some("key token is missing"))]
+#[case::empty(Some(""), Some("key token is empty"))]
+#[case::line_break(Some("test\n"), Some("key token holds a character that no token has"))]
+fn a_token_stands_under_its_own_key(#[case] value: Option<&str>, #[case] says: Option<&str>) {
+    let held: Vec<_> = value.map(|value| ("token", value)).into_iter().collect();
+    match (token("access_token", "SKU.io", "s", "token", &data(&held)), says) {
+        (Ok(got), None) => {
+            assert_eq!(got.iter().map(|(k, v)| (k, v.expose_secret())).collect::<Vec<_>>(), [("access_token", "test")]);
+        }
+        (Err(problem), Some(says)) => {
+            assert_eq!(problem.reason, Reason::SecretKeyMissing);
+            assert!(problem.message.starts_with(&format!("Secret s: {says}")), "{}", problem.message);
+        }
+        (got, _) => panic!("{got:?}"),
+    }
 }

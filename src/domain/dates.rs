@@ -65,6 +65,13 @@ mod tests {
     }
 
     #[test]
+    fn a_day_is_spelled_in_one_way() {
+        assert_eq!(day("spec.x", "2025-02-28"), Ok(date(2025, 2, 28)));
+        let late: Timestamp = "2026-11-25T23:59:59Z".parse().expect("a time");
+        assert_eq!(today(late), date(2026, 11, 25));
+    }
+
+    #[test]
     fn without_a_limit_any_past_will_do() {
         assert_eq!(untimely("spec.x", date(1999, 1, 1), date(2026, 11, 25), None), None);
     }

@@ -138,13 +138,6 @@ mod deletion {
     }
 
     #[test]
-    fn without_an_account_it_is_blocked() {
-        let gone = Problem::new(Reason::DependencyNotReady, "gone");
-        let got = step(&done(), None, |f| (f.deleting, f.unreachable) = (true, Some(&gone)));
-        assert_eq!(got, Step::Blocked(gone.clone()));
-    }
-
-    #[test]
     fn a_live_link_may_still_make_a_record() {
         assert_eq!(step(&pending(), None, |f| (f.deleting, f.any_link) = (true, true)), Step::Wait(Waiting::Link));
     }
@@ -176,6 +169,15 @@ mod unverifiable {
         for look in [vec![], vec![seen("a")], vec![ours("a")]] {
             let got = step(&lost(), Some(&look), |f| f.policy.adoption = AdoptionPolicy::Override);
             assert!(matches!(got, Step::Halt(Reason::CreateOutcomeUnknown, _)), "{got:?}");
+        }
+    }
+
+    #[test]
+    fn the_recorded_id_is_one_of_the_candidates_and_named_once() {
+        let recorded = id("a");
+        for (look, want) in [(vec![seen("b")], vec![id("b"), id("a")]), (vec![seen("a")], vec![id("a")])] {
+            let got = step(&lost(), Some(&look), |f| f.recorded = Some(&recorded));
+            assert_eq!(got, Step::Halt(Reason::CreateOutcomeUnknown, want));
         }
     }
 
@@ -235,6 +237,58 @@ mod before_everything {
     fn suspended_objects_are_not_looked_up() {
         for creation in [Creation::NotStarted, done(), pending()] {
             assert_eq!(step(&creation, None, |f| f.policy.suspend = true), Step::Suspended);
+        }
+    }
+}
+
+mod without_an_account {
+    use super::*;
+
+    type Change = fn(&mut Facts<'_>);
+
+    fn unreachable(creation: &Creation, seen: Option<&[Sighting]>, change: Change) -> Step {
+        let gone = Problem::new(Reason::DependencyNotReady, "gone");
+        step(creation, seen, |f| {
+            change(f);
+            f.unreachable = Some(&gone);
+        })
+    }
+
+    #[test]
+    fn what_asks_or_changes_the_provider_is_blocked() {
+        let there = || Some(vec![seen("a")]);
+        let replaced: Change = |f| {
+            f.policy.replacement = ReplacementPolicy::Recreate;
+            f.drift = Drift::Replacement(vec!["x".into()]);
+        };
+        let steps: [(&str, Creation, Option<Vec<Sighting>>, Change); 7] = [
+            ("a look", done(), None, |_| ()),
+            ("a create", Creation::NotStarted, Some(vec![]), |_| ()),
+            ("a delete", done(), None, |f| f.deleting = true),
+            ("a replacement", done(), there(), replaced),
+            ("a change", done(), there(), |f| f.drift = Drift::Fields(vec!["x".into()])),
+            ("a refresh", done(), there(), |f| f.refresh_due = true),
+            ("a report of its health", done(), there(), |_| ()),
+        ];
+        for (what, creation, look, change) in steps {
+            let got = unreachable(&creation, look.as_deref(), change);
+            assert_eq!(got, Step::Blocked(Problem::new(Reason::DependencyNotReady, "gone")), "{what}");
+        }
+    }
+
+    #[test]
+    fn what_needs_none_goes_on() {
+        let steps: [(Step, Creation, Option<Vec<Sighting>>, Change); 7] = [
+            (Step::Release(Release::NothingMade), Creation::NotStarted, None, |f| f.deleting = true),
+            (Step::Rebind, done(), None, |f| f.bound = false),
+            (Step::Halt(Reason::AccountMismatch, vec![]), done(), None, |f| f.other_account = true),
+            (Step::Wait(Waiting::Link), pending(), None, |f| (f.deleting, f.any_link) = (true, true)),
+            (Step::Suspended, done(), None, |f| f.policy.suspend = true),
+            (Step::Record(id("a")), pending(), Some(vec![ours("a")]), |_| ()),
+            (Step::Settle(None, vec![]), pending(), Some(vec![]), |_| ()),
+        ];
+        for (want, creation, look, change) in steps {
+            assert_eq!(unreachable(&creation, look.as_deref(), change), want);
         }
     }
 }
@@ -498,6 +552,15 @@ mod recorded {
             f.drift = Drift::Replacement(vec!["x".into()]);
         });
         assert_eq!(got, Step::Blocked(broken.clone()));
+    }
+
+    #[test]
+    fn a_record_is_neither_changed_nor_called_as_declared_while_the_declaration_cannot_be_carried_out() {
+        let broken = Problem::new(Reason::InvalidSpec, "no");
+        for drift in [Drift::None, Drift::Fields(vec!["x".into()])] {
+            let got = step(&done(), Some(&[seen("a")]), |f| (f.drift, f.problem) = (drift, Some(&broken)));
+            assert_eq!(got, Step::Blocked(broken.clone()));
+        }
     }
 
     #[test]

@@ -52,12 +52,20 @@ mod tests {
     #[rstest]
     #[case::first(None, Ruling::Pass(window(7200, 1)))]
     #[case::second(Some(window(7000, 1)), Ruling::Pass(window(7000, 2)))]
+    #[case::second_of_one_moment(Some(window(7200, 1)), Ruling::Pass(window(7200, 2)))]
     #[case::full(Some(window(7000, 2)), Ruling::Held(Duration::from_mins(10)))]
     #[case::nearly_over(Some(window(3610, 2)), Ruling::Held(Duration::from_secs(10)))]
     #[case::over(Some(window(3600, 2)), Ruling::Pass(window(7200, 1)))]
     #[case::from_the_future(Some(window(9000, 2)), Ruling::Pass(window(7200, 1)))]
     fn so_many_pass_in_a_window(#[case] so_far: Option<Deletions>, #[case] expected: Ruling) {
         assert_eq!(rule(&guard(2), so_far.as_ref(), at(7200)), expected);
+    }
+
+    #[test]
+    fn a_window_that_cannot_be_read_never_ends() {
+        let unreadable = DeletionGuard { max_deletions: 2, window: "soon".into() };
+        let ruling = rule(&unreadable, Some(&window(0, 2)), at(1_000_000));
+        assert_eq!(ruling, Ruling::Held(Duration::from_mins(10)));
     }
 
     #[test]

@@ -88,4 +88,12 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn a_value_is_remembered_as_it_is_written_and_no_longer_than_a_status_holds() {
+        let value = |value: &Value| remembered("spec.x", value).value;
+        assert_eq!(remembered("spec.x", &json!("a")), AppliedField { path: "spec.x".into(), value: "a".into() });
+        assert_eq!((value(&json!(true)), value(&json!({"a": 1}))), ("true".to_owned(), "{\"a\":1}".to_owned()));
+        assert_eq!(value(&json!("ä".repeat(2000))), "ä".repeat(1024));
+    }
 }

@@ -65,3 +65,24 @@ impl Health {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::reason::Reason;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case::works(Health::Works { history: History::Loaded }, true, false)]
+    #[case::nobody_tells_of_a_load(Health::Works { history: History::Untold }, true, false)]
+    #[case::loads(Health::Works { history: History::Loading }, false, false)]
+    #[case::first_sync(Health::FirstSync, false, false)]
+    #[case::unhealthy(Health::Unhealthy, false, false)]
+    #[case::awaits_authorization(Health::AwaitsAuthorization("why".into()), false, false)]
+    #[case::needs_authorization(Health::NeedsAuthorization, false, true)]
+    #[case::wrong(Health::Wrong(Problem::new(Reason::EnvironmentMismatch, "why")), true, true)]
+    #[case::disabled(Health::Disabled("why".into()), true, true)]
+    fn what_is_to_be_expected_of_it(#[case] health: Health, #[case] settled: bool, #[case] needs_person: bool) {
+        assert_eq!((health.is_settled(), health.needs_person()), (settled, needs_person), "{health:?}");
+    }
+}

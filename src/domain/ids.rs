@@ -104,5 +104,12 @@ mod tests {
             assert!(!ExternalId::new(bad).is_plain(), "{bad}");
         }
         assert!(ExternalId::new("5b0f4a52-6d8e-4a39-9a36-0f3f5f0f1c11").is_plain());
+        assert!(ExternalId::new("a".repeat(256)).is_plain() && !ExternalId::new("a".repeat(257)).is_plain());
+    }
+
+    #[test]
+    fn an_identity_is_told_as_it_is_spelled() {
+        assert_eq!(ExternalId::new("a-1").to_string(), "a-1");
+        assert_eq!(NaturalKey::new("SHOPIFY/acme.myshopify.com").to_string(), "SHOPIFY/acme.myshopify.com");
     }
 }

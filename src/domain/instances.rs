@@ -304,6 +304,7 @@ mod tests {
     #[rstest]
     #[case::all(full(), None)]
     #[case::no_hash(json!({}), Some("spec.settings.storeHash is missing"))]
+    #[case::no_day(json!({"storeHash": "abc123"}), Some("spec.settings.startDate is missing"))]
     fn a_create_needs_its_settings(#[case] settings: Value, #[case] says: Option<&str>) {
         let want = InstanceWant::new(&spec(&settings)).expect("a want");
         let problem = want.objection(date(2026, 11, 25), true);
@@ -321,6 +322,9 @@ mod tests {
     #[case::number_as_text(json!(5), json!("5"), true)]
     #[case::percentage(json!(2.5), json!("2.50"), true)]
     #[case::other_number(json!(5), json!(6), false)]
+    #[case::another_by_a_billionth(json!(0), json!(0.000_000_001), false)]
+    #[case::text(json!("daily"), json!("daily"), true)]
+    #[case::other_text(json!("daily"), json!("weekly"), false)]
     #[case::day_as_time(json!("2026-01-01"), json!("2026-01-01T00:00:00Z"), true)]
     #[case::other_day(json!("2026-01-01"), json!("2026-01-01-x"), false)]
     #[case::set(json!(5), json!(null), false)]
@@ -340,6 +344,34 @@ mod tests {
     }
 
     #[rstest]
+    #[case::where_it_unsets("salesNominalCodeId", true)]
+    #[case::where_it_tells_nothing("storeId", false)]
+    fn a_null_in_the_record_counts(#[case] setting: &str, #[case] counts: bool) {
+        let want = InstanceWant::new(&spec(&json!({setting: 1}))).expect("a want");
+        let field = want.fields().last().expect("a field");
+        assert_eq!(field.differs(Some(&Value::Null), &[field.applied()]), counts);
+        let name = want.fields().first().expect("a field");
+        assert!(!name.differs(Some(&Value::Null), &[name.applied()]), "a name cannot be unset");
+    }
+
+    #[test]
+    fn an_instance_is_known_by_its_name_and_remembers_its_type() {
+        let want = InstanceWant::new(&spec(&json!({"storeId": 1}))).expect("a want");
+        assert_eq!(want.key().as_str(), "acme");
+        let applied = [("spec.name", "acme"), ("spec.settings.storeId", "1"), ("spec.integrationId", "5")];
+        let applied = applied.map(|(path, value)| AppliedField { path: path.into(), value: value.into() });
+        assert_eq!(want.applied(), applied);
+        let untyped = IntegrationInstanceSpec { integration_id: None, ..spec(&full()) };
+        let problem = InstanceWant::new(&untyped).expect("a want").objection(date(2026, 11, 25), true);
+        assert!(problem.is_some_and(|p| p.message.starts_with("spec.integrationId is missing")));
+    }
+
+    #[rstest]
+    #[case("name", Some("spec.name"))]
+    #[case("integration_id", Some("spec.integrationId"))]
+    #[case("is_automatic_sync_enabled", Some("spec.automaticSync"))]
+    #[case("connection_settings", Some("spec.accessTokenSecretRef"))]
+    #[case("integration_settings", Some("spec.settings"))]
     #[case("integration_settings.store_hash", Some("spec.settings.storeHash"))]
     #[case("integration_settings.cogs_nominal_code_id", Some("spec.settings.cogsNominalCodeId"))]
     #[case("connection_settings.access_token", Some("spec.accessTokenSecretRef"))]

@@ -158,13 +158,14 @@ pub enum Authorship {
 /// Did the attempt of this window make this record?
 #[must_use]
 pub fn authorship((from, until): (Timestamp, Timestamp), stamps: Stamps) -> Authorship {
-    let inside = |stamp: Timestamp| from <= stamp && stamp <= until;
-    match stamps {
-        Stamps { born: None, .. } => Authorship::Unknown,
-        Stamps { born: Some(born), .. } if inside(born) => Authorship::Attempt,
-        Stamps { touched: Some(touched), .. } if inside(touched) => Authorship::Attempt,
-        Stamps { born: Some(born), touched: Some(touched) } if born < from && until < touched => Authorship::Unknown,
-        Stamps { born: Some(_), .. } => Authorship::Other,
+    let window = from..=until;
+    match (stamps.born, stamps.touched) {
+        (None, _) => Authorship::Unknown,
+        (Some(born), _) if window.contains(&born) => Authorship::Attempt,
+        (Some(_), Some(touched)) if window.contains(&touched) => Authorship::Attempt,
+        // The whole window lies between the two.
+        (Some(born), Some(touched)) if (born..touched).contains(&until) => Authorship::Unknown,
+        (Some(_), _) => Authorship::Other,
     }
 }
 
@@ -270,6 +271,17 @@ mod tests {
         assert_eq!(creation(annotation.as_ref(), &status(id, settled, mirror)), want);
     }
 
+    #[rstest]
+    #[case::an_older_one(intent("u", 2), intent("u", 1), Creation::Pending(intent("u", 2)))]
+    #[case::one_of_the_same_number(intent("x", 1), intent("u", 1), Creation::Unverifiable(Some(intent("x", 1))))]
+    fn a_mirror_that_is_no_newer_does_not_hide_the_annotation(
+        #[case] annotation: StoredIntent,
+        #[case] mirror: StoredIntent,
+        #[case] want: Creation,
+    ) {
+        assert_eq!(creation(Some(&annotation), &status(Some("a"), 1, Some(mirror))), want);
+    }
+
     #[test]
     fn an_annotation_that_is_no_intent_is_unverifiable() {
         let status = ManagedStatus::default();
@@ -289,7 +301,17 @@ mod tests {
     #[test]
     fn attempts_only_grow() {
         let status = status(None, 4, None);
-        assert_eq!(Stored { uid: "u", annotation: None, status: &status, observe_only: false }.next_attempt(), 5);
+        let stored = Stored { uid: "u", annotation: None, status: &status, observe_only: false };
+        assert_eq!((stored.next_attempt(), stored.is_untried()), (5, false));
+        assert!(Stored { status: &ManagedStatus::default(), ..stored }.is_untried());
+    }
+
+    const TIMING: Timing =
+        Timing { permit: Duration::from_secs(30), call: Duration::from_secs(20), lag: Duration::from_secs(25) };
+
+    #[test]
+    fn the_grace_outlasts_the_permit_the_call_and_the_lag_of_lists_together() {
+        assert_eq!(TIMING.grace(), Duration::from_secs(30 + 20 + 25 + 1));
     }
 
     #[rstest]
@@ -301,11 +323,17 @@ mod tests {
     #[case::before_the_object_existed(1000, 1010, false)]
     fn authorship(#[case] born: i64, #[case] declared: i64, #[case] ours: bool) {
         let at = |s| Timestamp::from_second(s).expect("a time");
-        let timing =
-            Timing { permit: Duration::from_secs(30), call: Duration::from_secs(20), lag: Duration::from_secs(25) };
-        let window = window(&intent("u", 1), at(declared), None, timing);
-        let told = super::authorship(window, Stamps::born(Some(at(born))));
+        let told = super::authorship(window(&intent("u", 1), at(declared), None, TIMING), Stamps::born(Some(at(born))));
         assert_eq!(told, if ours { Authorship::Attempt } else { Authorship::Other });
+    }
+
+    #[rstest]
+    #[case::while_it_works(5005, Authorship::Attempt)]
+    #[case::after_it(5006, Authorship::Other)]
+    fn the_record_of_a_link_is_made_as_long_as_the_link_works(#[case] born: i64, #[case] want: Authorship) {
+        let at = |s| Timestamp::from_second(s).expect("a time");
+        let until_the_link_ends = window(&intent("u", 1), at(0), Some(at(5000)), TIMING);
+        assert_eq!(super::authorship(until_the_link_ends, Stamps::born(Some(at(born)))), want);
     }
 
     #[rstest]

@@ -121,3 +121,13 @@ impl Problem {
         Self { reason, message: message.into() }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_is_written_as_it_is_called() {
+        assert_eq!(Reason::SecretNotFound.as_str(), "SecretNotFound");
+    }
+}

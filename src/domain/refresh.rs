@@ -190,6 +190,33 @@ mod tests {
         assert_eq!(due.iter().map(|d| d.token.as_str()).collect::<Vec<_>>(), Vec::from_iter(expected));
     }
 
+    fn of_entity(entity: Entity, token: &str) -> Due {
+        Due { entity, token: token.into() }
+    }
+
+    #[test]
+    fn each_entity_has_a_refresh_of_its_own() {
+        let (products, orders) = (of_entity(Entity::Products, "monday"), of_entity(Entity::Orders, "tuesday"));
+        let mut status = ManagedStatus::default();
+        note_all(&mut status, [(&products, RefreshPhase::Requested), (&orders, RefreshPhase::Accepted)], at(100));
+        let noted = |entity| state(&status, entity).map(|s| (s.token.as_str(), s.state, s.at.0));
+        assert_eq!(noted(Entity::Products), Some(("monday", RefreshPhase::Requested, at(100))));
+        assert_eq!(noted(Entity::Orders), Some(("tuesday", RefreshPhase::Accepted, at(100))));
+        assert_eq!(in_phase(&status, RefreshPhase::Requested), [products]);
+        assert_eq!(in_phase(&status, RefreshPhase::Accepted), [orders]);
+        assert_eq!(in_phase(&status, RefreshPhase::Due), []);
+    }
+
+    #[test]
+    fn the_next_one_is_the_first_of_those_that_wait() {
+        let mut status = status(Some(("monday", RefreshPhase::Accepted)));
+        assert_eq!(next(&status), None, "what was accepted waits for nothing");
+        note(&mut status, &of_entity(Entity::Orders, INITIAL), RefreshPhase::Due, None, at(300));
+        assert_eq!(next(&status), Some(at(300)));
+        note(&mut status, &of_entity(Entity::Products, INITIAL), RefreshPhase::Due, None, at(200));
+        assert_eq!(next(&status), Some(at(200)));
+    }
+
     #[test]
     fn what_waits_is_not_due_before_its_time() {
         let waiting = status(Some((INITIAL, RefreshPhase::Due)));
@@ -214,5 +241,14 @@ mod tests {
     ) {
         let status = status(phase.map(|phase| (INITIAL, phase)));
         assert_eq!(first_load(told, &status), expected);
+    }
+
+    #[rstest]
+    #[case::accepted(RefreshPhase::Accepted, History::Loading)]
+    #[case::completed(RefreshPhase::Completed, History::Loaded)]
+    fn a_job_is_under_way_until_it_is_done(#[case] phase: RefreshPhase, #[case] expected: History) {
+        let mut status = ManagedStatus::default();
+        note(&mut status, &of_entity(Entity::Products, INITIAL), phase, Some("job".into()), at(100));
+        assert_eq!(first_load(History::Untold, &status), expected);
     }
 }

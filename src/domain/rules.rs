@@ -242,4 +242,11 @@ mod tests {
         let bounds = RUTTER_PLATFORMS.iter().flat_map(|p| p.forms).flat_map(|f| [Some(f.since), f.until]);
         assert!(bounds.flatten().all(|v| RUTTER_VERSIONS.contains(&v)));
     }
+
+    #[test]
+    fn one_parameter_alone_may_be_left_out() {
+        let all = RUTTER_PLATFORMS.iter().flat_map(|p| p.parameters.iter().map(|parameter| (p.name, parameter)));
+        let optional: Vec<_> = all.filter(|(_, p)| !p.required).map(|(platform, p)| (platform, p.name)).collect();
+        assert_eq!(optional, [("QUICKBOOKS", "environment")]);
+    }
 }

@@ -57,6 +57,46 @@ mod tests {
         assert!(parse("soon").is_err() && parse("-5m").is_err());
     }
 
+    /// Of FNV-1a's published vectors: `""`, `"a"` and `"foobar"`.
+    const VECTORS: [(&str, u32); 3] = [("", 0x811c_9dc5), ("a", 0xe40c_292c), ("foobar", 0xbf9c_f968)];
+
+    fn close(a: f64, b: f64) -> bool {
+        (a - b).abs() < 1e-6
+    }
+
+    #[test]
+    fn a_text_is_spread_alike_in_every_build() {
+        for (text, hash) in VECTORS {
+            // To the bit: a division by a power of two is exact.
+            assert_eq!(spread(text).to_bits(), (f64::from(hash) / 4_294_967_296.0).to_bits(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_delay_is_as_long_as_the_failure_has_lasted_give_or_take_a_tenth() {
+        for (seed, hash) in VECTORS {
+            let share = f64::from(hash) / 4_294_967_296.0;
+            let delay = backoff(Duration::from_secs(100), seed).as_secs_f64();
+            assert!(close(delay, 90.0 + 20.0 * share), "{seed:?}: {delay}");
+        }
+    }
+
+    #[test]
+    fn the_check_of_an_object_comes_at_its_place_in_the_interval_of_its_account() {
+        let interval = Duration::from_secs(1000);
+        // The account "a" has its checks at 0.8908 of the interval, and of its objects "" is half through the tenth.
+        let place = 1000.0 * (f64::from(0xe40c_292c_u32) + 0.1 * f64::from(0x811c_9dc5_u32)) / 4_294_967_296.0;
+        for (now, next) in [(0, place), (900, place - 900.0), (1000, place), (942, place + 1000.0 - 942.0)] {
+            let got = next_check(Timestamp::from_second(now).expect("a time"), interval, "a", "");
+            assert!(close(got.as_secs_f64(), next), "{now}: {got:?}");
+        }
+    }
+
+    #[test]
+    fn without_an_interval_it_is_looked_at_seldom() {
+        assert_eq!(next_check(Timestamp::UNIX_EPOCH, Duration::ZERO, "a", "b"), Duration::from_mins(10));
+    }
+
     proptest! {
         #[test]
         fn a_delay_stays_within_its_bounds(secs in 0u64..100_000, seed in ".{0,12}") {

@@ -56,13 +56,31 @@ fn what_is_no_store_url_is_refused() {
         "a.b:0",
         "a.b:70000",
         "a.b:x",
+        "a.b:+80",
+        "a-.b",
         "ftp://a.b",
         "a.b/x//",
     ] {
         assert_eq!(platform("WOO_COMMERCE").store(text), None, "{text}");
     }
-    assert_eq!(platform("WOO_COMMERCE").store(&format!("a.b/{}", "x".repeat(500))), None);
-    for text in ["shop.example.com", ".myshopify.com", "myshopify.com", "a.myshopify.com/x", "a.myshopify.com:8443"] {
+    let label = "a".repeat(63);
+    assert!(platform("WOO_COMMERCE").store(&format!("{label}.b")).is_some());
+    for text in [
+        format!("a.b/{}", "x".repeat(500)),
+        format!("a{label}.b"),
+        // Each label is short enough, and all of them are not.
+        [label.as_str(); 4].join("."),
+    ] {
+        assert_eq!(platform("WOO_COMMERCE").store(&text), None, "{text}");
+    }
+    for text in [
+        "shop.example.com",
+        ".myshopify.com",
+        "myshopify.com",
+        "a.myshopify.com/x",
+        "a.myshopify.com:8443",
+        "shop.example.com/a.myshopify.com",
+    ] {
         assert_eq!(platform("SHOPIFY").store(text), None, "{text}");
     }
     assert_eq!(platform("STRIPE").store("a.b"), None, "its stores are told by nothing");
@@ -75,6 +93,7 @@ fn what_is_no_store_url_is_refused() {
 #[case::permanent_host_as_id(None, Some("store-a1.mybigcommerce.com"), Recognition::Same)]
 #[case::another(Some("store-b2.mybigcommerce.com"), Some("b2"), Recognition::Other)]
 #[case::any_store(Some("shop.example.com"), None, Recognition::Doubt)]
+#[case::a_host_is_no_hash(None, Some("shop.example.com"), Recognition::Doubt)]
 #[case::empty(None, Some(""), Recognition::Doubt)]
 #[case::nothing(None, None, Recognition::Doubt)]
 fn a_big_commerce_store_is_known_by_its_permanent_host_however_rutter_tells_it(

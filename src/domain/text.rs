@@ -54,11 +54,54 @@ fn clip(text: &str, max: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rstest::rstest;
 
     #[test]
     fn a_long_message_is_cut_at_a_character() {
         let text = bounded(&"ä".repeat(MAX_MESSAGE));
         assert!(text.len() <= MAX_MESSAGE && text.ends_with('…'));
+    }
+
+    #[test]
+    fn a_message_is_cut_no_earlier_than_it_must_be() {
+        let fits = "x".repeat(MAX_MESSAGE);
+        assert_eq!(bounded(&fits), fits);
+        assert_eq!(bounded(&format!("{fits}x")), format!("{}…", "x".repeat(MAX_MESSAGE - '…'.len_utf8())));
+        assert_eq!(plain("Acme Outdoor", 8), "Acme …");
+    }
+
+    #[rstest]
+    #[case::encrypted("https://example.com/link?id=1#top", true)]
+    #[case::plain("http://example.com", true)]
+    #[case::as_long_as_browsers_take(&format!("https://example.com/{}", "x".repeat(MAX_LINK - 20)), true)]
+    #[case::longer(&format!("https://example.com/{}", "x".repeat(MAX_LINK - 19)), false)]
+    #[case::nothing("", false)]
+    #[case::no_host("https://", false)]
+    #[case::a_script("javascript:alert(1)", false)]
+    #[case::another_scheme("ftp://example.com/link", false)]
+    #[case::an_option("--help", false)]
+    #[case::a_blank("https://example.com/a b", false)]
+    #[case::a_line_break("https://example.com/link\n", false)]
+    #[case::no_ascii("https://example.com/\u{e4}", false)]
+    fn a_link_can_be_opened_in_a_browser_and_is_nothing_else(#[case] text: &str, #[case] link: bool) {
+        assert_eq!(is_link(text), link);
+    }
+
+    #[rstest]
+    #[case::a_letter("a", true)]
+    #[case::a_digit("1", true)]
+    #[case::labels("store-1.example", true)]
+    #[case::as_long_as_can_be(&"a".repeat(253), true)]
+    #[case::longer(&"a".repeat(254), false)]
+    #[case::nothing("", false)]
+    #[case::a_capital("Store", false)]
+    #[case::an_underscore("a_b", false)]
+    #[case::a_dash_first("-a", false)]
+    #[case::a_dash_last("a-", false)]
+    #[case::an_empty_label("a..b", false)]
+    #[case::a_path("a/b", false)]
+    fn a_name_is_one_that_an_object_can_have(#[case] text: &str, #[case] name: bool) {
+        assert_eq!(is_name(text), name);
     }
 
     #[test]

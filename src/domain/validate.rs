@@ -427,4 +427,67 @@ mod tests {
         assert_eq!(got.is_err(), says.is_some(), "{got:?}");
         assert!(says.is_none_or(|says| got.is_err_and(|p| p.message.contains(says))));
     }
+
+    /// A declaration of a store that a merchant connects.
+    fn by_link(more: &Value) -> ConnectionSpec {
+        let mut patch = json!({"rutter": {"authorization": "Link"}, "connectionSecretRef": {"name": "c"}});
+        merge(&mut patch, more);
+        spec(&patch)
+    }
+
+    #[test]
+    fn who_connects_a_store_is_told_by_its_authorization() {
+        let want = rutter(&by_link(&json!({}))).expect("a want");
+        assert!(want.by_link() && want.key().is_none(), "nobody knows which store it will be");
+        assert_eq!(want.platform(), Some("BIG_COMMERCE"));
+        assert_eq!(want.fields(), [AppliedField { path: "spec.platform".into(), value: "BIG_COMMERCE".into() }]);
+        let want = rutter(&spec(&json!({"rutter": {"scope": "read"}}))).expect("a want");
+        assert!(!want.by_link());
+        let fields = [
+            ("spec.platform", "BIG_COMMERCE"),
+            ("spec.rutter.parameters.store_url", "store-a1.mybigcommerce.com"),
+            ("spec.rutter.scope", "read"),
+        ];
+        assert_eq!(want.fields(), fields.map(|(path, value)| AppliedField { path: path.into(), value: value.into() }));
+    }
+
+    #[rstest]
+    #[case::observed(json!({"managementPolicy": "ObserveOnly"}), Some("spec.externalRef.id is missing"))]
+    #[case::adopted(json!({"adoptionPolicy": "Match", "deletionPolicy": "Retain"}), Some("spec.externalRef.id is missing"))]
+    #[case::observed_by_id(json!({"managementPolicy": "ObserveOnly", "externalRef": {"id": "a"}}), None)]
+    #[case::scope(json!({"rutter": {"scope": "read"}}), Some("spec.rutter.scope has no use"))]
+    #[case::no_place_for_the_link(json!({"connectionSecretRef": null}), Some("spec.connectionSecretRef is missing"))]
+    fn what_a_merchant_connects_takes_no_more_than_rutter_does(#[case] more: Value, #[case] says: Option<&str>) {
+        let got = rutter(&by_link(&more));
+        assert_eq!(got.is_err(), says.is_some(), "{got:?}");
+        assert!(says.is_none_or(|says| got.is_err_and(|p| p.message.starts_with(says))));
+    }
+
+    #[rstest]
+    #[case::nothing(json!({}), None)]
+    #[case::in_reach(json!({"orders": {"startDate": "2026-01-01"}}), None)]
+    #[case::orders(json!({"orders": {"startDate": "2027-01-01"}}), Some("spec.sync.orders.startDate lies in the future"))]
+    #[case::products(json!({"products": {"startDate": "2020-01-01"}}), Some("spec.sync.products.startDate lies more than 5 years"))]
+    fn a_load_begins_on_a_day_that_the_provider_has(#[case] sync: Value, #[case] says: Option<&str>) {
+        let want = rutter(&spec(&json!({"sync": sync}))).expect("a want");
+        let said = want.objection(jiff::civil::date(2026, 11, 25)).map(|problem| problem.message);
+        assert_eq!(said.is_some(), says.is_some(), "{said:?}");
+        assert!(said.is_none_or(|said| said.starts_with(says.unwrap_or_default())));
+    }
+
+    #[rstest]
+    #[case::with_a_token(json!({}), None)]
+    #[case::without(json!({"accessTokenSecretRef": null}), Some("spec.accessTokenSecretRef is missing"))]
+    #[case::observed(json!({"accessTokenSecretRef": null, "managementPolicy": "ObserveOnly"}), None)]
+    #[case::interval(json!({"interval": "soon"}), Some("spec.interval"))]
+    fn an_instance_needs_a_token_unless_it_only_observes(#[case] patch: Value, #[case] says: Option<&str>) {
+        let mut spec = json!({
+            "provider": "SkuIo", "accountRef": {"name": "sku"}, "platform": "big-commerce", "name": "acme",
+            "integrationId": 5, "accessTokenSecretRef": {"name": "s", "key": "k"}, "settings": {},
+        });
+        merge(&mut spec, &patch);
+        let got = instance(&serde_json::from_value(spec).expect("a spec"));
+        assert_eq!(got.is_err(), says.is_some(), "{got:?}");
+        assert!(says.is_none_or(|says| got.is_err_and(|p| p.message.starts_with(says))));
+    }
 }

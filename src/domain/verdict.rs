@@ -148,6 +148,21 @@ mod tests {
     }
 
     #[test]
+    fn what_cannot_be_carried_out_is_told_by_its_fields_where_they_are_known() {
+        let said = |detail: &Detail| problem(Kind::Invalid, "Rutter", detail, "the login").message;
+        let fields = vec!["spec.name".into(), "spec.settings.storeId".into()];
+        let known = Detail { code: Some("invalid_field"), fields, ..Detail::default() };
+        assert_eq!(
+            said(&known),
+            "Rutter refused spec.name, spec.settings.storeId (invalid_field). Correct what is written there"
+        );
+        assert_eq!(
+            said(&Detail::default()),
+            "Rutter refused the request. Check spec and Secret, then correct what is wrong"
+        );
+    }
+
+    #[test]
     fn only_what_a_person_must_change_stalls() {
         let stalls: Vec<Kind> = Kind::iter().filter(|k| verdict(*k, None) == Verdict::Stall).collect();
         assert_eq!(stalls, [Kind::Unauthorized, Kind::Forbidden, Kind::Invalid]);
