@@ -4,17 +4,19 @@
 
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
+use kube::api::{Patch, PatchParams};
 use serde_json::json;
 use tradewind::api::keys;
 use tradewind::api::v1alpha1::{Connection, ManagementPolicy};
 use tradewind::domain::decide::Resolution;
 use tradewind::domain::ids::ExternalId;
 use tradewind::domain::intent::Stored;
+use tradewind_simulator::rutter::Deed;
 use tradewind_simulator::{Effect, Fault, Operation};
 
 use crate::cluster::HANG;
 use crate::conditions::Observed;
-use crate::world::{STORE_CANARY, World, id_of, message, secret, status_of, store};
+use crate::world::{STORE_CANARY, World, id_of, message, secret, status_of, store, told};
 
 /// The manifest of a connection to a platform, with parameters in flow style.
 fn declared(name: &str, platform: &str, parameters: &str, credentials: &str, more: &str) -> String {
@@ -210,4 +212,44 @@ async fn two_objects_with_one_secret_are_two_records_where_nothing_tells_account
     let halted = world.until("seen", "Ready", "False", "InvalidSpec").await;
     assert!(message(&halted, "Ready").contains("spec.externalRef.id"), "{}", message(&halted, "Ready"));
     assert_eq!(world.asked(Operation::Create), 2);
+}
+
+/// A manifest instead of all metadata, and no status: nothing of the object itself tells what was made for it.
+async fn forgets(world: &mut World) -> String {
+    let manifest = stripe("acme", "");
+    world.sandbox.apply(&manifest).await;
+    let id = id_of(&world.settled("acme").await);
+    world.stop().await;
+    world.sandbox.replace(&manifest).await;
+    let wipe = Patch::Merge(json!({"status": null}));
+    world.sandbox.api::<Connection>().patch_status("acme", &PatchParams::default(), &wipe).await.expect("a status");
+    id
+}
+
+#[tokio::test]
+async fn a_record_of_which_only_the_secret_tells_is_not_made_again() {
+    let mut world = World::new("forgotten").await;
+    let id = forgets(&mut world).await;
+    world.start().await;
+    let halted = world.until("acme", "Ready", "False", "CreateOutcomeUnknown").await;
+    assert!(halted.says("Stalled", "True", "CreateOutcomeUnknown"), "{}", told(&halted));
+    assert!(message(&halted, "Ready").contains(&format!("names {id}")), "{}", told(&halted));
+    assert_eq!(world.asked(Operation::Create), 1);
+    let back = json!({"adoptionPolicy": "Match", "deletionPolicy": "Delete", "externalRef": {"id": id}});
+    world.change("acme", &json!({"spec": back})).await;
+    assert_eq!(id_of(&world.settled("acme").await), id);
+    world.ends_with(&[&id], 1, 0);
+}
+
+/// Somebody has deleted it meanwhile: what the Secret says is no reason to wait for anybody.
+#[tokio::test]
+async fn a_record_of_which_only_the_secret_tells_is_made_again_where_it_is_gone() {
+    let mut world = World::new("forgotten-gone").await;
+    let id = forgets(&mut world).await;
+    world.simulator.act(&Deed::Delete { connection: id.parse().expect("an id") }).expect("a deed");
+    world.start().await;
+    let ready = world.settled("acme").await;
+    assert_ne!(id_of(&ready), id);
+    assert_eq!(world.asked(Operation::Create), 2);
+    world.ends_with(&[&id_of(&ready)], 2, 1);
 }
