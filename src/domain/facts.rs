@@ -32,7 +32,7 @@ pub struct Policy {
 pub struct Sighting {
     /// Its id.
     pub id: ExternalId,
-    /// Whether the open attempt made it; see [`super::intent::authored`].
+    /// Whether the open attempt made it; see [`super::intent::authorship`].
     pub authored: bool,
     /// Whether another object holds it.
     pub held: bool,
