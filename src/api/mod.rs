@@ -33,6 +33,4 @@ pub mod keys {
     pub const ALLOW_RESTORED: &str = "tradewind.dev/allow-restored-credentials";
     /// Label of a Secret that the operator wrote: the name of the object it belongs to.
     pub const CONNECTION_LABEL: &str = "tradewind.dev/connection";
-    /// Key of a connection Secret: the record's id.
-    pub const CONNECTION_ID: &str = "connection_id";
 }

@@ -45,13 +45,7 @@ const PROBE: Duration = Duration::from_mins(10);
 /// Creates the record.
 pub(super) async fn create<E: External>(scene: Scene<'_, E>, target: &mut Target) -> Result<Next, PassError> {
     let engine = scene.engine;
-    let named = match publish::check(engine, target).await? {
-        Ok(named) => named,
-        Err(problem) => return outcome::blocked(engine, target, problem).await,
-    };
-    if let Some(id) = named.filter(|_| target.stored().is_untried())
-        && let Some(next) = remembered(&scene, target, id).await?
-    {
+    if let Some(next) = check_secret(&scene, target).await? {
         return Ok(next);
     }
     let (Some(want), Some(credentials)) = (scene.want.as_ref(), scene.supplies.credentials.as_ref()) else {
@@ -106,6 +100,15 @@ pub(super) async fn create<E: External>(scene: Scene<'_, E>, target: &mut Target
         engine.tell(&target.reference, true, Reason::CreateOutcomeUnknown, "Create", text).await;
     }
     result
+}
+
+/// The connection Secret: whether it could be written, and whether it tells of a record already.
+async fn check_secret<E: External>(scene: &Scene<'_, E>, target: &mut Target) -> Result<Option<Next>, PassError> {
+    match publish::check(scene.engine, target).await? {
+        Err(problem) => outcome::blocked(scene.engine, target, problem).await.map(Some),
+        Ok(Some(id)) if target.stored().is_untried() => remembered(scene, target, id).await,
+        Ok(Some(_) | None) => Ok(None),
+    }
 }
 
 /// An object that knows of no attempt, and whose Secret names a record that is still there, has lost what it knew: somebody

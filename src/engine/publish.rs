@@ -14,7 +14,7 @@ use crate::{
         ids::ExternalId,
         reason::{Problem, Reason},
     },
-    provider::ConnectionSecret,
+    provider::{CONNECTION_ID, ConnectionSecret},
 };
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use k8s_openapi::{ByteString, api::core::v1::Secret};
@@ -52,7 +52,7 @@ pub(super) async fn check(engine: &Engine, target: &Target) -> Result<Result<Opt
 }
 
 fn named(data: &BTreeMap<String, ByteString>) -> Option<ExternalId> {
-    let id = data.get(keys::CONNECTION_ID)?;
+    let id = data.get(CONNECTION_ID)?;
     std::str::from_utf8(&id.0).ok().map(ExternalId::new)
 }
 

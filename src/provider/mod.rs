@@ -94,6 +94,9 @@ pub struct Summary {
     pub has_webhook_secret: Option<bool>,
 }
 
+/// Key of a connection Secret: the record's id.
+pub const CONNECTION_ID: &str = "connection_id";
+
 /// What the operator hands out in the connection Secret, by its fixed keys.
 #[derive(Clone, Debug)]
 pub struct ConnectionSecret(pub Vec<(&'static str, SecretString)>);

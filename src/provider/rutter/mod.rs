@@ -10,16 +10,13 @@ mod wire;
 pub use reads::Have;
 
 use super::{
-    ApiError, ConnectSettings, ConnectionSecret, CreatePermit, Created, DeletePermit, External, Freshness, Job, Login,
-    Made, Operation, Record, Summary,
+    ApiError, CONNECTION_ID, ConnectSettings, ConnectionSecret, CreatePermit, Created, DeletePermit, External,
+    Freshness, Job, Login, Made, Operation, Record, Summary,
     gate::Gate,
     http::{Call, Http, Pace, Wire},
 };
 use crate::{
-    api::{
-        keys,
-        v1alpha1::{AppliedField, Declaration, RefreshPhase},
-    },
+    api::v1alpha1::{AppliedField, Declaration, RefreshPhase},
     domain::{
         conditions::Health,
         decide::Look,
@@ -108,7 +105,7 @@ fn headers(login: &Login) -> HeaderMap {
 
 fn secret(row: &Row) -> Option<ConnectionSecret> {
     let token = row.access_token.clone()?;
-    let mut fields = vec![(keys::CONNECTION_ID, SecretString::from(row.id.as_str())), ("access_token", token)];
+    let mut fields = vec![(CONNECTION_ID, SecretString::from(row.id.as_str())), ("access_token", token)];
     let link = row.link_url.clone().filter(|link| is_link(link.expose_secret()));
     fields.extend(link.map(|link| ("link_url", link)));
     Some(ConnectionSecret(fields))
