@@ -10,6 +10,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use serde_json::Map;
 use tokio::time::Instant;
+use tradewind::domain::intent::SLACK;
 use tradewind_simulator::arcus::Act;
 use tradewind_simulator::rutter;
 use tradewind_simulator::sku_io;
@@ -19,7 +20,7 @@ use crate::board::Picture;
 use crate::oracle::{Record, STRANGERS};
 use crate::plane::Plane;
 use crate::sweep::{unedited, unlike};
-use crate::thing::{CONFIGURED, Thing, entity_id, hash, store};
+use crate::thing::{CONFIGURED, LIST_LAG, Thing, entity_id, hash, store};
 use crate::world::{Outcome, Stuck, Subject, World, simulator};
 
 /// How much of it there is.
@@ -86,11 +87,15 @@ impl Course {
         let (things, entities) = self.things();
         let simulator = simulator(self.seed, entities);
         let contested = strangers(&simulator)?;
+        let old = Instant::now() + LIST_LAG + SLACK.unsigned_abs();
         let mut world = World::new(plane, "random", simulator).await?;
         for _ in 0..self.operators {
             world.station(plane, subject, &[]).await?;
         }
         world.furnish(&things).await?;
+        // What strangers have had from the start is in the lists, and older than clocks may differ by: nobody could tell
+        // it from what an attempt makes at this moment.
+        tokio::time::sleep_until(old).await;
         for station in &world.stations {
             station.program.start().await?;
         }
