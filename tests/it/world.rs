@@ -250,6 +250,12 @@ spec:
         token
     }
 
+    /// Takes the status of a connection away, as an administrator can.
+    pub(crate) async fn wipe_status(&self, name: &str) {
+        let wipe = Patch::Merge(json!({"status": null}));
+        self.sandbox.api::<Connection>().patch_status(name, &PatchParams::default(), &wipe).await.expect("a status");
+    }
+
     /// Sets an annotation of a connection, or takes it off.
     pub(crate) async fn annotate(&self, name: &str, key: &str, value: Option<&str>) {
         self.change(name, &json!({"metadata": {"annotations": {key: value}}})).await;

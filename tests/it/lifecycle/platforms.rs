@@ -4,7 +4,6 @@
 
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
-use kube::api::{Patch, PatchParams};
 use serde_json::json;
 use tradewind::api::keys;
 use tradewind::api::v1alpha1::{Connection, ManagementPolicy};
@@ -221,8 +220,7 @@ async fn forgets(world: &mut World) -> String {
     let id = id_of(&world.settled("acme").await);
     world.stop().await;
     world.sandbox.replace(&manifest).await;
-    let wipe = Patch::Merge(json!({"status": null}));
-    world.sandbox.api::<Connection>().patch_status("acme", &PatchParams::default(), &wipe).await.expect("a status");
+    world.wipe_status("acme").await;
     id
 }
 

@@ -87,8 +87,7 @@ async fn a_wiped_status_loses_no_open_attempt() {
     world.sandbox.apply(&connection("acme", &store("acme"), "")).await;
     let open = |c: &Connection| message(c, "Ready").contains("not known");
     world.sandbox.wait_for::<Connection>("acme", HANG, open).await;
-    let wipe = Patch::Merge(json!({"status": null}));
-    world.sandbox.api::<Connection>().patch_status("acme", &PatchParams::default(), &wipe).await.expect("a status");
+    world.wipe_status("acme").await;
     let ready = world.settled("acme").await;
     assert_eq!(world.asked(Operation::Create), 1);
     world.ends_with(&[&id_of(&ready)], 1, 0);
@@ -103,8 +102,7 @@ async fn a_record_of_which_all_is_forgotten_is_in_the_way_until_a_person_adopts_
     let id = id_of(&world.settled("acme").await);
     world.stop().await;
     world.sandbox.replace(&manifest).await;
-    let wipe = Patch::Merge(json!({"status": null}));
-    world.sandbox.api::<Connection>().patch_status("acme", &PatchParams::default(), &wipe).await.expect("a status");
+    world.wipe_status("acme").await;
     world.start().await;
     let halted = world.until("acme", "Ready", "False", "AlreadyExists").await;
     assert!(message(&halted, "Ready").contains(&id), "{}", message(&halted, "Ready"));
