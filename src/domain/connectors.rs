@@ -28,6 +28,14 @@ const fn connector(name: &'static str, fields: &'static [&'static str]) -> Conne
     Connector { name, fields, oauth: false }
 }
 
+impl Connector {
+    /// The type that Arcus calls so.
+    #[must_use]
+    pub fn named(name: &str) -> Option<&'static Self> {
+        CONNECTORS.iter().find(|c| c.name == name)
+    }
+}
+
 /// Every type of connector that Arcus documents.
 pub const CONNECTORS: &[Connector] = &[
     connector("stripe", &[]),
@@ -113,7 +121,7 @@ impl ConnectorWant {
         let settings =
             spec.arcus.as_ref().ok_or_else(|| invalid("spec.arcus is missing: provider Arcus needs it".into()))?;
         let name = spec.platform.as_deref().ok_or_else(|| invalid("spec.platform is missing".into()))?;
-        let connector = CONNECTORS.iter().find(|c| c.name == name).ok_or_else(|| {
+        let connector = Connector::named(name).ok_or_else(|| {
             let known: Vec<&str> = CONNECTORS.iter().map(|c| c.name).collect();
             let text = format!("Arcus has no connector of type {name}: it has {}", known.join(", "));
             Problem::new(Reason::UnsupportedPlatform, text)

@@ -32,7 +32,7 @@ pub struct Policy {
 pub struct Sighting {
     /// Its id.
     pub id: ExternalId,
-    /// Whether the open attempt made it; see [`super::intent::authorship`].
+    /// Whether the open attempt made it; see [`super::intent::Window::author`].
     pub authored: bool,
     /// Whether another object holds it.
     pub held: bool,

@@ -134,13 +134,15 @@ pub struct Stamps {
     pub born: Option<Timestamp>,
     /// When it was last changed, where that may be when it was brought back: a soft deletion keeps the row.
     pub touched: Option<Timestamp>,
+    /// Whether a person's consent makes it, which may come long after the attempt.
+    pub by_consent: bool,
 }
 
 impl Stamps {
     /// Those of a record that is gone for good once it is deleted.
     #[must_use]
     pub fn born(born: Option<Timestamp>) -> Self {
-        Self { born, touched: None }
+        Self { born, ..Self::default() }
     }
 }
 
@@ -151,40 +153,53 @@ pub enum Authorship {
     Attempt,
     /// Somebody else, or it was there before.
     Other,
-    /// It does not tell: it has no date, or what it tells of its last change hides when it was brought back.
+    /// It does not tell: it has no date, or what it tells of its last change hides when it was brought back, or nobody
+    /// knows how long the attempt's link lived.
     Unknown,
 }
 
-/// Did the attempt of this window make this record?
-#[must_use]
-pub fn authorship((from, until): (Timestamp, Timestamp), stamps: Stamps) -> Authorship {
-    let window = from..=until;
-    match (stamps.born, stamps.touched) {
-        (None, _) => Authorship::Unknown,
-        (Some(born), _) if window.contains(&born) => Authorship::Attempt,
-        (Some(_), Some(touched)) if window.contains(&touched) => Authorship::Attempt,
-        // The whole window lies between the two.
-        (Some(born), Some(touched)) if (born..touched).contains(&until) => Authorship::Unknown,
-        (Some(_), _) => Authorship::Other,
-    }
+/// The span of the provider's clock in which the record of an attempt can have been made.
+#[derive(Clone, Copy, Debug)]
+pub struct Window {
+    from: Timestamp,
+    until: Timestamp,
+    /// Whether a link of the attempt is known, and `until` is when it ends.
+    of_link: bool,
 }
 
-/// The span of the provider's clock in which the record of an attempt can have been made.
-///
-/// `declared`: when the object itself came to be. An editor of the object can forge the annotation, but not that.
-/// `link_until`: until when a person may follow the attempt's link, where there is one.
-#[must_use]
-pub fn window(
-    intent: &StoredIntent,
-    declared: Timestamp,
-    link_until: Option<Timestamp>,
-    timing: Timing,
-) -> (Timestamp, Timestamp) {
-    let until = link_until.unwrap_or_else(|| intent.at.0.saturating_add(timing.reach()).unwrap_or(Timestamp::MAX));
-    (
-        intent.at.0.max(declared).saturating_sub(SLACK).unwrap_or(Timestamp::MIN),
-        until.saturating_add(SLACK).unwrap_or(Timestamp::MAX),
-    )
+impl Window {
+    /// `declared`: when the object itself came to be. An editor of the object can forge the annotation, but not that.
+    /// `link_until`: until when a person may follow the attempt's link, where one is known.
+    #[must_use]
+    pub fn of(intent: &StoredIntent, declared: Timestamp, link_until: Option<Timestamp>, timing: Timing) -> Self {
+        let until = link_until.unwrap_or_else(|| intent.at.0.saturating_add(timing.reach()).unwrap_or(Timestamp::MAX));
+        Self {
+            from: intent.at.0.max(declared).saturating_sub(SLACK).unwrap_or(Timestamp::MIN),
+            until: until.saturating_add(SLACK).unwrap_or(Timestamp::MAX),
+            of_link: link_until.is_some(),
+        }
+    }
+
+    /// Whether it was open then.
+    #[must_use]
+    pub fn contains(&self, at: Timestamp) -> bool {
+        (self.from..=self.until).contains(&at)
+    }
+
+    /// Did the attempt make this record?
+    #[must_use]
+    pub fn author(&self, stamps: Stamps) -> Authorship {
+        match (stamps.born, stamps.touched) {
+            (None, _) => Authorship::Unknown,
+            (Some(born), _) if self.contains(born) => Authorship::Attempt,
+            (Some(_), Some(touched)) if self.contains(touched) => Authorship::Attempt,
+            // The whole window lies between the two.
+            (Some(born), Some(touched)) if (born..touched).contains(&self.until) => Authorship::Unknown,
+            // A status that was lost takes along how long the link lived.
+            (Some(born), _) if stamps.by_consent && !self.of_link && born > self.until => Authorship::Unknown,
+            (Some(_), _) => Authorship::Other,
+        }
+    }
 }
 
 /// The key of an intent as the protocol uses it.
@@ -323,7 +338,7 @@ mod tests {
     #[case::before_the_object_existed(1000, 1010, false)]
     fn authorship(#[case] born: i64, #[case] declared: i64, #[case] ours: bool) {
         let at = |s| Timestamp::from_second(s).expect("a time");
-        let told = super::authorship(window(&intent("u", 1), at(declared), None, TIMING), Stamps::born(Some(at(born))));
+        let told = Window::of(&intent("u", 1), at(declared), None, TIMING).author(Stamps::born(Some(at(born))));
         assert_eq!(told, if ours { Authorship::Attempt } else { Authorship::Other });
     }
 
@@ -332,8 +347,24 @@ mod tests {
     #[case::after_it(5006, Authorship::Other)]
     fn the_record_of_a_link_is_made_as_long_as_the_link_works(#[case] born: i64, #[case] want: Authorship) {
         let at = |s| Timestamp::from_second(s).expect("a time");
-        let until_the_link_ends = window(&intent("u", 1), at(0), Some(at(5000)), TIMING);
-        assert_eq!(super::authorship(until_the_link_ends, Stamps::born(Some(at(born)))), want);
+        let until_the_link_ends = Window::of(&intent("u", 1), at(0), Some(at(5000)), TIMING);
+        let stamps = Stamps { by_consent: true, ..Stamps::born(Some(at(born))) };
+        assert_eq!(until_the_link_ends.author(stamps), want);
+    }
+
+    #[rstest]
+    #[case::that_came_within_the_call(true, 1055, Authorship::Attempt)]
+    #[case::that_came_later(true, 1056, Authorship::Unknown)]
+    #[case::that_came_before(true, 994, Authorship::Other)]
+    #[case::that_is_not_asked_for(false, 1056, Authorship::Other)]
+    fn a_consent_by_a_link_whose_end_nobody_knows(
+        #[case] by_consent: bool,
+        #[case] born: i64,
+        #[case] want: Authorship,
+    ) {
+        let at = |s| Timestamp::from_second(s).expect("a time");
+        let stamps = Stamps { by_consent, ..Stamps::born(Some(at(born))) };
+        assert_eq!(Window::of(&intent("u", 1), at(0), None, TIMING).author(stamps), want);
     }
 
     #[rstest]
@@ -349,7 +380,7 @@ mod tests {
         #[case] want: Authorship,
     ) {
         let at = |s| Timestamp::from_second(s).expect("a time");
-        let stamps = Stamps { born: born.map(at), touched: touched.map(at) };
-        assert_eq!(super::authorship((at(995), at(1055)), stamps), want);
+        let stamps = Stamps { born: born.map(at), touched: touched.map(at), by_consent: false };
+        assert_eq!(Window::of(&intent("u", 1), at(0), None, TIMING).author(stamps), want);
     }
 }

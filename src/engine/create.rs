@@ -22,7 +22,7 @@ use crate::{
         dates,
         decide::{Drift, Look},
         ids::{ExternalId, NaturalKey},
-        intent::{Authorship, Stamps, authorship, window},
+        intent::{Authorship, Stamps, Window},
         reason::{Problem, Reason},
         text::bounded,
         verdict::{Blame, Effect, Kind, Verdict, verdict},
@@ -170,7 +170,7 @@ async fn applied<E: External>(
         return wait(engine, target, intent).await;
     };
     let declared = scene.external.now().map_or(target.declared, |now| engine.clock.translate(target.declared, now));
-    let author = authorship(window(intent, declared, None, engine.timing()), Stamps::born(Some(born)));
+    let author = Window::of(intent, declared, None, engine.timing()).author(Stamps::born(Some(born)));
     if created.known_before || author != Authorship::Attempt || scene.claims.held(&created.id) {
         let ids = [created.id];
         let why = advice::halted(Reason::AlreadyExists, &ids, &Drift::None);

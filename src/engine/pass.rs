@@ -22,7 +22,7 @@ use crate::{
         decide::{Drift, Facts, LinkState, Look, Resolution, Sighting, Step, decide},
         diff::Difference,
         ids::{AccountIdentity, ExternalId},
-        intent::{Authorship, Creation, authorship, window},
+        intent::{Authorship, Creation, Window},
         reason::{Problem, Reason},
         refresh,
         validate::{self, Credentials},
@@ -291,7 +291,7 @@ impl<E: External> Pass<'_, E> {
     fn author(&self, target: &Target, creation: &Creation, record: &Record<E::Have>) -> Authorship {
         let Creation::Pending(intent) = creation else { return Authorship::Other };
         let (declared, until) = (self.declared(target), Self::link_until(target, intent.attempt));
-        authorship(window(intent, declared, until, self.engine.timing()), record.stamps)
+        Window::of(intent, declared, until, self.engine.timing()).author(record.stamps)
     }
 
     /// When the object came to be, by the provider's clock.

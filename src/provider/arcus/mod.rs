@@ -18,11 +18,11 @@ use crate::{
     api::v1alpha1::{AppliedField, Declaration, RefreshPhase},
     domain::{
         conditions::{Health, History},
-        connectors::{ConnectorWant, Field},
+        connectors::{Connector, ConnectorWant, Field},
         decide::Look,
         diff::Difference,
         ids::{ExternalId, NaturalKey},
-        intent::{Stamps, Timing, window},
+        intent::{Stamps, Timing, Window},
         reason::Problem,
         refresh::Entity,
         text::{is_link, plain},
@@ -214,7 +214,8 @@ fn sent(field: &Field, told: Option<&Value>) -> Value {
 }
 
 fn record(row: Row) -> Record<Have> {
-    let stamps = Stamps { born: row.created_at, touched: row.updated_at };
+    let by_consent = Connector::named(&row.connector_type).is_some_and(|connector| connector.oauth);
+    let stamps = Stamps { born: row.created_at, touched: row.updated_at, by_consent };
     Record { id: ExternalId::new(&row.connector_type), stamps, have: Some(Have { row }) }
 }
 
@@ -325,10 +326,9 @@ impl External for Arcus {
                 Ok(row.map(record).into_iter().collect())
             }
             Look::Window(intent) => {
-                let (from, until) = window(intent, Timestamp::MIN, None, self.timing);
+                let window = Window::of(intent, Timestamp::MIN, None, self.timing);
                 let rows = self.all.get(freshness, || self.list(pace)).await?;
-                let inside =
-                    |row: &&Row| row.born().is_some_and(|t| from <= t && t <= until) && row.active != Some(false);
+                let inside = |row: &&Row| row.born().is_some_and(|t| window.contains(t)) && row.active != Some(false);
                 Ok(rows.rows.iter().filter(inside).cloned().map(record).collect())
             }
         }

@@ -22,7 +22,7 @@ use crate::{
         decide::Look,
         diff::Difference,
         ids::{ExternalId, NaturalKey},
-        intent::{Stamps, Timing, window},
+        intent::{Stamps, Timing, Window},
         reason::Problem,
         refresh::Entity,
         stores::{self, Recognition},
@@ -252,9 +252,9 @@ impl External for Rutter {
             Look::Id(id) => self.reads.by_id(id, freshness, pace).await,
             Look::Key(key) => self.reads.by_key(key, freshness, pace).await,
             Look::Window(intent) => {
-                let (from, until) = window(intent, Timestamp::MIN, None, self.timing);
+                let window = Window::of(intent, Timestamp::MIN, None, self.timing);
                 let rows = self.reads.rows(&*self.reads.list(freshness, pace).await?);
-                let inside = |r: &Row| r.created_at.is_some_and(|t| from <= t && t <= until);
+                let inside = |r: &Row| r.created_at.is_some_and(|t| window.contains(t));
                 let record = |r: Row| {
                     let (id, born) = (ExternalId::new(&r.id), r.created_at);
                     Record { id, stamps: Stamps::born(born), have: Some(Have::new(r, None)) }

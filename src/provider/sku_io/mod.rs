@@ -24,7 +24,7 @@ use crate::{
         diff::Difference,
         ids::{ExternalId, NaturalKey},
         instances::{self, ACCESS_TOKEN, CREDENTIALS_OBJECT, InstanceWant, TOKEN_PATH, TYPE_PATH},
-        intent::{Stamps, Timing, window},
+        intent::{Stamps, Timing, Window},
         reason::Problem,
         refresh::Entity,
         text::plain,
@@ -186,9 +186,9 @@ impl External for SkuIo {
             Look::Id(id) => self.reads.by_id(id, freshness, pace).await,
             Look::Key(key) => self.reads.by_name(key, pace).await,
             Look::Window(intent) => {
-                let (from, until) = window(intent, Timestamp::MIN, None, self.timing);
+                let window = Window::of(intent, Timestamp::MIN, None, self.timing);
                 let mut rows = self.reads.everything(freshness, pace).await?;
-                rows.retain(|row| row.created_at.is_some_and(|t| from <= t && t <= until));
+                rows.retain(|row| row.created_at.is_some_and(|t| window.contains(t)));
                 let record = |row: Row| {
                     let (id, born) = (ExternalId::new(row.id.to_string()), row.created_at);
                     Record { id, stamps: Stamps::born(born), have: Some(Have { row }) }

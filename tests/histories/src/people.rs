@@ -54,10 +54,10 @@ impl World {
             Event::Delete => self.delete_object(NAME),
             Event::Redeclare => self.redeclare(),
             Event::Edit => self.change(&self.scenario().edit(2)),
-            Event::EditKey => self.edit_key(),
+            Event::EditKey => self.scenario().other_key().is_some_and(|patch| self.change(&patch)),
             Event::Suspend => self.change(&json!({"spec": {"suspend": true}})),
             Event::AskReconcile => self.annotate(keys::RECONCILE),
-            Event::AskRefresh => self.scenario().refreshes() && self.annotate(keys::REFRESH),
+            Event::AskRefresh => self.annotate(keys::REFRESH),
             Event::Replace => self.replace(),
             Event::WipeStatus => self.wipe_status(),
             Event::RestoreFull => self.restore(true),
@@ -120,18 +120,6 @@ impl World {
             });
         }
         deleted
-    }
-
-    fn edit_key(&self) -> bool {
-        match self.scenario().flavour {
-            Flavour::Rutter => self
-                .change(&json!({"spec": {"rutter": {"parameters": {"store_url": "store-other.mybigcommerce.com"}}}})),
-            Flavour::Nameless => {
-                self.change(&json!({"spec": {"rutter": {"parameters": {"account_id": "acct_other"}}}}))
-            }
-            // The name, the type and the shop are immutable, and a merchant chooses the store behind a link.
-            Flavour::RutterLink | Flavour::SkuIo | Flavour::Arcus | Flavour::ArcusLink => false,
-        }
     }
 
     /// `kubectl replace` with the manifest as somebody has it in a file.
@@ -218,18 +206,13 @@ impl World {
     }
 
     fn drift(&self) -> bool {
-        let fields = |value: Value| value.as_object().cloned().unwrap_or_default();
-        match self.scenario().flavour {
-            Flavour::SkuIo => self.recorded(NAME).and_then(|id| id.parse().ok()).is_some_and(|instance| {
-                let fields = fields(json!({"integration_settings": {"store_id": 9}}));
-                self.simulator().act_sku(&sku_io::Deed::Change { instance, fields }).is_ok()
-            }),
-            Flavour::Arcus => {
-                let fields = fields(json!({"config": {"label_format": "zpl"}}));
-                self.simulator().act_arcus(&arcus::Act::Change { fields }.on(self.scenario().connector())).is_ok()
-            }
-            Flavour::Rutter | Flavour::Nameless | Flavour::RutterLink | Flavour::ArcusLink => false,
+        let Some(Value::Object(fields)) = self.scenario().drift() else { return false };
+        if self.scenario().flavour == Flavour::SkuIo {
+            let instance = self.recorded(NAME).and_then(|id| id.parse().ok());
+            let change = |instance| self.simulator().act_sku(&sku_io::Deed::Change { instance, fields }).is_ok();
+            return instance.is_some_and(change);
         }
+        self.simulator().act_arcus(&arcus::Act::Change { fields }.on(self.scenario().connector())).is_ok()
     }
 
     fn stranger(&self) -> bool {

@@ -6,6 +6,8 @@ use serde_json::{Value, json};
 use tradewind::api::keys;
 use tradewind_simulator::{Simulator, arcus, rutter, sku_io};
 
+use crate::event::Event;
+
 /// The namespace of everything.
 pub(crate) const NAMESPACE: &str = "shop";
 /// The name of the object whose life it is.
@@ -243,6 +245,39 @@ impl Scenario {
             Flavour::Arcus | Flavour::ArcusLink => {
                 json!({"spec": {"arcus": {"displayName": format!("Edit {number}")}}})
             }
+        }
+    }
+
+    /// A change of what names the store, where it can be changed: a name, a type and a shop are immutable, and a merchant
+    /// chooses the store behind a link.
+    pub(crate) fn other_key(self) -> Option<Value> {
+        let parameters = match self.flavour {
+            Flavour::Rutter => json!({"store_url": "store-other.mybigcommerce.com"}),
+            Flavour::Nameless => json!({"account_id": "acct_other"}),
+            Flavour::RutterLink | Flavour::SkuIo | Flavour::Arcus | Flavour::ArcusLink => return None,
+        };
+        Some(json!({"spec": {"rutter": {"parameters": parameters}}}))
+    }
+
+    /// What somebody changes of a record, where a change of it means something.
+    pub(crate) fn drift(self) -> Option<Value> {
+        match self.flavour {
+            Flavour::SkuIo => Some(json!({"integration_settings": {"store_id": 9}})),
+            Flavour::Arcus => Some(json!({"config": {"label_format": "zpl"}})),
+            Flavour::Rutter | Flavour::Nameless | Flavour::RutterLink | Flavour::ArcusLink => None,
+        }
+    }
+
+    /// Whether this can happen at all: there is something of that kind. What cannot is not worth a life.
+    pub(crate) fn allows(self, event: Event) -> bool {
+        if event == Event::EditKey {
+            self.other_key().is_some()
+        } else if event == Event::Drift {
+            self.drift().is_some()
+        } else if event == Event::DeleteSecret {
+            self.object(NAME).pointer("/spec/connectionSecretRef").is_some()
+        } else {
+            event != Event::AskRefresh || self.refreshes()
         }
     }
 

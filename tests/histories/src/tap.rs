@@ -75,7 +75,7 @@ impl Arrival {
         tokio::time::sleep(turn).await;
         process.lives().await;
         let events = world.arrive(site);
-        if world.runs_away() {
+        if world.is_over() {
             future::pending::<()>().await;
         }
         tokio::time::sleep(LATENCY).await;

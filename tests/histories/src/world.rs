@@ -177,13 +177,13 @@ impl World {
         events
     }
 
-    /// Whether there are more requests than any life takes: then nobody may send another one.
-    pub(crate) fn runs_away(&self) -> bool {
+    /// Whether nobody may send another request: nothing is asked of this life any more, or it has sent more than any does.
+    pub(crate) fn is_over(&self) -> bool {
         let much = self.track().points.len() > MOST;
         if much {
             self.blame(format!("more than {MOST} requests"));
         }
-        much
+        much || self.track().void
     }
 
     /// A write has reached the API server.

@@ -3,14 +3,18 @@
 use std::time::Duration;
 
 use kube::ResourceExt;
+use tradewind::api::keys;
 use tradewind::api::v1alpha1::Connection;
-use tradewind_simulator::Operation;
+use tradewind::domain::decide::Resolution;
+use tradewind::domain::ids::ExternalId;
 use tradewind_simulator::arcus::{Act, Connector};
+use tradewind_simulator::{ManualClock, Operation};
 
 use super::{SECRET, SHOP, assert_writes, connector};
 use crate::cluster::HANG;
 use crate::conditions::{Kstatus, Observed};
-use crate::world::{World, message, status_of, told};
+use crate::lifecycle::expect::assert_stalled;
+use crate::world::{ARCUS_KEY, World, answer, message, status_of, told};
 
 async fn link(world: &World) -> Option<String> {
     world.secret_value("acme-link", "link_url").await
@@ -117,4 +121,34 @@ async fn a_secret_with_the_link_that_is_deleted_brings_a_new_link() {
     world.sandbox.wait_for::<Connection>("acme", HANG, again).await;
     world.reconciled("acme").await;
     assert!(link(&world).await.is_some());
+}
+
+/// A merchant consents when they like. Where the status was lost, nobody knows whether that was by our link: not even a
+/// deletion may take for granted that the connector is somebody else's.
+#[tokio::test]
+async fn a_late_consent_whose_link_is_forgotten_is_left_to_a_person() {
+    let clock = ManualClock::starting_at("2026-01-05T10:00:00Z".parse().expect("a time"));
+    let mut world = World::under("arcus-forgotten", clock.clock(), World::setup()).await;
+    world.sandbox.apply(&world.arcus_account("arcus", ARCUS_KEY)).await;
+    world.start().await;
+    world.sandbox.apply(&connector("acme", "shopify", SHOP, SECRET)).await;
+    world.until("acme", "Authorized", "False", "AuthorizationRequired").await;
+    world.provider_until("a link", |s| s.arcus_links().len() == 1).await;
+    world.reconciled("acme").await;
+    world.crash().await;
+    // By the provider's own clock, after any call of the attempt can have ended, and before its link has.
+    clock.advance(Duration::from_mins(1));
+    world.somebody(Connector::Shopify, Act::Approve);
+    world.wipe_status("acme").await;
+    world.start().await;
+    let halted = world.until("acme", "Ready", "False", "CreateOutcomeUnknown").await;
+    assert_stalled(&halted, "CreateOutcomeUnknown", &["shopify", "tradewind resolve"]);
+    world.sandbox.delete::<Connection>("acme").await;
+    let blocked = world.until("acme", "Ready", "False", "DeletionBlocked").await;
+    assert!(message(&blocked, "Ready").contains("shopify"), "{}", told(&blocked));
+    assert_eq!((world.asked(Operation::Create), world.asked(Operation::Delete)), (1, 0));
+    let adopt = answer(&blocked, &Resolution::Adopt(ExternalId::new("shopify")));
+    world.annotate("acme", keys::RESOLVE, Some(&adopt)).await;
+    world.sandbox.wait_gone::<Connection>("acme", HANG).await;
+    world.arcus_ends_with(&[], 1, 1);
 }
