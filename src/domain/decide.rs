@@ -34,6 +34,8 @@ pub enum Waiting {
     Grace,
     /// The grace of a record that a list does not show.
     Absence,
+    /// The grace of a record that is to stay, and that lists may not show yet.
+    Listing,
     /// A person.
     Person,
     /// The grace of a link that nobody has: another one takes its place after it.
@@ -159,7 +161,8 @@ fn choose(f: &Facts<'_>) -> Step {
 /// Rows 0 to 5: deletion needs neither a valid spec nor, where nothing is deleted, a look at the provider.
 fn deleting(f: &Facts<'_>) -> Step {
     if f.policy.deletion == DeletionPolicy::Retain || f.policy.management == ManagementPolicy::ObserveOnly {
-        return Step::Release(Release::Retained);
+        // Who declares the same again must find what stays.
+        return if f.unlisted { Step::Wait(Waiting::Listing) } else { Step::Release(Release::Retained) };
     }
     match f.creation {
         Creation::NotStarted => Step::Release(Release::NothingMade),

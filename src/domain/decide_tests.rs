@@ -59,6 +59,7 @@ fn step<'a>(creation: &'a Creation, seen: Option<&'a [Sighting]>, change: impl F
         held: false,
         key_claimed: false,
         in_grace: false,
+        unlisted: false,
         link: LinkState::None,
         any_link: false,
         unreachable: None,
@@ -107,6 +108,24 @@ mod deletion {
             let got = step(&creation, None, |f| (f.deleting, f.policy.deletion) = (true, DeletionPolicy::Retain));
             assert_eq!(got, Step::Release(Release::Retained));
         }
+    }
+
+    #[test]
+    fn what_stays_must_show_in_lists_before_its_object_goes() {
+        for creation in [done(), pending()] {
+            let leaves =
+                |policy: Policy| step(&creation, None, |f| (f.deleting, f.unlisted, f.policy) = (true, true, policy));
+            assert_eq!(leaves(Policy { deletion: DeletionPolicy::Retain, ..POLICY }), Step::Wait(Waiting::Listing));
+            assert_eq!(
+                leaves(Policy { management: ManagementPolicy::ObserveOnly, ..POLICY }),
+                Step::Wait(Waiting::Listing)
+            );
+        }
+    }
+
+    #[test]
+    fn what_goes_with_its_object_is_not_waited_for() {
+        assert_eq!(step(&done(), None, |f| (f.deleting, f.unlisted) = (true, true)), Step::Delete(id("a")));
     }
 
     #[test]

@@ -115,6 +115,8 @@ pub struct Facts<'a> {
     pub key_claimed: bool,
     /// It is too early to conclude anything from an absence.
     pub in_grace: bool,
+    /// Its attempt may have made what a look by key does not show yet.
+    pub unlisted: bool,
     /// The link of the open attempt.
     pub link: LinkState,
     /// A link of this object, be it of an earlier attempt, may still be used.

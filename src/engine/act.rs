@@ -32,6 +32,9 @@ use crate::{
 };
 use std::time::Duration;
 
+/// What an object says that leaves behind what it has just made.
+const UNLISTED: &str = "What was created a moment ago stays, and may not show in the provider's lists yet. Waiting until it \
+                        must, so that whoever declares it again finds it";
 /// What an open attempt says while nobody can know its outcome.
 pub(super) const OUTCOME_OPEN: &str =
     "The provider's answer to the create is not known. Waiting until a record would have to show, then looking for it";
@@ -142,6 +145,7 @@ impl<E: External> Scene<'_, E> {
         let state = match what {
             Waiting::Grace if target.deleting => State::Deleting(Problem::new(Reason::Deleting, OUTCOME_OPEN)),
             Waiting::Grace => State::Creating(OUTCOME_OPEN.to_owned()),
+            Waiting::Listing => State::Deleting(Problem::new(Reason::Deleting, UNLISTED)),
             // A record that a list does not show yet is no news.
             Waiting::Absence => return Ok(Next::After(rest + Duration::from_millis(100))),
             Waiting::Person | Waiting::LostLink | Waiting::Link => {

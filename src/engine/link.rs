@@ -113,7 +113,9 @@ pub(super) async fn wait(
     let state = match what {
         Waiting::Link => State::Leaving(LEAVING.to_owned()),
         Waiting::LostLink => State::Unlinked(Problem::new(Reason::Creating, LOST)),
-        Waiting::Grace | Waiting::Absence | Waiting::Person => State::AwaitsPerson(HANDED_OUT.to_owned()),
+        Waiting::Grace | Waiting::Absence | Waiting::Listing | Waiting::Person => {
+            State::AwaitsPerson(HANDED_OUT.to_owned())
+        }
     };
     report::change(engine, target, Some(&state), |status| {
         // Nothing stands in the way any more, or somebody asks to try: no pause follows the grace.

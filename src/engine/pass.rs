@@ -46,7 +46,7 @@ pub(super) async fn pass(engine: &Engine, mut target: Target) -> Result<Next, Pa
     }
     match resolve::account(engine, &target) {
         Account::NotYet => {
-            let step = decide(&facts_without_account(&target, &Parts::new(&target), None));
+            let step = decide(&facts_without_account(engine, &target, &Parts::new(&target), None));
             // These follow from the object alone. Whatever else would be said now might be wrong in a moment.
             if matches!(step, Step::Release(_) | Step::Rebind | Step::Suspended) {
                 return act::without_account(engine, &mut target, step).await;
@@ -57,7 +57,7 @@ pub(super) async fn pass(engine: &Engine, mut target: Target) -> Result<Next, Pa
         Account::Unusable(problem) => {
             // What is wrong with the declaration itself comes first: it can be put right here.
             let problem = provider::refusal(&target.spec).unwrap_or(problem);
-            let step = decide(&facts_without_account(&target, &Parts::new(&target), Some(&problem)));
+            let step = decide(&facts_without_account(engine, &target, &Parts::new(&target), Some(&problem)));
             act::without_account(engine, &mut target, step).await
         }
         Account::Usable { session, adoption_allowed, leaving } => {
@@ -93,7 +93,13 @@ impl Parts {
 }
 
 /// The facts before anything is known of the account.
-fn facts_without_account<'a>(target: &Target, parts: &'a Parts, problem: Option<&'a Problem>) -> Facts<'a> {
+fn facts_without_account<'a>(
+    engine: &Engine,
+    target: &Target,
+    parts: &'a Parts,
+    problem: Option<&'a Problem>,
+) -> Facts<'a> {
+    let has_key = target.stored().intent().is_ok_and(|intent| intent.is_some_and(|intent| intent.key.is_some()));
     Facts {
         deleting: target.deleting,
         bound: target.bound(),
@@ -107,6 +113,7 @@ fn facts_without_account<'a>(target: &Target, parts: &'a Parts, problem: Option<
         held: false,
         key_claimed: false,
         in_grace: false,
+        unlisted: has_key && !engine.patience(&target.uid, &parts.creation).is_zero(),
         link: LinkState::None,
         any_link: false,
         unreachable: problem,
@@ -234,7 +241,7 @@ impl<E: External> Pass<'_, E> {
             restored: target.fears_restored() && target.status.creation.as_ref().is_some_and(|c| c.restored),
             link,
             any_link: link::any(target, self.now()),
-            ..facts_without_account(target, parts, None)
+            ..facts_without_account(self.engine, target, parts, None)
         }
     }
 

@@ -59,7 +59,7 @@ pub(super) async fn change(
 /// Writes what belongs to an attempt: whatever else changed meanwhile, it must not be lost.
 ///
 /// # Errors
-/// [`PassError::Superseded`] where the attempt is no longer the open one, or the object another one.
+/// [`PassError::Superseded`] where another attempt is the open one, this one is settled, or the object is another one.
 pub(super) async fn commit(
     engine: &Engine,
     target: &mut Target,
@@ -67,6 +67,10 @@ pub(super) async fn commit(
     state: Option<&State>,
     edit: impl Fn(&mut ManagedStatus),
 ) -> Result<(), PassError> {
+    let edit = |status: &mut ManagedStatus| {
+        status.creation.get_or_insert_default().intent.get_or_insert_with(|| intent.clone());
+        edit(status);
+    };
     insist(engine, target, state, |fresh| is_open(fresh, intent), edit).await
 }
 
@@ -110,7 +114,10 @@ async fn read_anew(engine: &Engine, target: &mut Target, still: impl Fn(&Target)
 fn is_open(target: &Target, intent: &StoredIntent) -> bool {
     match target.creation() {
         Creation::Pending(open) => open.nonce == intent.nonce,
-        Creation::NotStarted | Creation::Done(_) | Creation::Unverifiable(_) => false,
+        // It knows of no attempt, not even of this one: somebody took its status and its annotations away. The pass is the
+        // last that can tell.
+        Creation::NotStarted => target.stored().is_untried(),
+        Creation::Done(_) | Creation::Unverifiable(_) => false,
     }
 }
 
@@ -135,6 +142,13 @@ fn next(target: &Target, state: Option<&State>, edit: &impl Fn(&mut ManagedStatu
             next.applied_fields.clear();
             next.applied_credentials = None;
         }
+    }
+    // Who asks for another attempt gets one, also where this pass does not come as far as that.
+    if state.is_some()
+        && target.is_requested()
+        && let Some(creation) = &mut next.creation
+    {
+        creation.refused = None;
     }
     edit(&mut next);
     if let Some(state) = state {

@@ -151,7 +151,7 @@ pub fn explore(plan: &Plan) -> Report {
             report.add(scenario, &[], &outcome);
         }
         report.points += outcome.points.len();
-        work.extend(next(scenario, &outcome.points, 0, &plan.events).into_iter().map(|event| (scenario, event)));
+        work.extend(next(scenario, &outcome.points, None, &plan.events).into_iter().map(|event| (scenario, event)));
     }
     let all = work.len().max(1);
     report.join(together(plan.threads, work.len(), |number, report| {
@@ -186,8 +186,9 @@ fn go_on(
 ) {
     let (mut script, mut points) = (vec![first], points.to_vec());
     while script.len() < plan.depth {
-        let from = script.last().map_or(0, |(at, _)| *at);
-        let Some(event) = one_of(random, &next(scenario, &points, from, &plan.events)) else { return };
+        let Some(event) = one_of(random, &next(scenario, &points, script.last().copied(), &plan.events)) else {
+            return;
+        };
         script.push(event);
         let outcome = tell(scenario, &script);
         if outcome.void {
@@ -208,13 +209,13 @@ fn undisturbed(scenarios: &[Scenario], threads: usize) -> Vec<(Scenario, Outcome
 /// time: while its record is made.
 #[must_use]
 pub fn pairs(scenarios: &[Scenario], events: &[Event], threads: usize) -> Report {
-    let early = |scenario, points: &[Site], from| {
+    let early = |scenario, points: &[Site], before| {
         let rest = points.iter().position(|site| *site == Site::Rest).unwrap_or(points.len());
-        next(scenario, points.get(..rest).unwrap_or_default(), from, events)
+        next(scenario, points.get(..rest).unwrap_or_default(), before, events)
     };
     let mut first = Vec::new();
     for (scenario, outcome) in undisturbed(scenarios, threads) {
-        first.extend(early(scenario, &outcome.points, 0).into_iter().map(|event| (scenario, event)));
+        first.extend(early(scenario, &outcome.points, None).into_iter().map(|event| (scenario, event)));
     }
     together(threads, first.len(), |number, report| {
         let Some((scenario, one)) = first.get(number).copied() else { return };
@@ -222,20 +223,23 @@ pub fn pairs(scenarios: &[Scenario], events: &[Event], threads: usize) -> Report
         if outcome.void {
             return;
         }
-        for other in early(scenario, &outcome.points, one.0) {
+        for other in early(scenario, &outcome.points, Some(one)) {
             let script = [one, other];
             report.add(scenario, &script, &tell(scenario, &script));
         }
     })
 }
 
-/// What can happen next, and where. Between two reads nothing changes but what others do, and they can do it before.
-fn next(scenario: Scenario, points: &[Site], from: usize, events: &[Event]) -> Vec<(usize, Event)> {
+/// What can happen next, and where. Between two reads nothing changes but what others do, and they can do it before; and
+/// only one thing can happen to one request.
+fn next(scenario: Scenario, points: &[Site], before: Option<(usize, Event)>, events: &[Event]) -> Vec<(usize, Event)> {
     let events: Vec<Event> = events.iter().filter(|event| scenario.allows(**event)).copied().collect();
+    let from = before.map_or(0, |(at, _)| *at);
     let reads = |at: usize| points.get(at).is_some_and(|site| !site.has_effect() && *site != Site::Rest);
     let at = |(at, site): (usize, &Site)| {
         let double = at > 0 && reads(at) && reads(at - 1);
-        let fits = |e: &&Event| e.fits(site) && (!double || e.meets_the_request());
+        let met = before.is_some_and(|(then, event)| then == at && event.meets_the_request());
+        let fits = |e: &&Event| e.fits(site) && if e.meets_the_request() { !met } else { !double };
         events.iter().filter(fits).map(|e| (at, *e)).collect::<Vec<_>>()
     };
     points.iter().enumerate().skip(from).flat_map(at).collect()

@@ -101,11 +101,19 @@ impl Arrival {
     }
 }
 
+/// Where a request goes, but for the name of an event: it is made of the time outside of the history.
+fn path<B>(request: &Request<B>) -> &str {
+    let whole = request.uri().path();
+    whole
+        .split_once("/events/")
+        .map_or(whole, |(before, _)| whole.get(..before.len() + "/events".len()).unwrap_or(whole))
+}
+
 /// Of requests that are sent at the same moment, always the same one is first: what orders them in the program is chance,
 /// and a history is to be the same when it is told again.
 fn turn<B>(process: &Process, request: &Request<B>) -> Duration {
     let accept = request.headers().get(ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
-    let words = [request.method().as_str(), request.uri().path(), request.uri().query().unwrap_or_default(), accept];
+    let words = [request.method().as_str(), path(request), request.uri().query().unwrap_or_default(), accept];
     // FNV-1a: the standard library's hashes differ from one program to the next.
     let hash = words
         .concat()
@@ -155,7 +163,7 @@ impl Service<Request<Body>> for KubeTap {
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let Self { world, process, mut inner } = self.clone();
         Box::pin(async move {
-            let site = Site::Kube(request.method().clone(), request.uri().path().to_owned());
+            let site = Site::Kube(request.method().clone(), path(&request).to_owned());
             let arrival = Arrival::at(&world, &process, &site, turn(&process, &request)).await;
             if arrival.has(Event::KubeDown) {
                 let mut answer = Response::new(Full::new(Bytes::from_static(DOWN.as_bytes())).boxed_unsync());

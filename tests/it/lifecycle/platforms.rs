@@ -2,6 +2,8 @@
 //!
 //! What every platform asks for is a table of `domain::rules`; here one of each kind lives.
 
+use std::time::Duration;
+
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
 use serde_json::json;
@@ -222,6 +224,22 @@ async fn forgets(world: &mut World) -> String {
     world.sandbox.replace(&manifest).await;
     world.wipe_status("acme").await;
     id
+}
+
+/// Neither the object nor a Secret tells of it yet: the call that is under way does.
+#[tokio::test]
+async fn an_object_that_forgets_all_while_its_create_is_under_way_is_told_the_answer() {
+    let world = World::new("forgets").await;
+    let slow = Effect::SlowAfter { delay: Duration::from_secs(1) };
+    world.simulator.push_fault(Fault::on(Operation::Create, slow));
+    let manifest = stripe("acme", "");
+    world.sandbox.apply(&manifest).await;
+    world.provider_until("the record is there", |s| s.stats().creates == 1).await;
+    world.sandbox.replace(&manifest).await;
+    world.wipe_status("acme").await;
+    let id = id_of(&world.settled("acme").await);
+    assert_eq!(world.asked(Operation::Create), 1);
+    world.ends_with(&[&id], 1, 0);
 }
 
 #[tokio::test]

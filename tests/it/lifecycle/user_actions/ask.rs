@@ -83,6 +83,20 @@ async fn a_suspended_object_can_be_deleted() {
     world.ends_with(&[], 1, 1);
 }
 
+/// The pass that answers the asking may come to nothing: whoever asks for another attempt gets one all the same.
+#[tokio::test]
+async fn another_attempt_that_is_asked_for_comes_although_the_look_before_it_fails() {
+    let world = World::new("ask-again").await;
+    world.simulator.push_fault(Fault::on(Operation::Create, Effect::Refuse { status: 400, retry_after: None }));
+    world.sandbox.apply(&connection("acme", &store("acme"), "")).await;
+    world.until("acme", "Ready", "False", "ProviderRejected").await;
+    world.simulator.push_fault(Fault::on(Operation::List, Effect::Refuse { status: 500, retry_after: None }));
+    world.reconciled("acme").await;
+    let id = id_of(&world.settled("acme").await);
+    assert_eq!(world.asked(Operation::Create), 2);
+    world.ends_with(&[&id], 1, 0);
+}
+
 /// The operator wrote the object that often since then, and its Secret not at all. The line of an answer may follow the answer.
 async fn costs(world: &World, since: Mark, wanted: usize) {
     let count = |name: &str| world.sandbox.audit_writes(since).get(name).map_or(0, Vec::len);

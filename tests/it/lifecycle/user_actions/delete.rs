@@ -8,7 +8,7 @@ use tradewind_simulator::{Effect, Fault, Operation};
 
 use crate::cluster::HANG;
 use crate::conditions::{Kstatus, Observed};
-use crate::world::{World, connection, id_of, message, store, told};
+use crate::world::{World, connection, id_of, message, status_of, store, told};
 
 const RETAIN: &str = "  deletionPolicy: Retain\n";
 
@@ -74,6 +74,32 @@ async fn a_retained_record_stays_and_the_object_goes_without_a_look_at_the_provi
     world.sandbox.wait_gone::<Connection>("acme", HANG).await;
     world.bring_provider_up(down);
     assert_eq!(world.asked(Operation::Delete), 0);
+    world.ends_with(&[&id], 1, 0);
+}
+
+/// Neither operator would find it otherwise: lists do not show yet what was just made.
+#[rstest]
+#[case::by_the_same_operator(false)]
+#[case::by_another_one_that_knows_nothing_of_it(true)]
+#[tokio::test]
+async fn a_record_that_stays_is_found_by_who_declares_it_again_at_once(#[case] crashes: bool) {
+    let mut world = World::new("left").await;
+    world.simulator.configure(|settings| settings.list_lag = Duration::from_secs(4));
+    world.sandbox.apply(&connection("acme", &store("acme"), RETAIN)).await;
+    let recorded = |c: &Connection| status_of(c).external_id.is_some();
+    let id = id_of(&world.sandbox.wait_for::<Connection>("acme", HANG, recorded).await);
+    world.sandbox.delete::<Connection>("acme").await;
+    let waiting = world.until("acme", "Ready", "False", "Deleting").await;
+    assert!(message(&waiting, "Ready").contains("may not show"), "{}", told(&waiting));
+    world.sandbox.wait_gone::<Connection>("acme", HANG).await;
+    if crashes {
+        world.crash().await;
+        world.start().await;
+    }
+    world.sandbox.apply(&connection("acme", &store("acme"), RETAIN)).await;
+    let halted = world.until("acme", "Ready", "False", "AlreadyExists").await;
+    assert!(message(&halted, "Ready").contains(&id), "{}", told(&halted));
+    assert_eq!(world.asked(Operation::Create), 1);
     world.ends_with(&[&id], 1, 0);
 }
 
