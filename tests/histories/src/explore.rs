@@ -234,7 +234,7 @@ pub fn pairs(scenarios: &[Scenario], events: &[Event], threads: usize) -> Report
 /// only one thing can happen to one request.
 fn next(scenario: Scenario, points: &[Site], before: Option<(usize, Event)>, events: &[Event]) -> Vec<(usize, Event)> {
     let events: Vec<Event> = events.iter().filter(|event| scenario.allows(**event)).copied().collect();
-    let from = before.map_or(0, |(at, _)| *at);
+    let from = before.map_or(0, |(at, _)| at);
     let reads = |at: usize| points.get(at).is_some_and(|site| !site.has_effect() && *site != Site::Rest);
     let at = |(at, site): (usize, &Site)| {
         let double = at > 0 && reads(at) && reads(at - 1);

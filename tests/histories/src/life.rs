@@ -40,6 +40,9 @@ const RESTLESS: usize = 240;
 /// How long a refusal keeps an object from trying again, and some more.
 const PATIENCE: Duration = Duration::from_mins(12);
 
+/// So often people mend and wait; more is of no use.
+const ROUNDS: usize = 3;
+
 /// Nothing of an object, its account or its credentials is looked at less often than this.
 const STEADY: Duration = Duration::from_mins(12);
 
@@ -111,12 +114,17 @@ pub(crate) async fn live(scenario: Scenario, script: &[(usize, Event)]) -> Outco
         if world.mend_for(step) {
             world.rest().await;
         }
-        if judge::waits(&world, step) {
+        // What was mended at last takes its time too.
+        for _ in 0..ROUNDS {
+            if !judge::waits(&world, step) {
+                break;
+            }
             tokio::time::sleep(PATIENCE).await;
             world.rest().await;
-            if world.mend_for(step) {
-                world.rest().await;
+            if !world.mend_for(step) {
+                break;
             }
+            world.rest().await;
         }
         judge::at_rest(&world, step);
         if step == Step::Refresh {

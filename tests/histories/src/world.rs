@@ -38,7 +38,7 @@ const TIMING: Timing =
 /// How long a killed process is away.
 const RESTART: Duration = Duration::from_secs(2);
 /// More requests than any life takes.
-const MOST: usize = 4000;
+const MOST: usize = 10_000;
 /// How far a clock is off, where one is.
 const SKEW: SignedDuration = SignedDuration::from_secs(90);
 
