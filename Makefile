@@ -147,6 +147,13 @@ reproducible: static ## The same sources make the same static binary in another 
 sbom: ## Bill of materials of the static binary, target/tradewind.cdx.json (needs cargo-cyclonedx and jq)
 	@CARGO='$(CARGO)' tests/release/sbom.sh $(MUSL) target/tradewind.cdx.json
 
+# Of the tag that is released.
+VERSION ?= $(shell $(CARGO) pkgid tradewind | sed 's/.*[\#@]//')
+
+.PHONY: release-files
+release-files: static sbom ## Binary, bill of materials, CRDs and chart with their checksums, in target/release-files (VERSION=0.1.0)
+	@tests/release/files.sh $(VERSION) $(STATIC) target/tradewind.cdx.json target/release-files
+
 .PHONY: deny
 deny: ## Licences, banned crates and where crates come from (needs cargo-deny)
 	@command -v cargo-deny > /dev/null || { echo "cargo-deny is not installed: cargo install --locked cargo-deny" >&2; exit 1; }

@@ -201,8 +201,10 @@ impl World {
         if judge::has_question(self) || self.object(NAME).is_none() {
             return;
         }
-        if self.has_happened(|_| true) {
-            // What happened at the provider is noticed an interval later.
+        // What happened at the provider is noticed an interval later.
+        let mut noticed = 0;
+        while noticed != self.happened() {
+            noticed = self.happened();
             tokio::time::sleep(PATIENCE).await;
             self.rest().await;
         }

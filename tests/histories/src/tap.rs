@@ -27,6 +27,8 @@ use crate::{event::Event, site::Site, world::World};
 const LATENCY: Duration = Duration::from_millis(20);
 /// So many turns there are for requests of the same moment.
 const TURNS: u64 = 31;
+/// So many operators there are at most at once: two that run all the time, and one that takes over.
+const OPERATORS: u64 = 3;
 /// Longer than a permit lives, shorter than the API server may take.
 const STALL: Duration = Duration::from_secs(14);
 
@@ -119,7 +121,7 @@ fn turn<B>(process: &Process, request: &Request<B>) -> Duration {
         .concat()
         .bytes()
         .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
-    Duration::from_millis((hash >> 32) % TURNS * 2 + process.number % 2)
+    Duration::from_millis((hash >> 32) % TURNS * OPERATORS + process.number % OPERATORS)
 }
 
 /// The way to the API server.
