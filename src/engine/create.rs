@@ -22,7 +22,7 @@ use crate::{
         dates,
         decide::{Drift, Look},
         ids::{ExternalId, NaturalKey},
-        intent::{Authorship, Stamps, Window},
+        intent::{Authorship, Creation, Stamps, Window},
         reason::{Problem, Reason},
         text::bounded,
         verdict::{Blame, Effect, Kind, Verdict, verdict},
@@ -124,6 +124,16 @@ async fn remembered<E: External>(
         Ok(records) => !records.is_empty(),
         Err(error) => return outcome::failed::<E>(engine, target, &error).await.map(Some),
     };
+    // As of any recorded id: lists may not show yet what another process has just made.
+    engine.memory.missed(&target.uid, !is_there);
+    let rest = engine.patience(&target.uid, &Creation::Done(id.clone()));
+    if !is_there && !rest.is_zero() {
+        let text = format!(
+            "Its connection Secret names {id}, which does not show. Waiting until it must, before another is made"
+        );
+        report::report(engine, target, &State::Creating(text)).await?;
+        return Ok(Some(Next::After(rest + Duration::from_millis(100))));
+    }
     if !is_there || scene.claims.held(&id) {
         return Ok(None);
     }

@@ -123,12 +123,15 @@ pub(crate) fn at_the_end(world: &World) {
 
 fn no_duplicates(world: &World) {
     let (live, scenario) = (world.ours(), world.scenario());
-    let (let_go, blurred, forgotten) = {
+    let (let_go, blurred, forgotten, blind, alone) = {
         let track = world.track();
-        (track.let_go, track.blurred, track.forgotten)
+        (track.let_go, track.blurred, track.forgotten, track.blind, track.operators == 1)
     };
-    // The connection Secret is the last that tells.
-    let forgotten = forgotten && world.has_happened(|event| event == Event::DeleteSecret);
+    let happened = |such: &[Event]| world.has_happened(|event| such.contains(&event));
+    // The connection Secret is the last that tells; before there is one, it is the pass that has the answer, unless that
+    // ends there or another operator is quicker.
+    let unheard = blind && (!alone || happened(&[Event::CrashBefore, Event::CrashAfter]));
+    let forgotten = forgotten && (unheard || happened(&[Event::DeleteSecret]));
     let allowed = match scenario.flavour {
         // Nobody can tell that the second one is of the same store, or that what was let go is.
         Flavour::Nameless | Flavour::RutterLink => {

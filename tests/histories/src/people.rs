@@ -132,7 +132,7 @@ impl World {
         let (before, knew) = (self.revision(), self.knows());
         let deleting = is_deleting(&object);
         let replaced = self.api().replace(NAMESPACE, &manifest).is_ok();
-        self.track().forgotten |= knew && !self.knows();
+        self.note_forgotten(knew);
         if replaced && deleting {
             // Without our finalizer it is gone.
             self.track().let_go = true;
@@ -143,8 +143,18 @@ impl World {
     fn wipe_status(&self) -> bool {
         let (before, knew) = (self.revision(), self.knows());
         let wiped = self.api().replace_status(self.scenario().plural(), NAMESPACE, NAME, &Value::Null);
-        self.track().forgotten |= knew && !self.knows();
+        self.note_forgotten(knew);
         wiped.is_ok() && self.revision() != before
+    }
+
+    /// What it has lost, if it knew of an attempt before.
+    fn note_forgotten(&self, knew: bool) {
+        let forgotten = knew && !self.knows();
+        let tells = |secret: &Value| secret.pointer("/data/connection_id").is_some();
+        let blind = forgotten && !self.api().get("secrets", NAMESPACE, SECRET).is_some_and(|secret| tells(&secret));
+        let mut track = self.track();
+        track.forgotten |= forgotten;
+        track.blind |= blind;
     }
 
     /// Whether the object knows of an attempt. Who takes both its status and its annotations away leaves it nothing.

@@ -66,7 +66,7 @@ pub(crate) struct Track {
     /// What has happened.
     pub(crate) happened: Vec<Event>,
     /// How many operators were started; one that takes the place of a killed one is the same.
-    operators: u64,
+    pub(crate) operators: u64,
     /// Writes of objects and Secrets by operators, whatever came of them.
     pub(crate) kube_writes: usize,
     /// Writes at the provider.
@@ -77,6 +77,8 @@ pub(crate) struct Track {
     pub(crate) let_go: bool,
     /// An object has lost all that it knew of itself, and its deletion leaves what it had.
     pub(crate) forgotten: bool,
+    /// It was so before its Secret told of anything: only the pass that had the answer could tell.
+    pub(crate) blind: bool,
     /// When the last stranger came, by the provider's clock.
     pub(crate) stranger: Option<Timestamp>,
     /// A stranger came while an attempt was open: nobody can tell theirs from ours.
