@@ -58,12 +58,24 @@ pub(crate) struct World {
     /// Whose rights the operator has, where not those of the sandbox's own service account.
     pub(crate) kubeconfig: Option<PathBuf>,
     operator: Option<Operator>,
-    address: SocketAddr,
+    /// The provider's port, which nobody else gets while it is down.
+    kept: TcpSocket,
     server: JoinHandle<()>,
 }
 
-/// A provider that nobody reaches. Its port stays its own: nobody else gets it in the meantime.
-pub(crate) struct Down(TcpSocket);
+/// A socket at this address, which others of ours may share. Not even a listener that a child process holds on to, between
+/// its fork and its exec, is in the way of another one.
+fn port(address: SocketAddr) -> TcpSocket {
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.set_reuseport(true).expect("an option of sockets");
+    socket.bind(address).expect("a port");
+    socket
+}
+
+fn serve(simulator: &Simulator, address: SocketAddr) -> JoinHandle<()> {
+    let listener = port(address).listen(1024).expect("a listener");
+    tokio::spawn(tradewind_simulator::serve(listener, simulator.router(), std::future::pending()))
+}
 
 /// A running operator.
 struct Operator {
@@ -130,7 +142,9 @@ impl World {
     /// This namespace, and a provider that others may use too.
     pub(crate) async fn at(sandbox: Sandbox, simulator: Simulator) -> Self {
         keep_logs();
-        let (address, server) = simulator.serve().await.expect("a free port");
+        let kept = port(([127, 0, 0, 1], 0).into());
+        let address = kept.local_addr().expect("an address");
+        let server = serve(&simulator, address);
         let origin = format!("http://{address}");
         let settings = Settings {
             namespace: Some(sandbox.namespace().to_owned()),
@@ -147,7 +161,7 @@ impl World {
             shutdown_grace: Duration::from_secs(10),
         };
         let endpoint = format!("{origin}/versioned");
-        Self { sandbox, simulator, endpoint, settings, kubeconfig: None, operator: None, address, server }
+        Self { sandbox, simulator, endpoint, settings, kubeconfig: None, operator: None, kept, server }
     }
 
     /// A namespace, a provider, an account with its login, a Secret for stores, and a running operator.
@@ -312,20 +326,14 @@ spec:
     }
 
     /// Nobody reaches the provider any more: connections are refused.
-    pub(crate) async fn take_provider_down(&mut self) -> Down {
+    pub(crate) async fn take_provider_down(&mut self) {
         self.server.abort();
         let _ = (&mut self.server).await;
-        let socket = TcpSocket::new_v4().expect("a socket");
-        socket.set_reuseaddr(true).expect("an option of sockets");
-        socket.bind(self.address).expect("the provider's own port");
-        Down(socket)
     }
 
     /// The provider is there again, with all that it knew.
-    pub(crate) fn bring_provider_up(&mut self, Down(socket): Down) {
-        let listener = socket.listen(1024).expect("a listener");
-        self.server =
-            tokio::spawn(tradewind_simulator::serve(listener, self.simulator.router(), std::future::pending()));
+    pub(crate) fn bring_provider_up(&mut self) {
+        self.server = serve(&self.simulator, self.kept.local_addr().expect("an address"));
     }
 
     /// An account once a condition says this, of its present generation.

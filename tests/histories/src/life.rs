@@ -44,7 +44,7 @@ const PATIENCE: Duration = Duration::from_mins(12);
 const ROUNDS: usize = 3;
 
 /// Nothing of an object, its account or its credentials is looked at less often than this.
-const STEADY: Duration = Duration::from_mins(12);
+const STEADY: Duration = Duration::from_mins(7);
 
 /// What came of a history.
 #[derive(Clone, Debug)]

@@ -239,7 +239,7 @@ impl Scenario {
     pub(crate) fn edit(self, number: u8) -> Value {
         match self.flavour {
             Flavour::Rutter | Flavour::Nameless | Flavour::RutterLink => {
-                json!({"spec": {"interval": format!("{}m", 5 + number)}})
+                json!({"spec": {"interval": format!("{}m", 5 - number)}})
             }
             Flavour::SkuIo => json!({"spec": {"settings": {"storeId": 1 + number}}}),
             Flavour::Arcus | Flavour::ArcusLink => {

@@ -253,7 +253,7 @@ fn settings() -> Settings {
         identity: "tradewind-histories".to_owned(),
         timing: TIMING,
         poll: Duration::from_secs(15),
-        probe_interval: Duration::from_mins(10),
+        probe_interval: Duration::from_mins(5),
         shutdown_grace: Duration::from_secs(25),
     }
 }

@@ -283,7 +283,7 @@ async fn a_new_secret_of_a_login_is_used_once_it_works_and_not_before() {
 #[tokio::test]
 async fn a_provider_that_is_down_at_first_is_waited_for() {
     let mut world = World::quiet("down").await;
-    let down = world.take_provider_down().await;
+    world.take_provider_down().await;
     world.sandbox.apply(&world.account()).await;
     world.sandbox.apply(&World::store_login()).await;
     world.start().await;
@@ -295,7 +295,7 @@ async fn a_provider_that_is_down_at_first_is_waited_for() {
     world.rests::<ProviderAccount>("rutter").await;
     world.rests::<Connection>("acme").await;
 
-    world.bring_provider_up(down);
+    world.bring_provider_up();
     let healed = world.settled("acme").await;
     assert_healed(&healed);
     assert_healed(&world.account_until("Ready", "True", "Succeeded").await);

@@ -194,10 +194,10 @@ mod real {
         world.furnish().await;
         let program = Program::start(&world, &["--log-format=json"]);
         world.account_until("Ready", "True", "Succeeded").await;
-        let down = world.take_provider_down().await;
+        world.take_provider_down().await;
         world.sandbox.apply(&connection("acme", &store("writes-down"), "")).await;
         world.until("acme", "Ready", "False", "ProviderUnavailable").await;
-        world.bring_provider_up(down);
+        world.bring_provider_up();
         world.settled("acme").await;
         let log = program.terminate().await;
         let lines = told(&log);

@@ -70,12 +70,12 @@ async fn an_object_stays_as_long_as_its_record_cannot_be_deleted(
 #[tokio::test]
 async fn an_object_stays_as_long_as_nobody_reaches_the_provider() {
     let (mut world, id) = ready("stays").await;
-    let down = world.take_provider_down().await;
+    world.take_provider_down().await;
     world.sandbox.delete::<Connection>("acme").await;
     let staying = world.until("acme", "Ready", "False", "Deleting").await;
     assert!(staying.says("Reconciling", "True", "Deleting"), "{}", told(&staying));
     assert_eq!(world.live(), [id]);
-    world.bring_provider_up(down);
+    world.bring_provider_up();
     world.sandbox.wait_gone::<Connection>("acme", HANG).await;
     world.ends_with(&[], 1, 1);
 }

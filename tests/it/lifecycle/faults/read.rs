@@ -55,12 +55,12 @@ async fn nothing_is_made_before_the_account_can_be_listed(#[case] effect: Effect
 async fn nothing_is_made_while_nobody_reaches_the_provider() {
     let mut world = World::new("down").await;
     world.account_until("Ready", "True", "Succeeded").await;
-    let down = world.take_provider_down().await;
+    world.take_provider_down().await;
     world.sandbox.apply(&connection("acme", &store("acme"), "")).await;
     let waiting = world.until("acme", "Ready", "False", "ProviderUnavailable").await;
     says_why(&waiting, "ProviderUnavailable");
     assert_eq!(waiting.kstatus(), Kstatus::InProgress);
-    world.bring_provider_up(down);
+    world.bring_provider_up();
     let ready = world.settled("acme").await;
     world.ends_with(&[&id_of(&ready)], 1, 0);
 }
@@ -102,10 +102,10 @@ async fn an_outage_of_the_provider_makes_and_deletes_nothing() {
     let mut world = World::new("outage").await;
     world.sandbox.apply(&connection("acme", &store("acme"), "")).await;
     let id = id_of(&world.settled("acme").await);
-    let down = world.take_provider_down().await;
+    world.take_provider_down().await;
     still_ready(&world.reconciled("acme").await, "ProviderUnavailable");
     assert!(not_ready_any_more(&world).await.says("Ready", "False", "ProviderUnavailable"));
-    world.bring_provider_up(down);
+    world.bring_provider_up();
     heals(&world, &id).await;
 }
 

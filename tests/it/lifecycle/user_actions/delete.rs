@@ -16,12 +16,12 @@ const RETAIN: &str = "  deletionPolicy: Retain\n";
 async fn an_object_that_has_not_started_goes_without_a_word_to_the_provider() {
     let mut world = World::new("early-delete").await;
     world.account_until("Ready", "True", "Succeeded").await;
-    let down = world.take_provider_down().await;
+    world.take_provider_down().await;
     world.sandbox.apply(&connection("acme", &store("acme"), "")).await;
     world.until("acme", "Ready", "False", "ProviderUnavailable").await;
     world.sandbox.delete::<Connection>("acme").await;
     world.sandbox.wait_gone::<Connection>("acme", HANG).await;
-    world.bring_provider_up(down);
+    world.bring_provider_up();
     world.ends_with(&[], 0, 0);
 }
 
@@ -69,10 +69,10 @@ async fn a_retained_record_stays_and_the_object_goes_without_a_look_at_the_provi
     let mut world = World::new("retain").await;
     world.sandbox.apply(&connection("acme", &store("acme"), RETAIN)).await;
     let id = id_of(&world.settled("acme").await);
-    let down = world.take_provider_down().await;
+    world.take_provider_down().await;
     world.sandbox.delete::<Connection>("acme").await;
     world.sandbox.wait_gone::<Connection>("acme", HANG).await;
-    world.bring_provider_up(down);
+    world.bring_provider_up();
     assert_eq!(world.asked(Operation::Delete), 0);
     world.ends_with(&[&id], 1, 0);
 }

@@ -31,12 +31,12 @@ fn store_of(world: &World, id: &str) -> Option<String> {
 async fn a_key_that_is_edited_before_the_create_is_the_one_that_counts() {
     let mut world = World::new("early-edit").await;
     world.account_until("Ready", "True", "Succeeded").await;
-    let down = world.take_provider_down().await;
+    world.take_provider_down().await;
     world.sandbox.apply(&connection("acme", &store("first"), "")).await;
     world.until("acme", "Ready", "False", "ProviderUnavailable").await;
     move_to(&world, "second").await;
     world.until("acme", "Ready", "False", "ProviderUnavailable").await;
-    world.bring_provider_up(down);
+    world.bring_provider_up();
     let id = id_of(&world.settled("acme").await);
     assert_eq!(store_of(&world, &id), Some(store("second")));
     world.ends_with(&[&id], 1, 0);
@@ -253,11 +253,11 @@ async fn a_secret_that_changes_later_is_said_not_to_reach_the_record() {
 async fn the_credentials_count_that_are_there_when_the_create_is_sent() {
     let mut world = World::new("early-secret").await;
     world.account_until("Ready", "True", "Succeeded").await;
-    let down = world.take_provider_down().await;
+    world.take_provider_down().await;
     world.sandbox.apply(&connection("acme", &store("acme"), "")).await;
     world.until("acme", "Ready", "False", "ProviderUnavailable").await;
     let version = renew(&world).await;
-    world.bring_provider_up(down);
+    world.bring_provider_up();
     let ready = world.settled("acme").await;
     assert_eq!(status_of(&ready).applied_credentials.map(|applied| applied.resource_version), version);
     world.ends_with(&[&id_of(&ready)], 1, 0);
