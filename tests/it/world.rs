@@ -131,16 +131,16 @@ impl World {
 
     /// A namespace and a provider of another making, which lives by this clock.
     pub(crate) async fn under(name: &str, clock: Clock, setup: Setup) -> Self {
-        Self::on(Sandbox::new(name).await, clock, setup).await
+        Self::on(Sandbox::new(name).await, clock, setup)
     }
 
     /// A provider of another making, for this namespace.
-    pub(crate) async fn on(sandbox: Sandbox, clock: Clock, setup: Setup) -> Self {
-        Self::at(sandbox, Simulator::new(clock, setup)).await
+    pub(crate) fn on(sandbox: Sandbox, clock: Clock, setup: Setup) -> Self {
+        Self::at(sandbox, Simulator::new(clock, setup))
     }
 
     /// This namespace, and a provider that others may use too.
-    pub(crate) async fn at(sandbox: Sandbox, simulator: Simulator) -> Self {
+    pub(crate) fn at(sandbox: Sandbox, simulator: Simulator) -> Self {
         keep_logs();
         let kept = port(([127, 0, 0, 1], 0).into());
         let address = kept.local_addr().expect("an address");

@@ -73,7 +73,7 @@ async fn operator(sandbox: &Sandbox, release: &str) -> Program {
 #[tokio::test]
 async fn a_release_is_installed_upgraded_and_removed_and_no_connection_is_harmed() {
     let cluster = control_plane_without_crds().await;
-    let world = World::on(Sandbox::on(Arc::clone(&cluster), "install").await, Clock::real(), World::setup()).await;
+    let world = World::on(Sandbox::on(Arc::clone(&cluster), "install").await, Clock::real(), World::setup());
     let (sandbox, values) = (&world.sandbox, values(&world));
     let levels = ["enforce", "warn"].map(|mode| format!("pod-security.kubernetes.io/{mode}=restricted"));
     let labelled = sandbox.kubectl(&["label", "namespace", sandbox.namespace(), &levels[0], &levels[1]]).await;

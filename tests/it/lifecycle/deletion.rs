@@ -215,7 +215,7 @@ mod real {
     async fn the_crds_go_with_all_objects_and_records_and_can_be_installed_again() {
         let cluster = control_plane_of_its_own().await;
         let sandbox = Sandbox::on(Arc::clone(&cluster), "crds").await;
-        let mut world = World::on(sandbox, Clock::real(), World::setup()).await;
+        let mut world = World::on(sandbox, Clock::real(), World::setup());
         world.furnish().await;
         world.furnish_sku("").await;
         world.start().await;

@@ -51,7 +51,7 @@ async fn all_work(world: &World) {
 
 /// Another cluster at the same providers: a namespace of its own with an operator of its own, which does not run yet.
 async fn elsewhere(world: &World, name: &str) -> World {
-    let mut other = World::at(Sandbox::new(name).await, world.simulator.clone()).await;
+    let mut other = World::at(Sandbox::new(name).await, world.simulator.clone());
     // The accounts name the address of before.
     other.settings.allow = world.settings.allow.clone();
     other.endpoint.clone_from(&world.endpoint);

@@ -32,7 +32,7 @@ pub(crate) fn rules() -> Value {
 pub(crate) async fn shared(name: &str, spec: &Value) -> World {
     let sandbox = Sandbox::alone(name).await;
     sandbox.allow_everywhere(rules()).await;
-    let mut world = World::on(sandbox, Clock::real(), World::setup()).await;
+    let mut world = World::on(sandbox, Clock::real(), World::setup());
     world.settings.namespace = None;
     let login = world.account();
     let (login, _) = login.split_once("---").expect("the login comes first");

@@ -210,7 +210,7 @@ async fn looked_at(sandbox: &Sandbox, kind: &str) -> Vec<DynamicObject> {
 /// As if the CRDs had been installed without their schemas, or an older version of them had been.
 #[tokio::test]
 async fn an_operator_that_meets_them_unchecked_serves_the_good_one_and_nobody_else() {
-    let world = World::on(Sandbox::unchecked("unchecked"), Clock::real(), World::setup()).await;
+    let world = World::on(Sandbox::unchecked("unchecked"), Clock::real(), World::setup());
     world.furnish().await;
     world.furnish_sku("").await;
     world.sandbox.apply(&world.arcus_account("arcus", ARCUS_KEY)).await;

@@ -62,7 +62,7 @@ fn tenants(there: &str) -> Vec<String> {
 /// On an API server that checks nothing: the schemas refuse most of these before the operator sees them.
 #[tokio::test]
 async fn no_spelling_of_an_endpoint_or_tenant_reaches_who_is_not_allowed() {
-    let mut world = World::on(Sandbox::unchecked("disguised"), Clock::real(), World::setup()).await;
+    let mut world = World::on(Sandbox::unchecked("disguised"), Clock::real(), World::setup());
     let canary = canary();
     let there = canary.local_addr().expect("an address").to_string();
     let here = world.endpoint.trim_start_matches("http://").trim_end_matches("/versioned").to_owned();

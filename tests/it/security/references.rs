@@ -92,7 +92,7 @@ fn manifests(there: &str) -> Vec<Value> {
 /// has taken; and how many it has refused. There is a tempting Secret in another namespace, and it is as it was.
 async fn tempted(sandbox: Sandbox) -> (Vec<Event>, [String; 2], usize) {
     sandbox.allow_everywhere(rules()).await;
-    let mut world = World::on(sandbox, Clock::real(), World::setup()).await;
+    let mut world = World::on(sandbox, Clock::real(), World::setup());
     world.settings.namespace = None;
     let victim = world.sandbox.beside("victim").await;
     let login = [("client_id", "test-client-id"), ("client_secret", LOGIN_CANARY), ("token", SKU_TOKEN)];
