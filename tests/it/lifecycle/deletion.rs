@@ -233,8 +233,14 @@ mod real {
         for crd in &installed {
             crds.delete(&crd.name_any(), &DeleteParams::default()).await.expect("a CRD to delete");
         }
-        let gone = async { while !ours(crds.list(&ListParams::default()).await.expect("a list").items).is_empty() {} };
-        tokio::time::timeout(HANG, gone).await.expect("the end of the CRDs: no object holds them");
+        let left = async || ours(crds.list(&ListParams::default()).await.expect("a list").items);
+        let gone = async {
+            while !left().await.is_empty() {
+                tokio::time::sleep(Duration::from_millis(200)).await;
+            }
+        };
+        let ended = tokio::time::timeout(HANG, gone).await.is_ok();
+        assert!(ended, "no object holds them, and yet they stay: {:#?}", left().await);
         for name in ["rutter-api", "sku-api"] {
             let login = world.sandbox.get::<Secret>(name).await.expect("it was not deleted");
             assert!(!is_held(&login), "nobody needs {name} any more");
