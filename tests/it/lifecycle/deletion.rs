@@ -13,7 +13,7 @@ use kube::{Api, ResourceExt};
 use rstest::rstest;
 use serde_json::{Value, json};
 use tradewind::api::keys;
-use tradewind::api::v1alpha1::{Connection, ProviderAccount};
+use tradewind::api::v1alpha1::{ClusterProviderAccount, Connection, ProviderAccount};
 use tradewind_simulator::{Clock, Effect, Fault, Operation};
 
 use crate::cli::run_in;
@@ -230,6 +230,15 @@ mod real {
         };
         let installed = ours(crds.list(&ListParams::default()).await.expect("a list").items);
         assert!(installed.len() >= 3, "{installed:#?}");
+        // Where nobody has ever asked for a kind, the API server opens its storage to clean up, may find it "(re)initializing",
+        // and then tries again when it likes: the kind that this operator does not watch is asked for first.
+        let shared: Api<ClusterProviderAccount> = Api::all(world.sandbox.client().clone());
+        let served = async {
+            while shared.list(&ListParams::default()).await.is_err() {
+                tokio::time::sleep(Duration::from_millis(200)).await;
+            }
+        };
+        tokio::time::timeout(HANG, served).await.expect("a list of shared accounts");
         for crd in &installed {
             crds.delete(&crd.name_any(), &DeleteParams::default()).await.expect("a CRD to delete");
         }
