@@ -1,8 +1,15 @@
 //! How the process logs, and what no filter can make it log. What is logged of writes at providers is in docs/logs.md.
 
 use std::io::IsTerminal;
+use tracing::Subscriber;
 pub use tracing_subscriber::filter::ParseError as BadFilter;
-use tracing_subscriber::{EnvFilter, fmt::MakeWriter, layer::SubscriberExt, util::SubscriberInitExt};
+use tracing_subscriber::{
+    EnvFilter, Layer,
+    filter::{LevelFilter, Targets},
+    fmt::MakeWriter,
+    layer::SubscriberExt,
+    util::SubscriberInitExt,
+};
 
 /// How log lines are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -34,27 +41,110 @@ pub fn init_logs_to<W>(filter: &str, format: LogFormat, writer: W, colour: bool)
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
-    let mut filter: EnvFilter = filter.parse()?;
-    for fixed in FIXED {
-        filter = filter.add_directive(fixed.parse()?);
-    }
-    let lines = tracing_subscriber::fmt::layer().with_writer(writer).with_ansi(colour);
-    let registry = tracing_subscriber::registry().with(filter);
-    match format {
-        LogFormat::Text => registry.with(lines).init(),
-        LogFormat::Json => registry.with(lines.json()).init(),
-    }
+    subscriber(filter, format, writer, colour)?.init();
     Ok(())
 }
 
-/// What no filter can loosen.
-const FIXED: [&str; 8] = [
-    "kube_client::client=off",
-    "hyper=warn",
-    "hyper_util=warn",
-    "reqwest=warn",
-    "rustls=warn",
-    "h2=warn",
-    "tower=warn",
-    "tower_http=warn",
+fn subscriber<W>(
+    filter: &str,
+    format: LogFormat,
+    writer: W,
+    colour: bool,
+) -> Result<impl Subscriber + Send + Sync + 'static, BadFilter>
+where
+    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
+{
+    let filter: EnvFilter = filter.parse()?;
+    let lines = tracing_subscriber::fmt::layer().with_writer(writer).with_ansi(colour);
+    let lines = match format {
+        LogFormat::Text => lines.boxed(),
+        LogFormat::Json => lines.json().boxed(),
+    };
+    // A filter of its own, not directives of the other one: there, whatever names a target or a field more exactly would win.
+    let fixed = Targets::new().with_default(LevelFilter::TRACE).with_targets(FIXED);
+    Ok(tracing_subscriber::registry().with(filter).with(fixed).with(lines))
+}
+
+/// What no filter can loosen: the most that these targets, and all whose names begin with theirs, may say.
+const FIXED: [(&str, LevelFilter); 8] = [
+    ("kube_client::client", LevelFilter::OFF),
+    ("hyper", LevelFilter::WARN),
+    ("hyper_util", LevelFilter::WARN),
+    ("reqwest", LevelFilter::WARN),
+    ("rustls", LevelFilter::WARN),
+    ("h2", LevelFilter::WARN),
+    ("tower", LevelFilter::WARN),
+    ("tower_http", LevelFilter::WARN),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+    use std::{
+        io::Write,
+        sync::{Arc, Mutex, PoisonError},
+    };
+
+    /// What was written, for whoever has a copy.
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Lines {
+        fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).write(line)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// What comes into the log by a filter, where every target says something at every level, with a span around it.
+    fn logged(filter: &str, format: LogFormat) -> String {
+        let lines = Lines::default();
+        let writer = lines.clone();
+        let subscriber = subscriber(filter, format, move || writer.clone(), false).expect("a filter");
+        tracing::subscriber::with_default(subscriber, || {
+            tracing::trace_span!(target: "hyper::proto", "flush", token = "span-canary").in_scope(|| {
+                tracing::trace!(target: "hyper::proto::h1::io", "trace-canary");
+                tracing::debug!(target: "hyper_util::client::legacy", "debug-canary");
+                tracing::info!(target: "rustls::client", "info-canary");
+                tracing::trace!(target: "h2::codec", head = "trace-canary");
+                tracing::debug!(target: "reqwest::connect", "debug-canary");
+                tracing::debug!(target: "tower_http::trace", "debug-canary");
+                tracing::warn!(target: "kube_client::client", "body-canary");
+                tracing::error!(target: "kube_client::client::builder", message = "error-canary");
+                tracing::warn!(target: "hyper::proto", "a warning of what speaks HTTP");
+                tracing::trace!(target: "tradewind::engine", "a trace of our own");
+            });
+        });
+        let written = lines.0.lock().unwrap_or_else(PoisonError::into_inner);
+        String::from_utf8(written.clone()).expect("text")
+    }
+
+    #[rstest]
+    #[case::everything("trace")]
+    #[case::a_part_of_it(
+        "trace,hyper::proto=trace,hyper::proto::h1::io=trace,hyper_util::client=debug,rustls::client=info"
+    )]
+    #[case::the_same_targets("trace,hyper=trace,h2=trace,reqwest=trace,tower_http=trace,kube_client::client=trace")]
+    #[case::by_a_field("trace,kube_client::client[{message}]=warn,h2::codec[{head}]=trace")]
+    #[case::by_a_span("trace,[flush]=trace,hyper::proto[flush{token}]=trace")]
+    fn no_filter_makes_it_tell_a_secret(
+        #[case] filter: &str,
+        #[values(LogFormat::Text, LogFormat::Json)] format: LogFormat,
+    ) {
+        let text = logged(filter, format);
+        assert!(!text.contains("canary"), "{text}");
+        assert!(text.contains("a warning of what speaks HTTP") && text.contains("a trace of our own"), "{text}");
+    }
+
+    #[test]
+    fn a_filter_may_ask_for_less() {
+        assert_eq!(logged("off", LogFormat::Text), "");
+        let own = logged("off,tradewind=trace", LogFormat::Text);
+        assert!(own.contains("a trace of our own") && own.lines().count() == 1, "{own}");
+        assert!(!logged("hyper=error,tradewind=trace", LogFormat::Text).contains("HTTP"));
+    }
+}

@@ -2,7 +2,7 @@
 
 use super::families::{Counted, Declared, Families, Labelled};
 use crate::{
-    api::v1alpha1::Provider,
+    api::v1alpha1::{Connection, IntegrationInstance, Managed, Provider},
     domain::{
         reason::Reason,
         writes::{Cause, Outcome},
@@ -75,7 +75,7 @@ impl Metrics {
     pub fn new() -> Self {
         let mut all = Families::new();
         all.info("build", ("version", env!("CARGO_PKG_VERSION")), "The version that runs");
-        Self {
+        let metrics = Self {
             leader: all.plain_gauge("leader", "1 while this process leads"),
             objects: all.counted(
                 "objects",
@@ -125,6 +125,16 @@ impl Metrics {
             panics: all.plain_counter("reconcile_panics", "Passes that panicked; each is a bug"),
             registry: Arc::new(all.registry),
             declared: all.declared.into(),
+        };
+        metrics.begin();
+        metrics
+    }
+
+    /// Lets those series begin at 0 of which a single increase is an alert: Prometheus sees no increase in a series that
+    /// begins at 1.
+    fn begin(&self) {
+        for kind in [Connection::KIND, IntegrationInstance::KIND] {
+            let _ = self.errors.of([kind, Reason::CreateOutcomeUnknown.as_str()]);
         }
     }
 
@@ -241,6 +251,24 @@ mod tests {
         assert!(metrics.text().contains("\ntradewind_leader 1\n"));
         drop(leading);
         assert!(!metrics.text().contains("tradewind_objects") && metrics.text().contains("\ntradewind_leader 0\n"));
+    }
+
+    #[test]
+    fn the_first_create_of_unknown_outcome_is_an_increase() {
+        let metrics = Metrics::new();
+        for kind in ["Connection", "IntegrationInstance"] {
+            let line = |count| {
+                format!("\ntradewind_errors_total{{kind=\"{kind}\",reason=\"CreateOutcomeUnknown\"}} {count}\n")
+            };
+            assert!(metrics.text().contains(&line(0)), "{}", metrics.text());
+            metrics.error(kind, Reason::CreateOutcomeUnknown);
+            assert!(metrics.text().contains(&line(1)), "{}", metrics.text());
+        }
+        assert_eq!(
+            metrics.text().matches("tradewind_errors_total{").count(),
+            2,
+            "what is no alert begins when it happens"
+        );
     }
 
     #[test]
