@@ -1,7 +1,7 @@
 //! Arguments as typed, and what they mean. A leaf: the rest of the program sees [`Settings`], never the environment.
 
 use crate::{
-    domain::{intent::Timing, schedule},
+    domain::{intent::Timing, schedule, text},
     provider::{AllowList, BadEndpoint},
     telemetry::LogFormat,
 };
@@ -34,6 +34,9 @@ pub struct RunArgs {
     /// Namespace of the Lease
     #[arg(long, env = "TRADEWIND_LEASE_NAMESPACE", default_value = "tradewind-system")]
     pub lease_namespace: String,
+    /// Name of the Lease; another one for each operator that works beside the others, on other namespaces
+    #[arg(long, env = "TRADEWIND_LEASE_NAME", default_value = "tradewind")]
+    pub lease_name: String,
     /// Name of this process in the Lease and in events; unique for each replica
     #[arg(long, env = "TRADEWIND_IDENTITY")]
     pub identity: Option<String>,
@@ -78,8 +81,8 @@ pub struct Settings {
     pub listen: SocketAddr,
     /// Wake up on changes of Secrets.
     pub watch_secrets: bool,
-    /// The namespace of the Lease, if one is to be held.
-    pub lease: Option<String>,
+    /// The Lease, if one is to be held.
+    pub lease: Option<Lease>,
     /// Name of this process.
     pub identity: String,
     /// The protocol's times.
@@ -92,9 +95,45 @@ pub struct Settings {
     pub shutdown_grace: Duration,
 }
 
+/// The Lease that one process at a time holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lease {
+    /// The namespace that it is in.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+}
+
+/// The longest name that events take for the process that writes them.
+const MAX_IDENTITY: usize = 128;
+
 /// An argument that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum BadSetting {
+    /// `--namespace`.
+    #[error(
+        "--namespace (TRADEWIND_NAMESPACE) is {0:?}, which is no name of a namespace: small letters, digits and '-', at most \
+         63 characters. Leave it out to watch all namespaces"
+    )]
+    Namespace(String),
+    /// `--lease-namespace`.
+    #[error(
+        "--lease-namespace (TRADEWIND_LEASE_NAMESPACE) is {0:?}, which is no name of a namespace: small letters, digits and \
+         '-', at most 63 characters. Leave it out for tradewind-system"
+    )]
+    LeaseNamespace(String),
+    /// `--lease-name`.
+    #[error(
+        "--lease-name (TRADEWIND_LEASE_NAME) is {0:?}, which is no name of a Lease: small letters, digits, '-' and '.', at \
+         most 253 characters. Leave it out for tradewind"
+    )]
+    LeaseName(String),
+    /// `--identity`.
+    #[error(
+        "--identity (TRADEWIND_IDENTITY) is {0:?}, which names no process: 1 to {MAX_IDENTITY} characters without blanks, \
+         other ones for each replica. Leave it out for a name that is made up at every start"
+    )]
+    Identity(String),
     /// `--allow-endpoint`.
     #[error("--allow-endpoint: {0}")]
     Endpoint(#[from] BadEndpoint),
@@ -126,6 +165,7 @@ impl RunArgs {
         if let Some((name, _)) = positive.iter().find(|(_, d)| d.is_zero()) {
             return Err(BadSetting::Zero(name));
         }
+        self.check_names()?;
         Ok(Settings {
             allow: AllowList::new(&self.allow_endpoints)?,
             ca_bundle: self.ca_bundle.map(bundle).transpose()?,
@@ -133,13 +173,34 @@ impl RunArgs {
             concurrency: self.concurrency,
             listen: self.listen,
             watch_secrets: self.watch_secrets,
-            lease: self.leader_elect.then_some(self.lease_namespace),
+            lease: self.leader_elect.then_some(Lease { namespace: self.lease_namespace, name: self.lease_name }),
             identity: self.identity.unwrap_or_else(|| format!("tradewind-{}", uuid::Uuid::new_v4().simple())),
             timing: Timing { permit: self.permit_life, call: self.call_timeout, lag: self.list_lag },
             poll: self.poll,
             probe_interval: self.probe_interval,
             shutdown_grace: self.shutdown_grace,
         })
+    }
+
+    /// A variable that is set to nothing is a value all the same: as a namespace it would ask for paths that do not exist, and
+    /// as a name it would be that of every replica.
+    fn check_names(&self) -> Result<(), BadSetting> {
+        let Self { namespace, identity, lease_namespace, lease_name, .. } = self;
+        if let Some(name) = namespace.as_ref().filter(|name| !text::is_namespace(name)) {
+            return Err(BadSetting::Namespace(name.clone()));
+        }
+        if !text::is_namespace(lease_namespace) {
+            return Err(BadSetting::LeaseNamespace(lease_namespace.clone()));
+        }
+        if !text::is_name(lease_name) {
+            return Err(BadSetting::LeaseName(lease_name.clone()));
+        }
+        let is_identity =
+            |name: &&String| (1..=MAX_IDENTITY).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_graphic());
+        match identity.as_ref().filter(|name| !is_identity(name)) {
+            Some(name) => Err(BadSetting::Identity(name.clone())),
+            None => Ok(()),
+        }
     }
 }
 
@@ -152,4 +213,53 @@ fn bundle(path: PathBuf) -> Result<Vec<u8>, BadSetting> {
             .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "it holds no certificate (PEM)"))
     });
     read.map_err(|source| BadSetting::CaBundle { path, source })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::{Args, FromArgMatches};
+    use rstest::rstest;
+
+    fn settings(args: &[&str]) -> Result<Settings, BadSetting> {
+        // Whatever is set where the tests run.
+        let command = RunArgs::augment_args(clap::Command::new("run")).mut_args(|arg| arg.env(None));
+        let matches = command.try_get_matches_from([&["run"], args].concat()).expect("arguments");
+        RunArgs::from_arg_matches(&matches).expect("arguments").settings()
+    }
+
+    #[rstest]
+    #[case::one(&["--leader-elect"], Some(("tradewind-system", "tradewind")))]
+    #[case::another(
+        &["--leader-elect", "--lease-namespace", "shop", "--lease-name", "tradewind-shop.eu"],
+        Some(("shop", "tradewind-shop.eu"))
+    )]
+    #[case::none(&["--lease-name", "other"], None)]
+    fn the_lease_is_the_one_that_is_named(#[case] args: &[&str], #[case] expected: Option<(&str, &str)>) {
+        let lease = settings(args).expect("settings").lease;
+        assert_eq!(lease.as_ref().map(|lease| (lease.namespace.as_str(), lease.name.as_str())), expected);
+    }
+
+    #[rstest]
+    #[case::no_namespace("--namespace=", "Leave it out to watch all namespaces")]
+    #[case::a_namespace_with_a_dot("--namespace=shop.eu", "no name of a namespace")]
+    #[case::a_namespace_that_is_a_path("--namespace=shop/../x", "no name of a namespace")]
+    #[case::no_lease_namespace("--lease-namespace=", "Leave it out for tradewind-system")]
+    #[case::no_lease("--lease-name=", "Leave it out for tradewind")]
+    #[case::a_lease_in_capitals("--lease-name=Tradewind", "no name of a Lease")]
+    #[case::nobody("--identity=", "Leave it out for a name that is made up")]
+    #[case::a_blank("--identity=pod 1", "names no process")]
+    #[case::a_line("--identity=pod\n", "names no process")]
+    fn a_name_that_is_none_is_refused(#[case] arg: &str, #[case] says: &str) {
+        let error = settings(&[arg]).expect_err("a refusal").to_string();
+        assert!(error.starts_with(arg.split('=').next().expect("a name")) && error.contains(says), "{error}");
+    }
+
+    #[test]
+    fn an_identity_is_no_longer_than_events_take() {
+        let named = |length: usize| settings(&[&format!("--identity={}", "a".repeat(length))]);
+        assert_eq!(named(MAX_IDENTITY).expect("settings").identity.len(), MAX_IDENTITY);
+        assert!(named(MAX_IDENTITY + 1).is_err());
+        assert!(settings(&[]).expect("settings").identity.starts_with("tradewind-"));
+    }
 }

@@ -47,7 +47,9 @@ impl World {
         let simulator = Simulator::new(Clock::real(), Setup::default());
         let (address, server) = simulator.serve().await?;
         let kubeconfig = Kubeconfig::read_from(cluster.kubeconfig())?;
-        let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
+        let mut config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
+        // It runs on this machine.
+        config.proxy_url = None;
         let client = Client::try_from(config.clone())?;
         let origin = format!("http://{address}");
         let world = Self { client, simulator, origin, config, server, _cluster: cluster };

@@ -3,6 +3,7 @@
 //! Owns the wire form of `tradewind.dev`. It must never hold behaviour: no client, no clock, no rule that CEL or
 //! the schema cannot state. Rules that need more than the object itself live in [`crate::domain`].
 
+pub mod connection_secret;
 pub mod crd;
 pub mod v1alpha1;
 

@@ -82,7 +82,7 @@ impl Abandon {
     }
 
     async fn abandon<K: Managed + Typed>(self, program: &str) -> anyhow::Result<Exit> {
-        let scope = self.scope.open().await?;
+        let scope = self.scope.open(program).await?;
         let stored = scope.stored::<K>(&self.name.name).await?;
         // What cannot be read is let go too: there may be no other way out.
         let (mut left, standing) = match stored.clone().try_parse::<K>() {

@@ -10,10 +10,11 @@ use super::{
     cluster::{Scope, ScopeArgs},
     names::{Kind, ManagedKind, ObjectName},
     output::OutputArgs,
-    refusal::{BadInput, Blocked, is_missing, plain},
+    refusal::{BadInput, Blocked, is_missing},
 };
 use crate::{
     api::{
+        connection_secret::{CONNECTION_ID, LINK_ATTEMPT, LINK_URL, label_of},
         keys,
         v1alpha1::{AuthorizationStatus, Connection, ManagedStatus},
     },
@@ -25,14 +26,6 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use std::time::Duration;
 use tokio::time::{Instant, interval};
-use url::Url;
-
-/// The key that the link stands under.
-const LINK: &str = "link_url";
-/// The key that says which attempt the link is of.
-const ATTEMPT: &str = "link_attempt";
-/// The key that says which record the link is of, where there is one before anybody has authorized it.
-const RECORD: &str = "connection_id";
 
 /// How often a link is looked for. Looking takes the right to get the Secret; a watch would take more.
 const RHYTHM: Duration = Duration::from_secs(1);
@@ -107,7 +100,7 @@ impl Refusal {
 
 impl Authorize {
     pub(super) async fn run(self, program: &str) -> anyhow::Result<Exit> {
-        let scope = self.scope.open().await?;
+        let scope = self.scope.open(program).await?;
         let (began, mut rhythm, mut told) = (Instant::now(), interval(RHYTHM), false);
         loop {
             rhythm.tick().await;
@@ -194,7 +187,7 @@ async fn look(scope: &Scope, object: &Connection, program: &str) -> anyhow::Resu
              right, or have somebody run this who has it",
             status.message
         ))),
-        Err(error) => return Err(plain(error)),
+        Err(error) => return Err(scope.plain(error)),
     })
 }
 
@@ -252,23 +245,25 @@ fn says(object: &Connection) -> String {
 fn read(object: &Connection, secret: &Secret, link: Option<&AuthorizationStatus>) -> Result<Link, Refusal> {
     let name = secret.name_any();
     own(object, secret)?;
-    let text = |key: &str| {
+    let held = |key: &str| {
         let value = secret.data.as_ref().and_then(|data| data.get(key));
         value.map(|value| String::from_utf8_lossy(&value.0).into_owned())
     };
     // A link comes into the Secret after its expiry has come into the status.
-    if text(ATTEMPT) != link.map(|link| link.attempt.to_string()) {
+    if held(LINK_ATTEMPT) != link.map(|link| link.attempt.to_string()) {
         return Err(Refusal::passing(format!("has no link yet: what Secret {name} holds is of another attempt")));
     }
     let known = object.status.as_ref().and_then(|status| status.external_id.clone());
-    if text(RECORD).is_some_and(|id| known.as_ref() != Some(&id)) {
+    if held(CONNECTION_ID).is_some_and(|id| known.as_ref() != Some(&id)) {
         return Err(Refusal::passing(format!("has no link yet: what Secret {name} holds is of another record")));
     }
-    let Some(url) = text(LINK) else {
-        return Err(Refusal::passing(format!("has no link yet: Secret {name} has no key {LINK}")));
+    let Some(url) = held(LINK_URL) else {
+        return Err(Refusal::passing(format!("has no link yet: Secret {name} has no key {LINK_URL}")));
     };
-    if !is_link(&url) {
-        return Err(Refusal::lasting(format!("has no link: what Secret {name} holds under {LINK} is no web address")));
+    if !text::is_link(&url) {
+        return Err(Refusal::lasting(format!(
+            "has no link: what Secret {name} holds under {LINK_URL} is no web address"
+        )));
     }
     Ok(Link { url: SecretString::from(url), expires_at: link.map(|link| link.expires_at.clone()) })
 }
@@ -282,7 +277,7 @@ fn own(object: &Connection, secret: &Secret) -> Result<(), Refusal> {
         (Some(owner), _) if object.uid().as_ref() == Some(&owner.uid) => return Ok(()),
         (Some(owner), _) => format!("belongs to {} {}", owner.kind, owner.name),
         // As after a restore; the operator takes it over, and writes it anew.
-        (None, Some(label)) if *label == object.name_any() => {
+        (None, Some(label)) if *label == label_of(&object.name_any()) => {
             let what = format!("has no link yet: Secret {name} is not taken over by the operator yet");
             return Err(Refusal::passing(what));
         }
@@ -292,12 +287,6 @@ fn own(object: &Connection, secret: &Secret) -> Result<(), Refusal> {
     Err(Refusal::lasting(format!(
         "has no link: Secret {name} {owner}, and is not read. Name another one in connectionSecretRef, or delete it"
     )))
-}
-
-/// Whether a text is an address that a browser opens, and nothing else.
-fn is_link(text: &str) -> bool {
-    let plain = text.chars().all(|c| c.is_ascii_graphic());
-    plain && Url::parse(text).is_ok_and(|url| matches!(url.scheme(), "https" | "http") && url.has_host())
 }
 
 #[cfg(test)]
@@ -359,24 +348,37 @@ mod tests {
     #[case::owned_and_not_controlled(json!({"ownerReferences": owner("u", false)}), "lasts: has no link: Secret s was")]
     #[case::restored(json!({"labels": {"tradewind.dev/connection": "acme"}}), "passes: has no link yet: Secret s is not taken")]
     fn a_link_is_read_from_the_objects_own_secret_alone(#[case] metadata: Value, #[case] says: &str) {
-        let told = told(&secret(&metadata, &[(LINK, URL)]), None);
+        let told = told(&secret(&metadata, &[(LINK_URL, URL)]), None);
         assert!(told.starts_with(says), "{told}");
+    }
+
+    #[test]
+    fn a_label_is_the_name_as_the_operator_cuts_it() {
+        let name = "a".repeat(64);
+        let mut object = object(&json!({}));
+        object.metadata.name = Some(name.clone());
+        let labelled =
+            |label: &str| secret(&json!({"labels": {"tradewind.dev/connection": label}}), &[(LINK_URL, URL)]);
+        let restored = own(&object, &labelled(&name[..63])).expect_err("a refusal");
+        assert!(restored.passes && restored.what.contains("is not taken over by the operator yet"), "{restored:?}");
+        let other = own(&object, &labelled(&name[..62])).expect_err("a refusal");
+        assert!(!other.passes && other.what.contains("belongs to connection a"), "{other:?}");
     }
 
     #[rstest]
     #[case::none(&[], None, "passes: has no link yet: Secret s has no key link_url")]
-    #[case::this_attempt(&[(LINK, URL), (ATTEMPT, "2")], Some(2), URL)]
-    #[case::last_attempt(&[(LINK, URL), (ATTEMPT, "1")], Some(2), "passes: has no link yet: what Secret s holds is of another attempt")]
-    #[case::unnumbered(&[(LINK, URL)], Some(2), "passes: has no link yet: what Secret s holds is of another attempt")]
-    #[case::unannounced(&[(LINK, URL), (ATTEMPT, "1")], None, "passes: has no link yet: what Secret s holds is of another attempt")]
-    #[case::this_record(&[(LINK, URL), (RECORD, "r-1")], None, URL)]
-    #[case::last_record(&[(LINK, URL), (RECORD, "r-0")], None, "passes: has no link yet: what Secret s holds is of another record")]
-    #[case::empty(&[(LINK, "")], None, "lasts: has no link: what Secret s holds under link_url is no web address")]
-    #[case::script(&[(LINK, "javascript:test-canary-77aa")], None, "lasts: has no link: what")]
-    #[case::file(&[(LINK, "file:///test-canary-77aa")], None, "lasts: has no link: what")]
-    #[case::option(&[(LINK, "--test-canary-77aa")], None, "lasts: has no link: what")]
-    #[case::two(&[(LINK, "https://a.example.com\nhttps://test-canary-77aa.example.com")], None, "lasts: has no link: what")]
-    #[case::escape(&[(LINK, "https://a.example.com/\u{1b}[2Jtest-canary-77aa")], None, "lasts: has no link: what")]
+    #[case::this_attempt(&[(LINK_URL, URL), (LINK_ATTEMPT, "2")], Some(2), URL)]
+    #[case::last_attempt(&[(LINK_URL, URL), (LINK_ATTEMPT, "1")], Some(2), "passes: has no link yet: what Secret s holds is of another attempt")]
+    #[case::unnumbered(&[(LINK_URL, URL)], Some(2), "passes: has no link yet: what Secret s holds is of another attempt")]
+    #[case::unannounced(&[(LINK_URL, URL), (LINK_ATTEMPT, "1")], None, "passes: has no link yet: what Secret s holds is of another attempt")]
+    #[case::this_record(&[(LINK_URL, URL), (CONNECTION_ID, "r-1")], None, URL)]
+    #[case::last_record(&[(LINK_URL, URL), (CONNECTION_ID, "r-0")], None, "passes: has no link yet: what Secret s holds is of another record")]
+    #[case::empty(&[(LINK_URL, "")], None, "lasts: has no link: what Secret s holds under link_url is no web address")]
+    #[case::script(&[(LINK_URL, "javascript:test-canary-77aa")], None, "lasts: has no link: what")]
+    #[case::file(&[(LINK_URL, "file:///test-canary-77aa")], None, "lasts: has no link: what")]
+    #[case::option(&[(LINK_URL, "--test-canary-77aa")], None, "lasts: has no link: what")]
+    #[case::two(&[(LINK_URL, "https://a.example.com\nhttps://test-canary-77aa.example.com")], None, "lasts: has no link: what")]
+    #[case::escape(&[(LINK_URL, "https://a.example.com/\u{1b}[2Jtest-canary-77aa")], None, "lasts: has no link: what")]
     fn a_link_is_one_that_the_object_speaks_of(
         #[case] data: &[(&str, &str)],
         #[case] attempt: Option<i64>,
@@ -386,6 +388,13 @@ mod tests {
             attempt.map(|attempt| AuthorizationStatus { expires_at: Time(jiff::Timestamp::UNIX_EPOCH), attempt });
         let told = told(&secret(&json!({"ownerReferences": owner("u", true)}), data), link.as_ref());
         assert!(told.starts_with(says), "{told}");
+    }
+
+    #[test]
+    fn what_the_operator_takes_for_no_link_is_none() {
+        let endless = format!("https://a.example.com/test-canary-77aa{}", "x".repeat(9000));
+        let told = told(&secret(&json!({"ownerReferences": owner("u", true)}), &[(LINK_URL, &endless)]), None);
+        assert!(told.starts_with("lasts: has no link: what Secret s holds under link_url is no web address"), "{told}");
     }
 
     #[rstest]

@@ -2,6 +2,7 @@
 
 use super::{
     names::{Kind, ManagedKind},
+    proxy,
     refusal::{BadInput, is_missing, plain},
 };
 use crate::api::v1alpha1::{ClusterProviderAccount, Connection, IntegrationInstance, ProviderAccount};
@@ -10,7 +11,7 @@ use kube::{
     Api, Client, Config, Resource,
     api::{ApiResource, DynamicObject, Patch, PatchParams},
     client::ClientBuilder,
-    config::{KubeConfigOptions, Kubeconfig},
+    config::{KubeConfigOptions, Kubeconfig, KubeconfigError},
 };
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -34,21 +35,36 @@ pub(super) struct ClusterArgs {
 }
 
 impl ClusterArgs {
-    /// The configuration that kubectl would take.
-    pub(super) async fn config(&self) -> anyhow::Result<Config> {
+    /// The configuration that kubectl would take. `environment`: what counts of it for the way to the cluster.
+    pub(super) async fn config(&self, environment: &proxy::Environment) -> anyhow::Result<Config> {
         let options = KubeConfigOptions { context: self.context.clone(), ..KubeConfigOptions::default() };
-        let found = match &self.kubeconfig {
-            Some(file) => match Kubeconfig::read_from(file) {
-                Ok(kubeconfig) => Config::from_custom_kubeconfig(kubeconfig, &options).await,
-                Err(error) => Err(error),
-            },
-            None => Config::from_kubeconfig(&options).await,
+        let read = match &self.kubeconfig {
+            Some(file) => Kubeconfig::read_from(file),
+            None => Kubeconfig::read(),
         };
-        let named = self.kubeconfig.is_some() || self.context.is_some();
-        found.or_else(|error| {
-            let what = format!("there is no cluster to speak to ({error}). Name one with --kubeconfig or --context");
-            if named { Err(BadInput::new(what).into()) } else { Config::incluster().map_err(|_| anyhow!(what)) }
-        })
+        let proxy = read.as_ref().ok().and_then(|kubeconfig| proxy::named(kubeconfig, self.context.as_deref()));
+        let found = match read {
+            Ok(kubeconfig) => Config::from_custom_kubeconfig(kubeconfig, &options).await,
+            Err(error) => Err(error),
+        };
+        let mut config = match found {
+            Ok(config) => config,
+            Err(error) => match proxy::refusal(&error, proxy.is_some()) {
+                Some(refusal) => return Err(refusal.into()),
+                None => return self.of_pod(&error),
+            },
+        };
+        config.proxy_url = proxy::to(&config.cluster_url, proxy.as_deref(), environment)?;
+        Ok(config)
+    }
+
+    /// The configuration of the service account, where no kubeconfig was asked for. A pod speaks to its cluster directly.
+    fn of_pod(&self, error: &KubeconfigError) -> anyhow::Result<Config> {
+        let what = format!("there is no cluster to speak to ({error}). Name one with --kubeconfig or --context");
+        if self.kubeconfig.is_some() || self.context.is_some() {
+            return Err(BadInput::new(what).into());
+        }
+        Config::incluster().map_err(|_| anyhow!(what))
     }
 }
 
@@ -66,6 +82,8 @@ pub(super) struct ScopeArgs {
 pub(super) struct Scope {
     client: Client,
     namespace: String,
+    /// What people type to call this program.
+    program: String,
 }
 
 /// A kind that people name.
@@ -111,15 +129,15 @@ impl Typed for ClusterProviderAccount {
 
 impl ScopeArgs {
     /// Builds the client. Nothing is sent yet.
-    pub(super) async fn open(&self) -> anyhow::Result<Scope> {
-        let mut config = self.cluster.config().await?;
+    pub(super) async fn open(&self, program: &str) -> anyhow::Result<Scope> {
+        let mut config = self.cluster.config(&proxy::Environment::read()).await?;
         config.connect_timeout = Some(ANSWER / 3);
         // A write that was answered with an error may have been applied all the same: a second one would hide that.
         config.default_retry = false;
         let namespace = self.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
-        let client = ClientBuilder::try_from(config).map_err(plain)?;
+        let client = ClientBuilder::try_from(config).map_err(|error| plain(error, program))?;
         let client = client.with_layer(&tower::timeout::TimeoutLayer::new(ANSWER)).build();
-        Ok(Scope { client, namespace })
+        Ok(Scope { client, namespace, program: program.to_owned() })
     }
 }
 
@@ -127,6 +145,11 @@ impl Scope {
     /// The namespace.
     pub(super) fn namespace(&self) -> &str {
         &self.namespace
+    }
+
+    /// The namespace of objects of a kind, where they are in one.
+    pub(super) fn namespace_of(&self, kind: Kind) -> Option<&str> {
+        (!kind.is_shared()).then_some(self.namespace.as_str())
     }
 
     /// The client.
@@ -159,19 +182,24 @@ impl Scope {
         Api::namespaced_with(self.client.clone(), &self.namespace, &ApiResource::erase::<K>(&()))
     }
 
+    /// A failed request, in plain words.
+    pub(super) fn plain(&self, error: kube::Error) -> anyhow::Error {
+        plain(error, &self.program)
+    }
+
     /// A failed request about one object, in plain words.
     pub(super) fn explain(&self, error: kube::Error, kind: Kind, name: &str) -> anyhow::Error {
-        if is_missing(&error) { self.missing(kind, name) } else { plain(error) }
+        if is_missing(&error) { self.missing(kind, name) } else { self.plain(error) }
     }
 
     /// What to say of an object that is not there.
     pub(super) fn missing(&self, kind: Kind, name: &str) -> anyhow::Error {
-        if kind == Kind::ClusterProviderAccount {
-            return anyhow!("there is no {} {name}. `tradewind status -A` lists those there are", kind.as_str());
-        }
-        let (kind, namespace) = (kind.as_str(), &self.namespace);
+        let (program, what) = (&self.program, kind.as_str());
+        let Some(namespace) = self.namespace_of(kind) else {
+            return anyhow!("there is no {what} {name}. `{program} status -A` lists those there are");
+        };
         anyhow!(
-            "there is no {kind} {name} in namespace {namespace}. `tradewind status -n {namespace}` lists those there are"
+            "there is no {what} {name} in namespace {namespace}. `{program} status -n {namespace}` lists those there are"
         )
     }
 

@@ -12,6 +12,7 @@ mod completions;
 mod crds;
 mod names;
 mod output;
+mod proxy;
 mod question;
 mod reconcile;
 mod refresh;
@@ -48,7 +49,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Verb {
-    Run(run::Run),
+    Run(Box<run::Run>),
     Crds(crds::Crds),
     Validate(validate::Validate),
     Status(status::Status),
@@ -139,8 +140,8 @@ fn carry_out(verb: Verb, program: &'static str) -> anyhow::Result<Exit> {
             Verb::Reconcile(verb) => verb.run(program).await,
             Verb::Refresh(verb) => verb.run(program).await,
             Verb::Authorize(verb) => verb.run(program).await,
-            Verb::Suspend(verb) => verb.run().await,
-            Verb::Resume(verb) => verb.run().await,
+            Verb::Suspend(verb) => verb.run(program).await,
+            Verb::Resume(verb) => verb.run(program).await,
             Verb::Resolve(verb) => verb.run(program).await,
             Verb::Abandon(verb) => verb.run(program).await,
             Verb::Completions(verb) => verb.run(),

@@ -43,6 +43,14 @@ impl Kind {
         }
     }
 
+    /// Whether its objects are in no namespace.
+    pub(super) fn is_shared(self) -> bool {
+        match self {
+            Self::ClusterProviderAccount => true,
+            Self::Managed(_) | Self::ProviderAccount => false,
+        }
+    }
+
     /// An object of this kind in the shortest form that this program takes.
     pub(super) fn argument(self, name: &str) -> String {
         match self {

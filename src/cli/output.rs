@@ -73,6 +73,12 @@ impl OutputArgs {
     }
 }
 
+/// Tells people, in any form of output, that an answer is not whole.
+pub(super) fn warn(text: &str) {
+    // As for a note.
+    let _ = writeln!(std::io::stderr(), "Warning: {text}");
+}
+
 /// Writes to standard output. A reader that has seen enough (`| head`) is no failure.
 pub(super) fn print(text: &str) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();

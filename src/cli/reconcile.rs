@@ -10,9 +10,12 @@ use super::{
     view::View,
     wait::WaitArgs,
 };
-use crate::api::{
-    keys,
-    v1alpha1::{ClusterProviderAccount, Connection, IntegrationInstance, Managed, ProviderAccount},
+use crate::{
+    api::{
+        keys,
+        v1alpha1::{ClusterProviderAccount, Connection, IntegrationInstance, Managed, ProviderAccount},
+    },
+    domain::request,
 };
 use kube::ResourceExt;
 use serde::Serialize;
@@ -40,7 +43,9 @@ pub(super) struct Reconcile {
 #[serde(rename_all = "camelCase")]
 struct Request {
     kind: &'static str,
-    namespace: String,
+    /// Absent where the object is in none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    namespace: Option<String>,
     name: String,
     requested_at: String,
     /// The object as it was when the operator had looked; absent where nobody waited.
@@ -86,7 +91,7 @@ impl Echoes for ClusterProviderAccount {
 
 impl Reconcile {
     pub(super) async fn run(self, program: &str) -> anyhow::Result<Exit> {
-        let scope = self.scope.open().await?;
+        let scope = self.scope.open(program).await?;
         match self.object.kind {
             Kind::Managed(ManagedKind::Connection) => self.request::<Connection>(&scope, program).await,
             Kind::Managed(ManagedKind::IntegrationInstance) => {
@@ -114,7 +119,7 @@ impl Reconcile {
         };
         let request = Request {
             kind: K::TYPED.as_str(),
-            namespace: scope.namespace().to_owned(),
+            namespace: scope.namespace_of(K::TYPED).map(str::to_owned),
             name: name.clone(),
             requested_at: stamp,
             object,
@@ -129,15 +134,10 @@ impl Reconcile {
 
 /// Of several requests the operator answers the last one, which need not be ours.
 fn is_handled<K: Echoes>(object: &K) -> bool {
-    object.echo().is_some() && object.echo() == last(object)
+    object.echo().is_some() && object.echo().map(String::as_str) == request::latest(object.annotations())
 }
 
 /// Whether somebody has asked the operator to look, and it has not yet.
 pub(super) fn is_asked_for<K: Echoes>(object: &K) -> bool {
-    last(object).is_some() && !is_handled(object)
-}
-
-fn last<K: Echoes>(object: &K) -> Option<&String> {
-    let asked = |key| object.annotations().get(key);
-    [keys::RECONCILE, keys::RECONCILE_FLUX].into_iter().filter_map(asked).max()
+    request::latest(object.annotations()).is_some() && !is_handled(object)
 }

@@ -87,7 +87,7 @@ struct Answer {
 
 impl Refresh {
     pub(super) async fn run(self, program: &str) -> anyhow::Result<Exit> {
-        let scope = self.scope.open().await?;
+        let scope = self.scope.open(program).await?;
         match self.name.kind {
             ManagedKind::Connection => self.request::<Connection>(&scope, program).await,
             ManagedKind::IntegrationInstance => self.request::<IntegrationInstance>(&scope, program).await,

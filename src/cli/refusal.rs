@@ -34,11 +34,16 @@ pub(super) fn is_missing(error: &kube::Error) -> bool {
     matches!(error, kube::Error::Api(status) if status.reason == NOT_FOUND)
 }
 
-/// A failed request to the API server.
+/// Whether the request failed because the caller may not make it.
+pub(super) fn is_forbidden(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if status.code == 403)
+}
+
+/// A failed request to the API server. `program`: what people type to call this program.
 #[expect(clippy::wildcard_enum_match_arm, reason = "the other failures are the client's own and have one remedy: none")]
-pub(super) fn plain(error: kube::Error) -> anyhow::Error {
+pub(super) fn plain(error: kube::Error, program: &str) -> anyhow::Error {
     match error {
-        kube::Error::Api(status) => anyhow!(answered(&status)),
+        kube::Error::Api(status) => anyhow!(answered(&status, program)),
         kube::Error::Service(cause) => anyhow!(unreached(cause.as_ref())),
         kube::Error::HyperError(cause) => anyhow!(unreached(&cause)),
         kube::Error::Auth(cause) => {
@@ -51,13 +56,14 @@ pub(super) fn plain(error: kube::Error) -> anyhow::Error {
     }
 }
 
-fn answered(status: &Status) -> String {
+fn answered(status: &Status, program: &str) -> String {
     let said = status.message.trim().trim_end_matches('.');
     match status.code {
         404 if status.reason != NOT_FOUND => {
-            "this cluster does not know the kinds of Tradewind. Install them: tradewind crds | \
-                                       kubectl apply --server-side -f -"
-                .to_owned()
+            format!(
+                "this cluster does not know the kinds of Tradewind. Install them: {program} crds | kubectl apply \
+                 --server-side -f -"
+            )
         }
         401 => "the API server does not know you. Log in again, as for kubectl".to_owned(),
         403 => format!("you may not do this: {said}. Ask whoever runs the cluster for that right"),
@@ -70,8 +76,8 @@ fn answered(status: &Status) -> String {
 
 fn unreached(cause: &(dyn Error + 'static)) -> String {
     format!(
-        "the API server cannot be reached ({}). Check the cluster that your kubeconfig names, or name another one with \
-         --kubeconfig or --context",
+        "the API server cannot be reached ({}). Check the cluster that your kubeconfig names and, where there is one, the \
+         proxy to it (HTTPS_PROXY, NO_PROXY), or name another one with --kubeconfig or --context",
         innermost(cause)
     )
 }
@@ -91,7 +97,7 @@ mod tests {
 
     fn said(code: u16, message: &str, reason: &str) -> String {
         let status = Status::failure(message, reason).with_code(code);
-        plain(kube::Error::Api(Box::new(status))).to_string()
+        plain(kube::Error::Api(Box::new(status)), "kubectl tradewind").to_string()
     }
 
     #[test]
@@ -102,7 +108,7 @@ mod tests {
 
     #[test]
     fn a_missing_kind_is_no_missing_object() {
-        assert!(said(404, "404 page not found\n", "Failed to parse error data").contains("tradewind crds"));
+        assert!(said(404, "404 page not found\n", "Failed to parse error data").contains(": kubectl tradewind crds |"));
         assert!(!said(404, "connections.tradewind.dev \"a\" not found", "NotFound").contains("tradewind crds"));
     }
 
@@ -119,7 +125,7 @@ mod tests {
     #[test]
     fn of_many_causes_the_first_counts() {
         let refused = std::io::Error::new(std::io::ErrorKind::ConnectionRefused, "connection refused");
-        let text = plain(kube::Error::Service(Box::new(refused))).to_string();
+        let text = plain(kube::Error::Service(Box::new(refused)), "tradewind").to_string();
         assert!(text.contains("cannot be reached (connection refused)"), "{text}");
     }
 }

@@ -76,7 +76,7 @@ impl Resolve {
     }
 
     async fn answer<K: Managed + Typed>(self, program: &str) -> anyhow::Result<Exit> {
-        let scope = self.scope.open().await?;
+        let scope = self.scope.open(program).await?;
         let (name, namespace) = (&self.name.name, scope.namespace().to_owned());
         let object: K = scope.get(name).await?;
         let question = Question::from(&object);

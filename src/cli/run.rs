@@ -2,7 +2,7 @@
 //!
 //! The process never outlives its engine, which is what makes `/livez` true.
 
-use super::{Exit, cluster::ClusterArgs, refusal::BadInput};
+use super::{Exit, cluster::ClusterArgs, proxy, refusal::BadInput};
 use crate::{
     engine::{self, Reach, Stop},
     serve::{self, Readiness},
@@ -35,7 +35,8 @@ impl Run {
         let invalid = |error: String| anyhow!(BadInput::new(error));
         telemetry::init_logs(&self.args.log, self.args.log_format).map_err(|e| invalid(format!("--log: {e}")))?;
         let settings = self.args.settings().map_err(|e| invalid(e.to_string()))?;
-        let config = self.cluster.config().await?;
+        // HTTPS_PROXY is for the providers: only a kubeconfig can put a proxy before the API server.
+        let config = self.cluster.config(&proxy::Environment::default()).await?;
         let busy = || format!("cannot listen on {}. Choose another address with --listen", settings.listen);
         let listener = TcpListener::bind(settings.listen).await.with_context(busy)?;
         // Before anybody is told that it runs: a signal that nobody listens for ends a process in the middle of anything.

@@ -38,27 +38,27 @@ struct Target {
 }
 
 impl Suspend {
-    pub(super) async fn run(self) -> anyhow::Result<Exit> {
-        self.target.set(true).await
+    pub(super) async fn run(self, program: &str) -> anyhow::Result<Exit> {
+        self.target.set(true, program).await
     }
 }
 
 impl Resume {
-    pub(super) async fn run(self) -> anyhow::Result<Exit> {
-        self.target.set(false).await
+    pub(super) async fn run(self, program: &str) -> anyhow::Result<Exit> {
+        self.target.set(false, program).await
     }
 }
 
 impl Target {
-    async fn set(self, suspend: bool) -> anyhow::Result<Exit> {
+    async fn set(self, suspend: bool, program: &str) -> anyhow::Result<Exit> {
         match self.name.kind {
-            ManagedKind::Connection => self.set_in::<Connection>(suspend).await,
-            ManagedKind::IntegrationInstance => self.set_in::<IntegrationInstance>(suspend).await,
+            ManagedKind::Connection => self.set_in::<Connection>(suspend, program).await,
+            ManagedKind::IntegrationInstance => self.set_in::<IntegrationInstance>(suspend, program).await,
         }
     }
 
-    async fn set_in<K: Managed + Typed>(self, suspend: bool) -> anyhow::Result<Exit> {
-        let scope = self.scope.open().await?;
+    async fn set_in<K: Managed + Typed>(self, suspend: bool, program: &str) -> anyhow::Result<Exit> {
+        let scope = self.scope.open(program).await?;
         let name = &self.name.name;
         let changes = scope.get::<K>(name).await?.declaration().is_suspended() != suspend;
         if changes {

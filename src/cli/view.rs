@@ -24,6 +24,8 @@ use serde::Serialize;
 #[serde(rename_all = "camelCase")]
 pub(super) struct View {
     pub(super) kind: &'static str,
+    /// Empty where the object is in none.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub(super) namespace: String,
     pub(super) name: String,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -2,10 +2,7 @@
 //!
 //! Owns the watch of one object. A request that nobody answers in time stands all the same: nothing is taken back.
 
-use super::{
-    cluster::{Scope, Typed},
-    refusal::plain,
-};
+use super::cluster::{Scope, Typed};
 use crate::domain::schedule;
 use anyhow::{anyhow, bail};
 use futures::StreamExt;
@@ -39,11 +36,14 @@ impl WaitArgs {
         match tokio::time::timeout(self.timeout, answer(scope, name, decide)).await {
             Ok(answer) => answer,
             Err(_) => bail!(
-                "the operator has not {done} {}/{name} within {}s. Is it running, and does it watch namespace {}? The \
-                 request stands: it is handled as soon as it does",
+                "the operator has not {done} {}/{name} within {}s. Is it running, and does it watch {}? The request stands: \
+                 it is handled as soon as it does",
                 K::TYPED.resource(),
                 self.timeout.as_secs(),
-                scope.namespace()
+                // One of a single namespace serves no shared accounts.
+                scope
+                    .namespace_of(K::TYPED)
+                    .map_or_else(|| "all namespaces".to_owned(), |name| format!("namespace {name}"))
             ),
         }
     }
@@ -63,18 +63,18 @@ async fn answer<K: Typed, T>(
                 }
             }
             Ok(None) => return Err(scope.missing(K::TYPED, name)),
-            Err(error) => lasting(error)?,
+            Err(error) => lasting(scope, error)?,
         }
     }
     Err(anyhow!("the watch of {}/{name} ended. Run the command again", K::TYPED.resource()))
 }
 
 /// A watch that broke is opened again by itself; one that is not allowed never will be.
-fn lasting(error: watcher::Error) -> anyhow::Result<()> {
+fn lasting(scope: &Scope, error: watcher::Error) -> anyhow::Result<()> {
     let refused = |error: &kube::Error| matches!(error, kube::Error::Api(s) if matches!(s.code, 401 | 403));
     match error {
         watcher::Error::InitialListFailed(e) | watcher::Error::WatchStartFailed(e) if refused(&e) => {
-            Err(plain(e).context("the operator was asked, but nobody can wait for it here"))
+            Err(scope.plain(e).context("the operator was asked, but nobody can wait for it here"))
         }
         watcher::Error::InitialListFailed(_)
         | watcher::Error::WatchStartFailed(_)

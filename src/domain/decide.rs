@@ -216,7 +216,9 @@ fn observing(f: &Facts<'_>) -> Step {
     }
     let recorded = match f.creation {
         Creation::Done(id) => Some(id),
-        Creation::NotStarted | Creation::Pending(_) | Creation::Unverifiable(_) => None,
+        // An attempt that is left open is nobody's business here: what is recorded was seen.
+        Creation::Pending(_) => f.recorded,
+        Creation::NotStarted | Creation::Unverifiable(_) => None,
     };
     let look = match (f.external_ref.or(recorded), f.key) {
         (Some(id), _) => Look::Id(id.clone()),

@@ -345,6 +345,20 @@ mod observe_only {
     }
 
     #[test]
+    fn an_attempt_that_was_left_open_does_not_keep_what_is_recorded_from_being_reported() {
+        let (open, recorded) = (Creation::Pending(intent(Some("k"))), id("a"));
+        let observed = |recorded, seen: Option<&[Sighting]>| {
+            step(&open, seen, |f| {
+                (f.policy.management, f.recorded) = (ManagementPolicy::ObserveOnly, recorded);
+            })
+        };
+        assert_eq!(observed(None, Some(&[seen("a")])), Step::RecordObserved(id("a")));
+        assert_eq!(observed(Some(&recorded), None), Step::Look(Look::Id(id("a"))));
+        assert_eq!(observed(Some(&recorded), Some(&[seen("a")])), Step::Idle(id("a")));
+        assert_eq!(observed(Some(&recorded), Some(&[])), Step::Forget);
+    }
+
+    #[test]
     fn the_account_may_forbid_it() {
         let got = step(&Creation::NotStarted, None, |f| {
             (f.policy.management, f.adoption_allowed) = (ManagementPolicy::ObserveOnly, false);

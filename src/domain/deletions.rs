@@ -16,10 +16,11 @@ pub enum Ruling {
     Held(Duration),
 }
 
-/// The guard's ruling. A window whose length cannot be read never ends: nothing passes beyond the number.
+/// The guard's ruling. A window whose length cannot be read, or is none, never ends: nothing passes beyond the number.
 #[must_use]
 pub fn rule(guard: &DeletionGuard, so_far: Option<&Deletions>, now: Timestamp) -> Ruling {
-    let window = schedule::parse(&guard.window).ok().and_then(|w| SignedDuration::try_from(w).ok());
+    let window =
+        schedule::parse(&guard.window).ok().filter(|w| !w.is_zero()).and_then(|w| SignedDuration::try_from(w).ok());
     let end = |start: Timestamp| window.and_then(|window| start.checked_add(window).ok()).unwrap_or(Timestamp::MAX);
     // A window that begins ahead of now is none: a clock was set back.
     let open = so_far.filter(|d| d.window_start.0 <= now && now < end(d.window_start.0));
@@ -61,10 +62,12 @@ mod tests {
         assert_eq!(rule(&guard(2), so_far.as_ref(), at(7200)), expected);
     }
 
-    #[test]
-    fn a_window_that_cannot_be_read_never_ends() {
-        let unreadable = DeletionGuard { max_deletions: 2, window: "soon".into() };
-        let ruling = rule(&unreadable, Some(&window(0, 2)), at(1_000_000));
+    #[rstest]
+    #[case::cannot_be_read("soon")]
+    #[case::is_none("0s")]
+    fn a_window_never_ends_that(#[case] length: &str) {
+        let guard = DeletionGuard { max_deletions: 2, window: length.into() };
+        let ruling = rule(&guard, Some(&window(0, 2)), at(1_000_000));
         assert_eq!(ruling, Ruling::Held(Duration::from_mins(10)));
     }
 

@@ -8,6 +8,8 @@ use crate::{
 };
 use jiff::{SignedDuration, Timestamp};
 
+/// The longest texts of an attempt that a status can hold, as the CRD says: UID, nonce, key and account.
+const LONGEST: [usize; 4] = [64, 64, 1024, 256];
 /// Nobody comes this far, except by forging; after the last number of all there is none for a new attempt.
 const LAST_ATTEMPT: i64 = 1 << 53;
 
@@ -41,19 +43,18 @@ pub struct Stored<'a> {
 }
 
 impl Stored<'_> {
-    /// The attempt that counts: of annotation and status the newer one. `Err` if the annotation cannot be read.
+    /// The attempt that counts: of annotation and status the newer one.
     ///
     /// # Errors
-    /// [`Unreadable`] where the annotation is no intent.
+    /// [`Unreadable`] where the annotation is no intent that we could have written.
     pub fn intent(&self) -> Result<Option<StoredIntent>, Unreadable> {
-        let numbered = |i: &StoredIntent| (1..LAST_ATTEMPT).contains(&i.attempt);
         let mirror = self.status.creation.as_ref().and_then(|c| c.intent.clone());
-        if mirror.as_ref().is_some_and(|i| !numbered(i)) {
+        if mirror.as_ref().is_some_and(|i| !is_possible(i)) {
             return Err(Unreadable);
         }
         let annotation = match self.annotation {
             None => None,
-            Some(text) => Some(serde_json::from_str(text).ok().filter(numbered).ok_or(Unreadable)?),
+            Some(text) => Some(serde_json::from_str(text).ok().filter(is_possible).ok_or(Unreadable)?),
         };
         Ok(match (annotation, mirror) {
             (Some(a), Some(m)) if m.attempt > a.attempt => Some(m),
@@ -102,6 +103,12 @@ impl Stored<'_> {
 /// The annotation is no intent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unreadable;
+
+fn is_possible(intent: &StoredIntent) -> bool {
+    let texts = [&intent.uid, &intent.nonce, intent.key.as_deref().unwrap_or_default(), &intent.account];
+    let fits = texts.iter().zip(LONGEST).all(|(text, longest)| text.chars().count() <= longest);
+    fits && (1..LAST_ATTEMPT).contains(&intent.attempt)
+}
 
 /// How long an attempt may still take effect, and how late a list may show it.
 #[derive(Clone, Copy, Debug)]
@@ -302,6 +309,16 @@ mod tests {
         let status = ManagedStatus::default();
         let stored = Stored { uid: "u", annotation: Some("{}"), status: &status, observe_only: false };
         assert_eq!(stored.creation(), Creation::Unverifiable(None));
+    }
+
+    /// A status could not keep it, and no write of that status would be taken.
+    #[rstest]
+    #[case::uid(StoredIntent { uid: "ä".repeat(65), ..intent("u", 1) })]
+    #[case::nonce(StoredIntent { nonce: "n".repeat(65), ..intent("u", 1) })]
+    #[case::key(StoredIntent { key: Some("k".repeat(1025)), ..intent("u", 1) })]
+    #[case::account(StoredIntent { account: "a".repeat(257), ..intent("u", 1) })]
+    fn an_attempt_is_unverifiable_whose_text_is_too_long(#[case] forged: StoredIntent) {
+        assert_eq!(creation(Some(&forged), &ManagedStatus::default()), Creation::Unverifiable(None));
     }
 
     #[test]

@@ -19,6 +19,7 @@ pub mod instances;
 pub mod intent;
 pub mod reason;
 pub mod refresh;
+pub mod request;
 pub mod resolution;
 pub mod rules;
 pub mod schedule;

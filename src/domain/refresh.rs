@@ -92,13 +92,6 @@ pub fn due(annotation: Option<&str>, status: &ManagedStatus, now: Timestamp) -> 
     Entity::iter().filter_map(of).collect()
 }
 
-/// When the first refresh that waits may be asked for.
-#[must_use]
-pub fn next(status: &ManagedStatus) -> Option<Timestamp> {
-    let waiting = Entity::iter().filter_map(|e| state(status, e)).filter(|k| k.state == RefreshPhase::Due);
-    waiting.map(|k| k.at.0).min()
-}
-
 /// The refreshes in this phase.
 #[must_use]
 pub fn in_phase(status: &ManagedStatus, phase: RefreshPhase) -> Vec<Due> {
@@ -208,20 +201,10 @@ mod tests {
     }
 
     #[test]
-    fn the_next_one_is_the_first_of_those_that_wait() {
-        let mut status = status(Some(("monday", RefreshPhase::Accepted)));
-        assert_eq!(next(&status), None, "what was accepted waits for nothing");
-        note(&mut status, &of_entity(Entity::Orders, INITIAL), RefreshPhase::Due, None, at(300));
-        assert_eq!(next(&status), Some(at(300)));
-        note(&mut status, &of_entity(Entity::Products, INITIAL), RefreshPhase::Due, None, at(200));
-        assert_eq!(next(&status), Some(at(200)));
-    }
-
-    #[test]
     fn what_waits_is_not_due_before_its_time() {
         let waiting = status(Some((INITIAL, RefreshPhase::Due)));
         assert_eq!(due(None, &waiting, at(99)), vec![]);
-        assert_eq!(next(&waiting), Some(at(100)));
+        assert_eq!(due(None, &waiting, at(100)).len(), 1);
     }
 
     #[rstest]

@@ -26,11 +26,19 @@ pub fn is_link(text: &str) -> bool {
 /// Whether a text can be the name of an object: a DNS subdomain.
 #[must_use]
 pub fn is_name(text: &str) -> bool {
-    let label = |label: &str| {
-        let inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
-        !label.is_empty() && label.bytes().all(inner) && !label.starts_with('-') && !label.ends_with('-')
-    };
-    text.len() <= 253 && text.split('.').all(label)
+    text.len() <= 253 && text.split('.').all(is_part)
+}
+
+/// Whether a text can be the name of a namespace: a DNS label.
+#[must_use]
+pub fn is_namespace(text: &str) -> bool {
+    text.len() <= 63 && is_part(text)
+}
+
+/// What stands between the dots of a name.
+fn is_part(text: &str) -> bool {
+    let inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    !text.is_empty() && text.bytes().all(inner) && !text.starts_with('-') && !text.ends_with('-')
 }
 
 /// No browser takes a longer one.
@@ -102,6 +110,19 @@ mod tests {
     #[case::a_path("a/b", false)]
     fn a_name_is_one_that_an_object_can_have(#[case] text: &str, #[case] name: bool) {
         assert_eq!(is_name(text), name);
+    }
+
+    #[rstest]
+    #[case::a_label("shop-1", true)]
+    #[case::as_long_as_can_be(&"a".repeat(63), true)]
+    #[case::longer(&"a".repeat(64), false)]
+    #[case::nothing("", false)]
+    #[case::a_dot("shop.eu", false)]
+    #[case::a_capital("Shop", false)]
+    #[case::a_dash_last("shop-", false)]
+    #[case::a_path("shop/..", false)]
+    fn a_namespace_has_a_name_without_dots(#[case] text: &str, #[case] namespace: bool) {
+        assert_eq!(is_namespace(text), namespace);
     }
 
     #[test]

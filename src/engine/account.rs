@@ -45,7 +45,15 @@ pub(super) async fn pass(engine: &Engine, mut target: AccountTarget) -> Result<N
         hold::release(engine, &mut target).await?;
         return Ok(Next::Change);
     }
-    hold::keep(engine, &mut target, users.bound + users.coming > 0).await?;
+    let kept = hold::keep(engine, &mut target, users.bound + users.coming > 0).await;
+    if let Some(problem) = forbidden(&kept) {
+        // One that is on its way out is of use for as long as its login is there.
+        if !target.deleting {
+            return unusable(engine, &mut target, problem).await;
+        }
+    } else {
+        kept?;
+    }
     let checked = provider::on_behalf_of(target.uid.clone(), check(engine, &mut target)).await?;
     if !target.deleting {
         return Ok(if users.leaving { Next::After(HELD) } else { checked });
@@ -55,6 +63,17 @@ pub(super) async fn pass(engine: &Engine, mut target: AccountTarget) -> Result<N
     let held = State::Deleting(Problem::new(Reason::DeletionHeld, text));
     report::account(engine, &mut target, &held, |_| {}).await?;
     Ok(Next::After(HELD))
+}
+
+/// What is wrong where the account, or its login, could not be held for want of a right.
+fn forbidden(kept: &Result<(), PassError>) -> Option<Problem> {
+    let Err(PassError::Intent(refusal)) = kept else { return None };
+    let kube::Error::Api(status) = refusal.as_ref() else { return None };
+    let text = format!(
+        "The operator may not hold the account and the Secret with its login ({}). Grant it patch on Secrets and on accounts",
+        status.message
+    );
+    status.is_forbidden().then(|| Problem::new(Reason::PermissionDenied, text))
 }
 
 /// The objects that name an account.
@@ -78,13 +97,13 @@ impl Users {
 
     fn count<K: Managed>(&mut self, store: &Store<Lean<K>>, target: &AccountTarget) {
         for object in &store.state() {
-            let namespace = object.namespace().unwrap_or_default();
+            let namespace = object.meta().namespace.as_deref().unwrap_or_default();
             if !target.namespace.is_empty() && target.namespace != namespace {
                 continue;
             }
             let bound = object.finalizers().iter().any(|f| f == K::FINALIZER);
             let deleting = object.meta().deletion_timestamp.is_some();
-            let is_ours = object.good().is_none_or(|o| target.is_named(o.account_ref(), &namespace));
+            let is_ours = object.good().is_none_or(|o| target.is_named(o.account_ref(), namespace));
             let may_start = object.good().is_some_and(|o| o.provider() == target.spec.provider) && !deleting;
             self.bound += usize::from(is_ours && bound);
             self.coming += usize::from(is_ours && !bound && may_start);

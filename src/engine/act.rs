@@ -28,7 +28,7 @@ use crate::{
         refresh,
         writes::Cause,
     },
-    provider::{ApiError, DeletePermit, DeleteReason, External, Operation, Record, Session, Summary},
+    provider::{ApiError, DeletePermit, External, Operation, Record, Session, Summary},
 };
 use std::time::Duration;
 
@@ -54,6 +54,15 @@ pub(super) struct Scene<'a, E: External> {
     /// How the record differs.
     pub(super) drift: Drift,
     pub(super) claims: Claims<'a>,
+}
+
+/// What a deletion is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum DeleteReason {
+    /// The object is being deleted.
+    Finalize,
+    /// A new record is to take its place.
+    Replace,
 }
 
 /// What came of a deletion.
@@ -181,11 +190,13 @@ impl<E: External> Scene<'_, E> {
         let given = self.known_of(adopted, target).await?;
         let at = self.engine.now_at(self.external);
         let intent = intent::draft(target, self.key.as_ref(), self.identity.recorded(), at);
-        meta::patch(self.engine, target, Change { bound: true, intent: Some(&intent), answered: true }).await?;
         let state = State::Creating("A person resolved the creation. Carrying on".to_owned());
         let (handled, now) = (adopted.map(|_| handled(target)).unwrap_or_default(), self.engine.clock.now());
-        report::commit(self.engine, target, &intent, Some(&state), |status| {
-            report::settle(status, &intent).key.clone_from(&intent.key);
+        // What it says comes first, and at once as settled: were the answer gone before that, nobody would know of it any
+        // more, and an object that is being deleted would leave the record that it was told to take along.
+        report::change(self.engine, target, Some(&state), |status| {
+            let creation = report::settle(status, &intent);
+            (creation.intent, creation.key) = (Some(intent.clone()), intent.key.clone());
             status.external_id = adopted.map(ToString::to_string);
             status.account = adopted.map(|_| self.identity.recorded());
             status.applied_fields.clone_from(&given.fields);
@@ -193,6 +204,7 @@ impl<E: External> Scene<'_, E> {
             refresh::note_all(status, handled.iter().map(|due| (due, RefreshPhase::Handled)), now);
         })
         .await?;
+        meta::patch(self.engine, target, Change { bound: true, intent: Some(&intent), answered: true }).await?;
         Ok(Next::After(Duration::from_millis(100)))
     }
 
@@ -228,7 +240,7 @@ impl<E: External> Scene<'_, E> {
             DeleteReason::Replace => (Cause::Replacement, self.drift.fields().to_vec()),
         };
         let write = Write::begin(self.engine, target, Operation::Delete, cause, Some(id), fields);
-        let deleted = self.external.delete(DeletePermit::mint(id.clone(), why)).await;
+        let deleted = self.external.delete(DeletePermit::mint(id.clone())).await;
         write.ended(deleted.as_ref().map(|()| None));
         Ok(match deleted {
             Ok(()) => {
@@ -289,6 +301,8 @@ impl<E: External> Scene<'_, E> {
         })
         .await?;
         self.engine.memory.succeeded(&target.uid);
+        // What somebody else has written into it meanwhile was no reason to doubt: this look was at the record itself.
+        self.engine.memory.said(&target.uid, &target.status);
         tracing::debug!(object = %target, id = %id, "as declared");
         let open = in_the_way || rotation::is_open(rotation);
         Ok(if open {

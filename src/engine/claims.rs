@@ -13,7 +13,7 @@ use crate::{
     },
     provider::External,
 };
-use kube::{ResourceExt, runtime::reflector::Store};
+use kube::runtime::reflector::Store;
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
@@ -34,22 +34,30 @@ struct Claim {
     names: AccountName,
 }
 
-impl Register {
-    fn read<E: External>(&self, object: &impl Managed) -> Arc<Claim> {
-        let (uid, version) = (object.uid().unwrap_or_default(), object.resource_version().unwrap_or_default());
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = all.get(&uid).filter(|known| known.version == version) {
-            return Arc::clone(known);
-        }
-        let target = Target::from(object);
-        let claim = Arc::new(Claim {
-            version,
-            claimant: claimant::<E>(&target),
+impl Claim {
+    fn of<E: External>(target: &Target) -> Self {
+        Self {
+            version: target.version.clone(),
+            claimant: claimant::<E>(target),
             account: target.account(&target.creation()),
             names: AccountName::of(target.spec.account_ref(), &target.namespace),
-        });
-        all.insert(uid, Arc::clone(&claim));
-        claim
+        }
+    }
+}
+
+impl Register {
+    fn read<'a, E: External, K: Managed + 'a>(&self, objects: impl Iterator<Item = &'a K>) -> Vec<Arc<Claim>> {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let read = |object: &K| {
+            let (uid, version) = (object.meta().uid.as_deref()?, object.meta().resource_version.as_deref()?);
+            if let Some(known) = all.get(uid).filter(|known| known.version == version) {
+                return Some(Arc::clone(known));
+            }
+            let claim = Arc::new(Claim::of::<E>(&Target::from(object)));
+            all.insert(uid.to_owned(), Arc::clone(&claim));
+            Some(claim)
+        };
+        objects.filter_map(read).collect()
     }
 
     /// Forgets objects that are gone.
@@ -109,8 +117,7 @@ impl<'a> Claims<'a> {
 fn of_kind<E: External, K: Managed>(engine: &Engine, target: &Target, store: &Store<Lean<K>>) -> Vec<Arc<Claim>> {
     let objects = store.state();
     let of_provider = |o: &&K| o.provider() == target.spec.provider() && o.meta().uid.as_deref() != Some(&target.uid);
-    let good = objects.iter().filter_map(|o| o.good()).filter(of_provider);
-    good.map(|o| engine.register.read::<E>(o)).collect()
+    engine.register.read::<E, K>(objects.iter().filter_map(|object| object.good()).filter(of_provider))
 }
 
 fn claimant<E: External>(target: &Target) -> Claimant {

@@ -1,7 +1,7 @@
 //! A record that differs is corrected: changed in place, or replaced by a new one.
 
 use super::{
-    act::{Removal, Scene, halt},
+    act::{DeleteReason, Removal, Scene, halt},
     error::PassError,
     object::Target,
     outcome::{self, Next},
@@ -13,7 +13,7 @@ use super::{
 use crate::{
     api::v1alpha1::{AppliedCredentials, Rotation},
     domain::{conditions::State, decide::Look, diff::Difference, ids::ExternalId, reason::Reason, writes::Cause},
-    provider::{ApiError, DeleteReason, External, Freshness, Operation, Pace},
+    provider::{ApiError, External, Freshness, Operation, Pace},
 };
 use std::time::Duration;
 use tokio::time::Instant;
@@ -47,8 +47,10 @@ impl<E: External> Scene<'_, E> {
                 Err(error) => outcome::failed::<E>(self.engine, target, &error).await,
             };
         }
-        let state = State::Correcting(self.drift.fields().to_vec());
-        report::change(self.engine, target, Some(&state), |status| {
+        // Once: as long as the deletion is held, or refused, what it waits for is what there is to say.
+        let known = target.status.creation.as_ref().and_then(|creation| creation.replacing.as_deref());
+        let state = (known != Some(id.as_str())).then(|| State::Correcting(self.drift.fields().to_vec()));
+        report::change(self.engine, target, state.as_ref(), |status| {
             status.creation.get_or_insert_default().replacing = Some(id.to_string());
             status.drifted_fields = self.drift.fields().to_vec();
         })

@@ -11,7 +11,9 @@ use super::{
     intent::{self, Given},
     object::Target,
     outcome::{self, Next, SOON},
-    publish, report, resolve,
+    publish,
+    record::Before,
+    report, resolve,
     writes::Write,
 };
 use crate::{
@@ -119,8 +121,10 @@ async fn remembered<E: External>(
     target: &mut Target,
     id: ExternalId,
 ) -> Result<Option<Next>, PassError> {
-    let (engine, age) = (scene.engine, Freshness::Within(scene.engine.timing().call));
-    let is_there = match scene.external.observe(&Look::Id(id.clone()), age, Pace::InTurn).await {
+    let engine = scene.engine;
+    let asked = target.is_requested();
+    let freshness = if asked { Freshness::After(Instant::now()) } else { Freshness::Within(engine.timing().call) };
+    let is_there = match scene.external.observe(&Look::Id(id.clone()), freshness, Pace::InTurn).await {
         Ok(records) => !records.is_empty(),
         Err(error) => return outcome::failed::<E>(engine, target, &error).await.map(Some),
     };
@@ -194,7 +198,8 @@ async fn applied<E: External>(
         return Ok(Next::After(PROBE));
     }
     engine.memory.succeeded(&target.uid);
-    let next = scene.record_own(target, intent, &created.id, &created.summary, created.restored).await?;
+    let before = Before { restored: created.restored, forgotten: false };
+    let next = scene.record_own(target, intent, &created.id, &created.summary, before).await?;
     if created.restored {
         let text = "The provider gave the record the credentials back that it had before it was deleted";
         engine.tell(&target.reference, true, Reason::CredentialsRestored, "Create", text).await;

@@ -61,6 +61,12 @@ impl PassError {
     }
 }
 
+/// Whether the API server may answer the same otherwise in a moment: it is out of reach, busy, or on its way down or up.
+pub(super) fn is_passing(error: &kube::Error) -> bool {
+    let is_busy = matches!(error, kube::Error::Api(status) if status.code >= 500 || status.code == 429);
+    is_busy || matches!(error, kube::Error::HyperError(_) | kube::Error::Service(_))
+}
+
 /// A write bound to a version: a conflict, and an object that is gone, are a stale view and no failure.
 #[expect(clippy::wildcard_enum_match_arm, reason = "all that is no conflict is a failure")]
 pub(super) fn bound(error: kube::Error, stage: impl FnOnce(Box<kube::Error>) -> PassError) -> PassError {

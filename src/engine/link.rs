@@ -14,7 +14,10 @@ use super::{
     publish, report,
 };
 use crate::{
-    api::v1alpha1::{AuthorizationStatus, StoredIntent},
+    api::{
+        connection_secret::{LINK_ATTEMPT, LINK_URL},
+        v1alpha1::{AuthorizationStatus, StoredIntent},
+    },
     domain::{
         conditions::{State, Type},
         decide::{LinkState, Waiting},
@@ -43,8 +46,6 @@ const SOON: Duration = Duration::from_mins(10);
 const RARELY: Duration = Duration::from_mins(5);
 /// So long new links are made by themselves for those that nobody used.
 const PATIENCE: SignedDuration = SignedDuration::from_hours(24);
-/// The key in the connection Secret that says which attempt its link is of.
-const ATTEMPT: &str = "link_attempt";
 
 /// What is known of the link of the open attempt.
 ///
@@ -69,7 +70,7 @@ pub(super) async fn state(
     if target.deleting {
         return Ok(LinkState::Live);
     }
-    let held = publish::holds(engine, target, ATTEMPT, &link.attempt.to_string()).await?;
+    let held = publish::holds(engine, target, LINK_ATTEMPT, &link.attempt.to_string()).await?;
     Ok(if held { LinkState::Live } else { LinkState::Lost })
 }
 
@@ -157,7 +158,7 @@ impl<E: External> Scene<'_, E> {
             return Ok(Next::After(engine.timing().grace()));
         }
         let attempt = intent.attempt.to_string().into();
-        let secret = ConnectionSecret(vec![("link_url", accepted.link), (ATTEMPT, attempt)]);
+        let secret = ConnectionSecret(vec![(LINK_URL, accepted.link), (LINK_ATTEMPT, attempt)]);
         if let Some(problem) = publish::publish(engine, target, Some(&secret)).await? {
             return self.not_handed_out(target, intent, problem).await;
         }

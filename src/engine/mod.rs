@@ -33,7 +33,12 @@ mod supplies;
 mod watches;
 mod writes;
 
-use crate::{provider::ConnectSettings, serve::Gate, settings::Settings, telemetry::Metrics};
+use crate::{
+    provider::ConnectSettings,
+    serve::Gate,
+    settings::{Lease, Settings},
+    telemetry::Metrics,
+};
 use claims::Register;
 use context::Engine;
 use futures::future::{BoxFuture, Shared};
@@ -74,13 +79,13 @@ pub enum RunError {
 /// # Errors
 /// Where the Lease was lost.
 pub async fn run(reach: Reach, settings: Settings, metrics: Metrics, gate: Gate, stop: Stop) -> Result<(), RunError> {
-    let Some(namespace) = settings.lease.clone() else {
+    let Some(Lease { namespace, name }) = settings.lease.clone() else {
         lead(reach, settings, metrics, &gate, stop).await;
         return Ok(());
     };
     // One that stands by is ready to: a rollout must not wait for it to lead.
     gate.open();
-    let lease = LeaderElection::new(reach.client.clone(), &namespace, LEASE, &settings.identity);
+    let lease = LeaderElection::new(reach.client.clone(), &namespace, &name, &settings.identity);
     let end = ended(stop.clone(), settings.shutdown_grace);
     tokio::select! {
         led = lease.with_lease(lead(reach, settings, metrics, &gate, stop)) => led.ok_or(RunError::LeaseLost),
@@ -92,8 +97,6 @@ pub async fn run(reach: Reach, settings: Settings, metrics: Metrics, gate: Gate,
     }
 }
 
-/// Name of the Lease.
-const LEASE: &str = "tradewind";
 /// How often what is remembered of objects that are gone is thrown away.
 const TIDY: Duration = Duration::from_mins(5);
 
@@ -157,6 +160,7 @@ async fn attend(engine: &Engine, gate: &Gate) {
         uids.extend(engine.accounts.all().map(|account| account.uid().to_owned()));
         engine.memory.retain(|uid| uids.contains(uid));
         engine.register.retain(|uid| uids.contains(uid));
+        engine.sessions.retain(|uid| uids.contains(uid));
     }
 }
 

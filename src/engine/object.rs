@@ -12,6 +12,7 @@ use crate::{
     domain::{
         ids::ExternalId,
         intent::{Creation, Stored},
+        request,
     },
 };
 use jiff::Timestamp;
@@ -23,6 +24,9 @@ use kube::{
 use serde::{Deserialize, Deserializer, de::DeserializeOwned, de::Error as _};
 use serde_json::Value;
 use std::borrow::Cow;
+
+/// Where `kubectl apply` keeps the whole declaration once more.
+const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
 /// An object as a watch delivers it: pruned of what nobody reads, and kept even if its stored form does not parse.
 ///
@@ -53,8 +57,11 @@ impl<K> Lean<K> {
 impl<'de, K: DeserializeOwned> Deserialize<'de> for Lean<K> {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
         let mut value = Value::deserialize(d)?;
-        let meta = value.get_mut("metadata").and_then(Value::as_object_mut);
-        meta.map(|m| m.remove("managedFields"));
+        if let Some(meta) = value.get_mut("metadata").and_then(Value::as_object_mut) {
+            meta.remove("managedFields");
+            let annotations = meta.get_mut("annotations").and_then(Value::as_object_mut);
+            annotations.map(|all| all.remove(LAST_APPLIED));
+        }
         match K::deserialize(&value) {
             Ok(k) => Ok(Self::Good(Box::new(k))),
             Err(e) => {
@@ -137,10 +144,9 @@ pub(super) struct Target {
     pub(super) status: ManagedStatus,
 }
 
-/// The value that asks for a reconcile now. Stamps of either annotation sort by time: the newer one counts.
+/// The value that asks for a reconcile now.
 fn requested(object: &impl ResourceExt) -> Option<String> {
-    let annotations = object.annotations();
-    [keys::RECONCILE, keys::RECONCILE_FLUX].into_iter().filter_map(|key| annotations.get(key)).max().cloned()
+    request::latest(object.annotations()).map(str::to_owned)
 }
 
 fn declared(object: &impl ResourceExt) -> Timestamp {
@@ -230,6 +236,25 @@ impl Target {
     #[must_use]
     pub(super) fn intent(&self) -> Option<StoredIntent> {
         self.stored().intent().ok().flatten()
+    }
+
+    /// Whether this attempt is its open one.
+    #[must_use]
+    pub(super) fn has_open(&self, intent: &StoredIntent) -> bool {
+        match self.creation() {
+            Creation::Pending(open) => open.nonce == intent.nonce,
+            // It knows of no attempt, not even of this one: somebody took its status and its annotations away. The pass
+            // that has sent it is the last that can tell.
+            Creation::NotStarted => self.stored().is_untried(),
+            Creation::Done(_) | Creation::Unverifiable(_) => false,
+        }
+    }
+
+    /// Whether its status speaks of this attempt, settled or not.
+    #[must_use]
+    pub(super) fn tells_of(&self, intent: &StoredIntent) -> bool {
+        let creation = self.status.creation.as_ref();
+        creation.and_then(|creation| creation.intent.as_ref()).is_some_and(|twin| twin.nonce == intent.nonce)
     }
 
     /// The identity of the account that the record, or the open attempt, belongs to.

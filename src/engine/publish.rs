@@ -9,12 +9,15 @@ use super::{
     object::Target,
 };
 use crate::{
-    api::keys,
+    api::{
+        connection_secret::{CONNECTION_ID, label_of},
+        keys,
+    },
     domain::{
         ids::ExternalId,
         reason::{Problem, Reason},
     },
-    provider::{CONNECTION_ID, ConnectionSecret},
+    provider::ConnectionSecret,
 };
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use k8s_openapi::{ByteString, api::core::v1::Secret};
@@ -124,7 +127,7 @@ async fn place(api: &Api<Secret>, name: &str, target: &Target) -> Result<Place, 
     };
     let Some(secret) = found else { return Ok(Place::Free) };
     let controller = secret.owner_references().iter().find(|o| o.controller == Some(true)).map(|o| o.uid.clone());
-    let labelled = secret.labels().get(keys::CONNECTION_LABEL) == Some(&label(target));
+    let labelled = secret.labels().get(keys::CONNECTION_LABEL) == Some(&label_of(&target.name));
     Ok(match controller {
         Some(uid) if uid == target.uid => Place::Ours(Box::new(secret)),
         None if labelled => Place::Ours(Box::new(secret)),
@@ -159,11 +162,6 @@ fn forbidden(name: &str) -> Problem {
     Problem::new(Reason::PermissionDenied, message)
 }
 
-/// A label value holds 63 characters at most; the owner reference holds the whole name.
-fn label(target: &Target) -> String {
-    target.name.chars().take(63).collect::<String>().trim_end_matches(['-', '.']).to_owned()
-}
-
 fn owner(target: &Target) -> Value {
     json!({
         "apiVersion": target.reference.api_version, "kind": target.reference.kind,
@@ -174,7 +172,7 @@ fn owner(target: &Target) -> Value {
 fn fresh(name: &str, target: &Target, secret: &ConnectionSecret) -> Secret {
     let mut fresh = Secret { type_: Some("Opaque".to_owned()), data: Some(data(secret)), ..Secret::default() };
     fresh.metadata.name = Some(name.to_owned());
-    fresh.metadata.labels = Some(BTreeMap::from([(keys::CONNECTION_LABEL.to_owned(), label(target))]));
+    fresh.metadata.labels = Some(BTreeMap::from([(keys::CONNECTION_LABEL.to_owned(), label_of(&target.name))]));
     fresh.metadata.owner_references = serde_json::from_value(json!([owner(target)])).ok();
     fresh
 }
@@ -203,7 +201,7 @@ fn patch(old: &Secret, target: &Target, secret: &ConnectionSecret) -> Value {
     json!({
         "metadata": {
             "resourceVersion": old.resource_version(), "ownerReferences": owners,
-            "labels": {keys::CONNECTION_LABEL: label(target)}
+            "labels": {keys::CONNECTION_LABEL: label_of(&target.name)}
         },
         "data": encoded.collect::<serde_json::Map<_, _>>()
     })

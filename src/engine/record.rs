@@ -27,12 +27,23 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use std::time::Duration;
 use strum::IntoEnumIterator;
 
+/// What may have been before an id is recorded.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Before {
+    /// The provider may have given the record credentials of an earlier one.
+    pub(super) restored: bool,
+    /// The id may have been recorded already, and have been lost since.
+    pub(super) forgotten: bool,
+}
+
 impl<E: External> Scene<'_, E> {
     /// The loads that belong to the creation. A token that is there by now is theirs, and asks for nothing more.
-    fn first_loads(&self, target: &Target) -> Vec<(Due, RefreshPhase)> {
+    /// `forgotten`: whether those that are to be asked for may have been already.
+    fn first_loads(&self, target: &Target, forgotten: bool) -> Vec<(Due, RefreshPhase)> {
         let loads = self.want.as_ref().map(E::first_loads).unwrap_or_default();
+        let known = |phase| if forgotten && phase == RefreshPhase::Due { RefreshPhase::Unknown } else { phase };
         let of = |entity| {
-            let phase = loads.iter().find(|(e, _)| *e == entity).map(|(_, phase)| *phase);
+            let phase = loads.iter().find(|(e, _)| *e == entity).map(|(_, phase)| known(*phase));
             let token = refresh::token(target.refresh.as_deref(), entity);
             let phase = phase.or(token.as_ref().map(|_| RefreshPhase::Handled))?;
             Some((Due { entity, token: token.unwrap_or_else(|| refresh::INITIAL.to_owned()) }, phase))
@@ -76,36 +87,42 @@ impl<E: External> Scene<'_, E> {
         let (Some(intent), Some(summary)) = (self.pending(), self.summary()) else { return Ok(Next::Change) };
         // Whether they came back, nobody has said; a person is not likely to have entered them within the grace.
         let restored = summary.has_credentials == Some(true) && target.status.authorization.is_none();
-        self.record_own(target, intent, id, &summary, restored).await
+        let forgotten = target.status.creation.as_ref().is_none_or(|c| c.intent.is_none() || c.forgotten);
+        self.record_own(target, intent, id, &summary, Before { restored, forgotten }).await
     }
 
     /// Records what an own attempt made: the connection Secret first, the id second, both only while it is open. What it was
-    /// made with stands in status since the attempt was stored; the spec may have been edited since. `restored`: whether the
-    /// provider may have given it credentials of before.
+    /// made with stands in status since the attempt was stored; the spec may have been edited since.
     pub(super) async fn record_own(
         &self,
         target: &mut Target,
         intent: &StoredIntent,
         id: &ExternalId,
         summary: &Summary,
-        restored: bool,
+        before: Before,
     ) -> Result<Next, PassError> {
         report::check_open(self.engine, target, intent).await?;
         // What is being deleted needs no Secret any more, and a namespace that is being deleted takes none.
         let secret = summary.secret.as_ref().filter(|_| !target.deleting);
-        let conflict = publish::publish(self.engine, target, secret).await?;
+        let published = publish::publish(self.engine, target, secret).await;
         let at = self.engine.clock.now();
-        let loads = self.first_loads(target);
+        let loads = self.first_loads(target, before.forgotten);
         let note_loads = |status: &mut ManagedStatus| {
             refresh::note_all(status, loads.iter().map(|(due, phase)| (due, *phase)), at);
         };
         let mut after = target.status.clone();
         note_loads(&mut after);
-        let restored = restored && target.fears_restored();
+        let restored = before.restored && target.fears_restored();
         let fear =
             restored.then(|| advice::halted(Reason::CredentialsRestored, std::slice::from_ref(id), &Drift::None));
-        let halted = conflict.or(fear).map(State::Halted);
-        let state = halted.unwrap_or_else(|| present(summary.health.as_ref(), &after));
+        let state = match &published {
+            // Nobody may know the id but this pass, and the Secret can be written by any: so it goes first no longer.
+            Err(_) => State::Creating("The record exists. Its connection Secret could not be written yet".to_owned()),
+            Ok(conflict) => {
+                let halted = conflict.clone().or(fear).map(State::Halted);
+                halted.unwrap_or_else(|| present(summary.health.as_ref(), &after))
+            }
+        };
         report::commit(self.engine, target, intent, Some(&state), |status| {
             let creation = report::settle(status, intent);
             creation.key.clone_from(&intent.key);
@@ -120,6 +137,7 @@ impl<E: External> Scene<'_, E> {
         .await?;
         tracing::info!(object = %target, id = %id, attempt = intent.attempt, "recorded");
         self.engine.tell(&target.reference, false, Reason::Creating, "Create", &format!("Created {id}")).await;
+        published?;
         Ok(Next::After(Duration::from_secs(1)))
     }
 

@@ -6,7 +6,7 @@
 
 use super::{
     context::Engine,
-    error::{PassError, bound},
+    error::{PassError, bound, is_passing},
     object::{AccountTarget, Target},
 };
 use crate::{
@@ -33,6 +33,8 @@ use std::time::Duration;
 const VOLATILE: SignedDuration = SignedDuration::from_hours(1);
 /// A write that belongs to an attempt is tried against this many newer versions: each is somebody else's write.
 const TRIES: usize = 16;
+/// What only this pass knows is tried again after these pauses, in seconds, while the API server is out of reach.
+const PAUSES: [u64; 4] = [1, 2, 4, 8];
 
 /// Writes a state, bound to the version that the pass has seen.
 ///
@@ -71,7 +73,8 @@ pub(super) async fn commit(
         status.creation.get_or_insert_default().intent.get_or_insert_with(|| intent.clone());
         edit(status);
     };
-    insist(engine, target, state, |fresh| is_open(fresh, intent), edit).await
+    let still = |fresh: &Target, maybe_written| fresh.has_open(intent) || maybe_written && fresh.tells_of(intent);
+    persist(engine, target, state, still, edit).await
 }
 
 /// Writes what a call at the provider has brought about: whatever else changed meanwhile, it must not be lost. `still`:
@@ -86,9 +89,26 @@ pub(super) async fn insist(
     still: impl Fn(&Target) -> bool,
     edit: impl Fn(&mut ManagedStatus),
 ) -> Result<(), PassError> {
-    for _ in 0..TRIES {
+    persist(engine, target, state, |fresh, _| still(fresh), edit).await
+}
+
+/// `still` is told whether an earlier try may have been what wrote the version that it is asked about.
+async fn persist(
+    engine: &Engine,
+    target: &mut Target,
+    state: Option<&State>,
+    still: impl Fn(&Target, bool) -> bool,
+    edit: impl Fn(&mut ManagedStatus),
+) -> Result<(), PassError> {
+    let (mut pauses, mut maybe_written) = (PAUSES.into_iter(), false);
+    for _ in 0..TRIES + PAUSES.len() {
         match change(engine, target, state, &edit).await {
-            Err(PassError::Stale) => read_anew(engine, target, &still).await?,
+            Err(PassError::Stale) => read_anew(engine, target, |fresh| still(fresh, maybe_written)).await?,
+            Err(PassError::Report(error)) if is_passing(&error) => {
+                let Some(pause) = pauses.next() else { return Err(PassError::Report(error)) };
+                maybe_written = true;
+                wait(pause).await;
+            }
             done => return done,
         }
     }
@@ -100,25 +120,27 @@ pub(super) async fn insist(
 /// # Errors
 /// [`PassError::Superseded`] where it is not.
 pub(super) async fn check_open(engine: &Engine, target: &mut Target, intent: &StoredIntent) -> Result<(), PassError> {
-    read_anew(engine, target, |fresh| is_open(fresh, intent)).await
+    read_anew(engine, target, |fresh| fresh.has_open(intent)).await
+}
+
+/// The one place where a pass waits: what it knows would be lost with it.
+#[expect(clippy::disallowed_methods, reason = "only this pass can write it, and nothing else can be written meanwhile")]
+async fn wait(seconds: u64) {
+    tokio::time::sleep(Duration::from_secs(seconds)).await;
 }
 
 async fn read_anew(engine: &Engine, target: &mut Target, still: impl Fn(&Target) -> bool) -> Result<(), PassError> {
-    let read = engine.fetch(target).await.map_err(|e| PassError::Report(Box::new(e)))?;
+    let mut pauses = PAUSES.into_iter();
+    let read = loop {
+        match (engine.fetch(target).await, pauses.next()) {
+            (Err(error), Some(pause)) if is_passing(&error) => wait(pause).await,
+            (read, _) => break read.map_err(|e| PassError::Report(Box::new(e)))?,
+        }
+    };
     let fresh = read.filter(|fresh| fresh.uid == target.uid && still(fresh)).ok_or(PassError::Superseded)?;
     // What is written speaks of the declaration that the pass has worked on, be it edited by now.
     *target = Target { generation: target.generation, ..fresh };
     Ok(())
-}
-
-fn is_open(target: &Target, intent: &StoredIntent) -> bool {
-    match target.creation() {
-        Creation::Pending(open) => open.nonce == intent.nonce,
-        // It knows of no attempt, not even of this one: somebody took its status and its annotations away. The pass is the
-        // last that can tell.
-        Creation::NotStarted => target.stored().is_untried(),
-        Creation::Done(_) | Creation::Unverifiable(_) => false,
-    }
 }
 
 /// Settles an attempt in a status: its outcome is known now.
@@ -126,7 +148,7 @@ pub(super) fn settle<'a>(status: &'a mut ManagedStatus, intent: &StoredIntent) -
     let creation = status.creation.get_or_insert_default();
     creation.settled_attempt = creation.settled_attempt.max(intent.attempt);
     creation.candidates.clear();
-    creation.refused = None;
+    (creation.refused, creation.forgotten) = (None, false);
     status.authorization = None;
     status.creation.get_or_insert_default()
 }
@@ -137,6 +159,7 @@ fn next(target: &Target, state: Option<&State>, edit: &impl Fn(&mut ManagedStatu
     if let Creation::Pending(intent) | Creation::Unverifiable(Some(intent)) = target.creation() {
         let creation = next.creation.get_or_insert_default();
         let twin = creation.intent.replace(intent);
+        creation.forgotten |= twin.is_none();
         // What stood there of another attempt says nothing of this one's record.
         if twin.map(|twin| twin.nonce) != creation.intent.as_ref().map(|intent| intent.nonce.clone()) {
             next.applied_fields.clear();

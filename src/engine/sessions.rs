@@ -146,4 +146,9 @@ impl Sessions {
     pub(super) fn forget(&self, account: &str) {
         self.all().remove(account);
     }
+
+    /// Forgets accounts that went without a word: who is not in use has nothing to wait for.
+    pub(super) fn retain(&self, exists: impl Fn(&str) -> bool) {
+        self.all().retain(|account, _| exists(account));
+    }
 }

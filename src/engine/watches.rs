@@ -24,12 +24,18 @@ use kube::{
     runtime::{
         Controller, WatchStreamExt, controller,
         reflector::{self, ObjectRef, Store, store::Writer},
+        utils::Backoff,
         watcher,
+        watcher::DefaultBackoff,
     },
 };
 use serde::de::DeserializeOwned;
-use std::{fmt::Debug, pin::pin, sync::Arc};
+use std::{fmt::Debug, pin::pin, sync::Arc, time::Duration};
 use tokio::sync::mpsc;
+
+/// The longest pause after a watch has failed. All watches of a controller pause together, and each that fails adds its
+/// own: with kube's half minute and more, an operator that is there before its CRDs would see them minutes late.
+const PAUSE: Duration = Duration::from_secs(10);
 
 /// The controllers, one for each kind, and the caches that they fill once they run.
 pub(super) struct Watches {
@@ -87,6 +93,7 @@ impl Scope {
         // Pages bound the memory of a first list; the default, no limit on concurrency, would open one connection an
         // object to the API server.
         Controller::new(api, watcher::Config::default().page_size(100))
+            .trigger_backoff(Pauses::default())
             .with_config(controller::Config::default().concurrency(self.concurrency))
     }
 
@@ -103,7 +110,7 @@ impl Scope {
         let store = controller.store();
         controller = controller.watches(self.api::<PartialObjectMeta<ProviderAccount>>(), meta(), move |account| {
             let (namespace, named) = (account.namespace(), named(AccountKind::ProviderAccount, &account));
-            referring(&store, move |object| object.namespace() == namespace && *object.account_ref() == named)
+            referring(&store, move |object| object.meta().namespace == namespace && *object.account_ref() == named)
         });
         if self.namespace.is_none() {
             let (store, all) = (controller.store(), Api::<PartialObjectMeta<ClusterProviderAccount>>::all);
@@ -116,7 +123,7 @@ impl Scope {
             let store = controller.store();
             controller = controller.watches(self.api::<PartialObjectMeta<Secret>>(), meta(), move |secret| {
                 let (namespace, name) = (secret.namespace(), secret.name_any());
-                referring(&store, move |object| object.namespace() == namespace && object.names_secret(&name))
+                referring(&store, move |object| object.meta().namespace == namespace && object.names_secret(&name))
             });
         }
         let ends = controller.reconcile_all_on(rings(admitted)).graceful_shutdown_on(stop).run(
@@ -205,7 +212,11 @@ impl Watches {
 async fn follow_labels(engine: &Engine, scope: &Scope, writer: Writer<Labels>, bells: Ropes) {
     let api: Api<Labels> = Api::all(scope.client.clone());
     let config = watcher::Config::default().page_size(100);
-    let mut changes = pin!(watcher(api, config).default_backoff().reflect(writer));
+    let labels = watcher(api, config).backoff(Pauses::default()).modify(|namespace| {
+        namespace.metadata.managed_fields = None;
+        namespace.metadata.annotations = None;
+    });
+    let mut changes = pin!(labels.reflect(writer));
     while let Some(change) = changes.next().await {
         let namespace = match change {
             Ok(watcher::Event::Apply(namespace) | watcher::Event::Delete(namespace)) => namespace.name_any(),
@@ -225,9 +236,27 @@ async fn follow_labels(engine: &Engine, scope: &Scope, writer: Writer<Labels>, b
 fn uses_shared<K: Managed>(store: &Store<Lean<K>>, namespace: &str) -> bool {
     let shares = |object: &K| {
         object.account_ref().kind == AccountKind::ClusterProviderAccount
-            && object.namespace().as_deref() == Some(namespace)
+            && object.meta().namespace.as_deref() == Some(namespace)
     };
     store.state().iter().any(|object| object.good().is_some_and(shares))
+}
+
+/// Those of kube, with [`PAUSE`] as their limit.
+#[derive(Default)]
+struct Pauses(DefaultBackoff);
+
+impl Iterator for Pauses {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        self.0.next().map(|pause| pause.min(PAUSE))
+    }
+}
+
+impl Backoff for Pauses {
+    fn reset(&mut self) {
+        self.0.reset();
+    }
 }
 
 /// Two bells, and what rings them.
@@ -283,4 +312,18 @@ fn watch_error(error: &(dyn std::error::Error + 'static)) -> String {
         innermost = source;
     }
     innermost.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_to_the_limit_and_begin_anew_once_a_watch_works() {
+        let mut pauses = Pauses::default();
+        let grown: Vec<_> = pauses.by_ref().take(20).collect();
+        assert!(grown[0] < PAUSE / 2 && grown[19] == PAUSE, "{grown:?}");
+        pauses.reset();
+        assert!(pauses.next().is_some_and(|first| first < PAUSE / 2));
+    }
 }

@@ -171,7 +171,7 @@ impl Http {
             return Err(wire_error(WireError::TooBig(cap)));
         }
         self.heard(&head.headers);
-        let retry_after = head.headers.get(header::RETRY_AFTER).and_then(retry_after);
+        let retry_after = head.headers.get(header::RETRY_AFTER).and_then(|value| retry_after(value, self.now()));
         let request_id = plain(head.headers.get(&self.request_id));
         Ok(Reply { status: head.status, headers: head.headers, body, retry_after, request_id })
     }
@@ -244,11 +244,15 @@ fn weight(body: &[u8]) -> usize {
     body.len().max(objects * OBJECT).max(values * VALUE)
 }
 
-/// `Retry-After` in seconds or as a date; bounded, since nothing obliges the provider to be reasonable.
-fn retry_after(value: &HeaderValue) -> Option<Duration> {
+/// `Retry-After` in seconds or as a date, by the provider's own clock; bounded, since nothing obliges it to be reasonable.
+fn retry_after(value: &HeaderValue, now: Option<Timestamp>) -> Option<Duration> {
     const LONGEST: Duration = Duration::from_hours(1);
-    let seconds: u64 = value.to_str().ok()?.trim().parse().ok()?;
-    Some(Duration::from_secs(seconds).min(LONGEST))
+    let text = value.to_str().ok()?.trim();
+    let wait = match text.parse() {
+        Ok(seconds) => Duration::from_secs(seconds),
+        Err(_) => Duration::try_from(rfc2822::parse(text).ok()?.timestamp().duration_since(now?)).unwrap_or_default(),
+    };
+    Some(wait.min(LONGEST))
 }
 
 /// A request id as it may be logged: short and without surprises.
@@ -292,5 +296,23 @@ fn classify(error: &reqwest::Error) -> WireError {
         WireError::Timeout
     } else {
         WireError::Broken
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case::seconds("120", Some(120))]
+    #[case::a_date("Sun, 29 Nov 2026 04:38:00 GMT", Some(60))]
+    #[case::a_date_that_has_passed("Sun, 29 Nov 2026 04:36:00 GMT", Some(0))]
+    #[case::longer_than_anybody_means("Mon, 29 Nov 2027 04:37:00 GMT", Some(3600))]
+    #[case::neither("soon", None)]
+    fn how_long_to_wait_is_told_in_seconds_or_by_a_date(#[case] text: &str, #[case] seconds: Option<u64>) {
+        let now = "2026-11-29T04:37:00Z".parse().ok();
+        let value = HeaderValue::from_str(text).expect("a value");
+        assert_eq!(retry_after(&value, now), seconds.map(Duration::from_secs));
     }
 }

@@ -43,7 +43,6 @@ use crate::{
 use jiff::{Timestamp, civil::Date};
 use secrecy::SecretString;
 use std::{
-    fmt,
     future::{self, Future},
     time::Duration,
 };
@@ -93,9 +92,6 @@ pub struct Summary {
     /// Whether the provider holds a webhook secret of the record.
     pub has_webhook_secret: Option<bool>,
 }
-
-/// Key of a connection Secret: the record's id.
-pub const CONNECTION_ID: &str = "connection_id";
 
 /// What the operator hands out in the connection Secret, by its fixed keys.
 #[derive(Clone, Debug)]
@@ -181,34 +177,18 @@ impl CreatePermit {
 #[derive(Debug)]
 pub struct DeletePermit {
     id: ExternalId,
-    why: DeleteReason,
-}
-
-/// What a delete is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DeleteReason {
-    /// The object is being deleted.
-    Finalize,
-    /// A new record is to take its place.
-    Replace,
 }
 
 impl DeletePermit {
     /// For `engine::act` alone (an architecture test holds that).
-    pub(crate) fn mint(id: ExternalId, why: DeleteReason) -> Self {
-        Self { id, why }
+    pub(crate) fn mint(id: ExternalId) -> Self {
+        Self { id }
     }
 
     /// The record.
     #[must_use]
     pub fn id(&self) -> &ExternalId {
         &self.id
-    }
-}
-
-impl fmt::Display for DeletePermit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?} {}", self.why, self.id)
     }
 }
 

@@ -274,7 +274,7 @@ impl Sandbox {
                 let kubeconfig = Kubeconfig::read_from(kubeconfig.unwrap_or_else(|| self.operator_kubeconfig()));
                 let options = KubeConfigOptions::default();
                 let config = Config::from_custom_kubeconfig(kubeconfig.expect("a kubeconfig"), &options).await;
-                Reach::real(config.expect("a config")).expect("a client")
+                Reach::real(nearby(config.expect("a config"))).expect("a client")
             }
         }
     }
@@ -480,11 +480,17 @@ fn one_tls_provider() {
     let _ = rustls::crypto::ring::default_provider().install_default();
 }
 
+/// The control plane runs on this machine, whatever proxy leads out of it.
+fn nearby(mut config: Config) -> Config {
+    config.proxy_url = None;
+    config
+}
+
 async fn client_of(kubeconfig: &Path) -> Client {
     one_tls_provider();
     let kubeconfig = Kubeconfig::read_from(kubeconfig).expect("a kubeconfig");
     let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await;
-    let mut config = config.expect("a kubeconfig that kube can use");
+    let mut config = nearby(config.expect("a kubeconfig that kube can use"));
     // A test sees every refusal as it came.
     config.default_retry = false;
     Client::try_from(config).expect("a client")

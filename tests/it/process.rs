@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
+use k8s_openapi::api::coordination::v1::Lease;
 use tokio::process::{Child, Command};
 use tradewind::api::v1alpha1::Connection;
 use tradewind_simulator::{Effect, Fault, Operation};
@@ -173,6 +174,30 @@ async fn asked_to_stop_it_records_the_call_under_way() {
     let object = world.sandbox.get::<Connection>("acme").await.expect("an object");
     let id = object.status.and_then(|s| s.external_id);
     assert_eq!(id.map(|id| vec![id]), Some(world.live()), "{log}");
+}
+
+#[tokio::test]
+async fn two_with_leases_of_their_own_both_lead() {
+    let world = World::quiet("leases").await;
+    let namespace = world.sandbox.namespace();
+    let start =
+        |name| Program::start(&world, &["--leader-elect", "--lease-namespace", namespace, "--lease-name", name]);
+    let leads = async |program: &Program| {
+        let metrics = format!("http://{}/metrics", program.address().await);
+        while !world.get(&metrics).await.contains("\ntradewind_leader 1\n") {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    let (one, other) = (start("tradewind-one"), start("tradewind-other"));
+    let both = async { tokio::join!(leads(&one), leads(&other)) };
+    tokio::time::timeout(HANG, both).await.expect("nobody waits for the other");
+    for name in ["tradewind-one", "tradewind-other"] {
+        let lease = world.sandbox.api::<Lease>().get(name).await.expect("a Lease");
+        let holder = lease.spec.and_then(|spec| spec.holder_identity);
+        assert!(holder.is_some_and(|holder| holder.starts_with("tradewind-")), "{name}");
+    }
+    one.terminate().await;
+    other.terminate().await;
 }
 
 #[tokio::test]

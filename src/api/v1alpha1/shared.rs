@@ -213,6 +213,9 @@ pub struct CreationStatus {
     /// has yet to say that they are not.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub restored: bool,
+    /// The status was lost while the attempt was open, or after it: nobody can tell what has been loaded since.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub forgotten: bool,
     /// Records that may be this object's, for a person to choose from.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32), inner(length(max = 256)))]
@@ -364,7 +367,7 @@ pub enum RefreshPhase {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct LastAction {
-    /// What was done: `Created`, `Adopted`, `Updated`, `Refreshed` or `Deleted`.
+    /// What was done: `Created`, `Adopted`, `Updated` or `Refreshed`.
     #[schemars(length(max = 64))]
     pub cause: String,
     /// The fields it was about.

@@ -21,7 +21,8 @@ type Field = (&'static str, String);
 
 /// One object as text.
 pub(super) fn text(view: &View, paint: Paint) -> String {
-    let title = paint.paint(Tone::Strong, &format!("{} {} in namespace {}", view.kind, view.name, view.namespace));
+    let place = if view.namespace.is_empty() { String::new() } else { format!(" in namespace {}", view.namespace) };
+    let title = paint.paint(Tone::Strong, &format!("{} {}{place}", view.kind, view.name));
     let mut parts = vec![format!("{title}\n"), fields(&standing(view, paint)), fields(&facts(view))];
     if !view.conditions.is_empty() {
         parts.push(conditions(&view.conditions, paint));

@@ -7,8 +7,8 @@ use super::{
     Exit,
     cluster::{Scope, ScopeArgs, Typed},
     names::{Kind, ManagedKind, ObjectName},
-    output::{ColourArgs, OutputArgs},
-    refusal::{innermost, is_missing, plain},
+    output::{ColourArgs, OutputArgs, warn},
+    refusal::{innermost, is_forbidden, is_missing},
     turn::Turn,
     view::View,
 };
@@ -56,7 +56,7 @@ pub(super) struct Status {
 
 impl Status {
     pub(super) async fn run(self, program: &str) -> anyhow::Result<Exit> {
-        let (scope, paint) = (self.scope.open().await?, self.colour.paint());
+        let (scope, paint) = (self.scope.open(program).await?, self.colour.paint());
         let views = if let Some(object) = &self.object {
             let view = one(&scope, object, program).await?;
             self.output.print(&view, || detail::text(&view, paint))?;
@@ -92,14 +92,19 @@ async fn one(scope: &Scope, object: &ObjectName, program: &str) -> anyhow::Resul
 async fn all(scope: &Scope, everywhere: bool, program: &str) -> anyhow::Result<Vec<View>> {
     let mut views = Vec::new();
     for kind in KINDS {
-        let shared = kind == Kind::ClusterProviderAccount;
+        let shared = kind.is_shared();
         if shared && !everywhere {
             continue;
         }
         let objects = match list(&api(scope, kind, everywhere)).await {
             // Where one namespace is served, nobody has to install what only a whole cluster needs.
             Err(error) if shared && is_missing(&error) => vec![],
-            listed => listed.map_err(plain)?,
+            // Who works in namespaces need not have a right in the cluster.
+            Err(error) if shared && is_forbidden(&error) => {
+                warn(&format!("shared accounts are left out: {}", scope.plain(error)));
+                vec![]
+            }
+            listed => listed.map_err(|error| scope.plain(error))?,
         };
         views.extend(objects.iter().map(|object| view(kind, object, program)));
     }
@@ -115,7 +120,7 @@ fn api(scope: &Scope, kind: Kind, everywhere: bool) -> Api<DynamicObject> {
         Kind::ClusterProviderAccount => ApiResource::erase::<ClusterProviderAccount>(&()),
     };
     let client = scope.client().clone();
-    if everywhere || kind == Kind::ClusterProviderAccount {
+    if everywhere || kind.is_shared() {
         Api::all_with(client, &resource)
     } else {
         Api::namespaced_with(client, scope.namespace(), &resource)

@@ -101,8 +101,10 @@ fn array(schema: &Value, items: &[Value], path: &str, findings: &mut Vec<Finding
 
 fn string(schema: &Value, text: &str) -> Option<String> {
     let length = size(text.chars().count());
-    if limit(schema, "minLength").is_some_and(|least| length < least) {
-        return Some("must not be empty".to_owned());
+    match limit(schema, "minLength") {
+        Some(1) if length < 1 => return Some("must not be empty".to_owned()),
+        Some(least) if length < least => return Some(format!("is too short: at least {least} characters")),
+        Some(_) | None => {}
     }
     if let Some(most) = limit(schema, "maxLength").filter(|most| length > *most) {
         return Some(format!("is too long: at most {most} characters"));
@@ -217,6 +219,9 @@ mod tests {
     #[case::unquoted(json!({"name": true}), &["name: must be a string: put it in quotes"])]
     #[case::wrong_type(json!({"name": "a", "tags": {}}), &["tags: must be an array"])]
     #[case::empty(json!({"name": ""}), &["name: must not be empty"])]
+    #[case::short(json!({"name": "a", "code": "ä"}), &["code: is too short: at least 2 characters"])]
+    #[case::empty_and_short(json!({"name": "a", "code": ""}), &["code: is too short: at least 2 characters"])]
+    #[case::long_enough(json!({"name": "a", "code": "äö"}), &[])]
     #[case::characters_count_not_bytes(json!({"name": "äää"}), &["name: must match ^[a-z]+$"])]
     #[case::long(json!({"name": "aaaa"}), &["name: is too long: at most 3 characters"])]
     #[case::small(json!({"name": "a", "count": 0}), &["count: must be at least 1"])]
@@ -240,6 +245,7 @@ mod tests {
             "type": "object", "required": ["name"],
             "properties": {
                 "name": {"type": "string", "minLength": 1, "maxLength": 3, "pattern": "^[a-z]+$"},
+                "code": {"type": "string", "minLength": 2},
                 "count": {"type": "integer", "format": "int32", "minimum": 1, "maximum": 8},
                 "tags": {"type": "array", "maxItems": 1, "items": {"type": "string", "enum": ["x"]}},
                 "set": {"type": "array", "x-kubernetes-list-type": "set", "items": {"type": "string"}},

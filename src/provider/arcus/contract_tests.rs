@@ -4,7 +4,7 @@ use super::*;
 use crate::{
     api::v1alpha1::Provider,
     domain::{connectors::CONNECTORS, verdict::Effect},
-    provider::{AllowList, Backend, DeleteReason, Session, WireError, contract, login},
+    provider::{AllowList, Backend, Session, WireError, contract, login},
     telemetry::Metrics,
 };
 use bytes::Bytes;
@@ -101,7 +101,7 @@ impl World {
     }
 
     async fn delete(&self, id: &ExternalId) -> Result<(), ApiError> {
-        self.arcus().delete(DeletePermit::mint(id.clone(), DeleteReason::Finalize)).await
+        self.arcus().delete(DeletePermit::mint(id.clone())).await
     }
 
     fn done(&self, act: Act, want: &ConnectorWant) {

@@ -10,13 +10,16 @@ mod wire;
 pub use reads::Have;
 
 use super::{
-    ApiError, CONNECTION_ID, ConnectSettings, ConnectionSecret, CreatePermit, Created, DeletePermit, External,
-    Freshness, Job, Login, Made, Operation, Record, Summary,
+    ApiError, ConnectSettings, ConnectionSecret, CreatePermit, Created, DeletePermit, External, Freshness, Job, Login,
+    Made, Operation, Record, Summary,
     gate::Gate,
     http::{Call, Http, Pace, Wire},
 };
 use crate::{
-    api::v1alpha1::{AppliedField, Declaration, RefreshPhase},
+    api::{
+        connection_secret::{CONNECTION_ID, LINK_URL},
+        v1alpha1::{AppliedField, Declaration, RefreshPhase},
+    },
     domain::{
         conditions::Health,
         decide::Look,
@@ -107,7 +110,7 @@ fn secret(row: &Row) -> Option<ConnectionSecret> {
     let token = row.access_token.clone()?;
     let mut fields = vec![(CONNECTION_ID, SecretString::from(row.id.as_str())), ("access_token", token)];
     let link = row.link_url.clone().filter(|link| is_link(link.expose_secret()));
-    fields.extend(link.map(|link| ("link_url", link)));
+    fields.extend(link.map(|link| (LINK_URL, link)));
     Some(ConnectionSecret(fields))
 }
 
@@ -289,8 +292,7 @@ impl External for Rutter {
             created_at: None,
         };
         // The answer does not say when the connection was made, and a server that de-duplicates answers an old one.
-        let detail = self.reads.details(std::slice::from_ref(&row)).await.ok().and_then(|d| d.into_iter().next());
-        let detail = detail.flatten();
+        let detail = self.reads.detail_of_new(&row).await.ok().flatten();
         row.created_at = match detail.as_ref().and_then(|d| d.created_at) {
             Some(created_at) => Some(created_at),
             // Optional in the detail, required in the list.

@@ -243,6 +243,15 @@ impl Reads {
         listed.chain(known.made.values().map(|(row, _)| row)).cloned().collect()
     }
 
+    /// The details of a row that was just made, without waiting for a look that reads many: nobody else knows of it yet.
+    pub(super) async fn detail_of_new(&self, row: &Row) -> Result<Option<Detail>, ApiError> {
+        let detail = self.detail(row).await?;
+        if let Ok(mut cache) = self.details.try_lock() {
+            keep(&mut cache, row, detail.as_ref());
+        }
+        Ok(detail)
+    }
+
     /// The details of these rows; `None` for one that Rutter does not let us read.
     pub(super) async fn details(&self, rows: &[Row]) -> Result<Vec<Option<Detail>>, ApiError> {
         let mut cache = self.details.lock().await;
@@ -252,10 +261,7 @@ impl Reads {
                 Some(known) => Some(known.clone()),
                 None => self.detail(row).await?,
             };
-            // A store that Rutter cannot tell yet is asked for again.
-            if let Some(detail) = detail.as_ref().filter(|d| Have::new(row.clone(), Some((*d).clone())).is_told()) {
-                cache.entry(row.id.clone()).or_insert_with(|| detail.clone());
-            }
+            keep(&mut cache, row, detail.as_ref());
             out.push(detail);
         }
         Ok(out)
@@ -383,5 +389,12 @@ impl Reads {
             known.organisation = Some(organisation);
         }
         Ok(read)
+    }
+}
+
+/// Keeps what tells a store. One that Rutter cannot tell yet is asked for again.
+fn keep(cache: &mut HashMap<String, Detail>, row: &Row, detail: Option<&Detail>) {
+    if let Some(detail) = detail.filter(|d| Have::new(row.clone(), Some((*d).clone())).is_told()) {
+        cache.entry(row.id.clone()).or_insert_with(|| detail.clone());
     }
 }

@@ -7,7 +7,7 @@ use crate::{
         instances::{SETTINGS, Setting, setting_path},
         verdict::Effect,
     },
-    provider::{Backend, DeleteReason, Session, contract},
+    provider::{Backend, Session, contract},
 };
 use rstest::rstest;
 use std::{collections::BTreeSet, time::Duration};
@@ -66,7 +66,7 @@ impl World {
     }
 
     async fn delete(&self, id: &ExternalId) -> Result<(), ApiError> {
-        self.sku().delete(DeletePermit::mint(id.clone(), DeleteReason::Finalize)).await
+        self.sku().delete(DeletePermit::mint(id.clone())).await
     }
 
     fn record(&self, id: &ExternalId) -> sku_io::Record {

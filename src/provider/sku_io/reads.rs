@@ -195,12 +195,14 @@ impl Reads {
                 return Ok(record(row.clone()));
             }
         }
-        Ok(self.one(id, number).await?.map(record).unwrap_or_default())
+        // What is not in a list that has just been read needs a second request: it waits for its turn.
+        let pace = if matches!(freshness, Freshness::Within(_)) { Pace::InTurn } else { pace };
+        Ok(self.one(id, number, pace).await?.map(record).unwrap_or_default())
     }
 
-    async fn one(&self, id: &ExternalId, number: i64) -> Result<Option<Row>, ApiError> {
+    async fn one(&self, id: &ExternalId, number: i64, pace: Pace) -> Result<Option<Row>, ApiError> {
         let ([api, instances], began) = (INSTANCES, Instant::now());
-        let row = match self.get(Operation::Read, &[api, instances, id.as_str()], &[], Pace::InTurn).await {
+        let row = match self.get(Operation::Read, &[api, instances, id.as_str()], &[], pace).await {
             Ok(body) => {
                 let row = wire::payload(&body).and_then(Row::read).filter(|row| row.id == number);
                 row.map(Some).ok_or_else(|| ApiError::unreadable(Operation::Read, None))

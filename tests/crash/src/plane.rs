@@ -62,7 +62,8 @@ impl Plane {
         std::fs::create_dir_all(&files)?;
         let kubeconfig = Kubeconfig::read_from(cluster.kubeconfig())?;
         let mut config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
-        config.default_retry = false;
+        // It runs on this machine.
+        (config.default_retry, config.proxy_url) = (false, None);
         let api_server = Upstream::api_server(&config)?;
         let client = Client::try_from(config)?;
         install(&client).await?;

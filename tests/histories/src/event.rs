@@ -148,7 +148,7 @@ impl Event {
     /// Whether a create that it meets may leave an outcome that only an identity can tell.
     #[must_use]
     pub fn is_uncertain(self) -> bool {
-        self.is_fault() && !matches!(self, Self::StaleView | Self::Refuse400 | Self::Refuse429)
+        self.is_fault() && !matches!(self, Self::StaleView | Self::KubeDown | Self::Refuse400 | Self::Refuse429)
     }
 
     /// Whether it happens to the request itself and not to the world around it.

@@ -8,6 +8,7 @@ mod authorize;
 mod completions;
 mod objects;
 mod process;
+mod proxy;
 mod refresh;
 mod status;
 mod validate;
@@ -269,6 +270,11 @@ fn wrong_arguments_are_invalid_input() {
         &["run", "--concurrency", "0"],
         &["run", "--call-timeout", "0s"],
         &["run", "--log", "=="],
+        &["run", "--namespace", ""],
+        &["run", "--namespace", "shop.eu"],
+        &["run", "--identity", ""],
+        &["run", "--lease-namespace", ""],
+        &["run", "--lease-name", "Tradewind"],
         &["run", "--allow-endpoint", "example.com"],
         &["run", "--ca-bundle", "/nowhere"],
         &["run", "--ca-bundle", concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")],
@@ -277,6 +283,38 @@ fn wrong_arguments_are_invalid_input() {
         let ran = run(args);
         assert_eq!((ran.code, ran.out.as_str()), (Some(3), ""), "{args:?}: {}", ran.err);
         assert!(!ran.err.contains("BadInput") && !ran.err.contains("Error {"), "{}", ran.err);
+    }
+}
+
+#[test]
+fn a_variable_that_is_set_to_nothing_is_not_taken_for_a_name() {
+    for (name, says) in [
+        ("TRADEWIND_NAMESPACE", "Error: --namespace (TRADEWIND_NAMESPACE) is \"\", which is no name of a namespace"),
+        ("TRADEWIND_IDENTITY", "Error: --identity (TRADEWIND_IDENTITY) is \"\", which names no process"),
+        ("TRADEWIND_LEASE_NAME", "Error: --lease-name (TRADEWIND_LEASE_NAME) is \"\", which is no name of a Lease"),
+    ] {
+        let output = std::process::Command::new(PROGRAM).env_clear().env(name, "").arg("run").output();
+        let ran = Ran::from(output.expect("a run"));
+        assert_eq!((ran.code, ran.err.lines().count()), (Some(3), 1), "{}", ran.err);
+        assert!(ran.err.starts_with(says) && ran.err.contains("Leave it out"), "{}", ran.err);
+    }
+}
+
+#[tokio::test]
+async fn what_a_plugin_says_to_run_is_what_runs() {
+    let sandbox = Sandbox::new("cli-plugin").await;
+    let programs = Programs::new("plugin-words");
+    let kubeconfig = control_plane().await.kubeconfig();
+    for (name, list) in
+        [("acme", format!("status -n {}", sandbox.namespace())), ("cpacct/none", "status -A".to_owned())]
+    {
+        for verb in ["status", "reconcile"] {
+            let mut command = tokio::process::Command::new(programs.folder().join("kubectl-tradewind"));
+            command.env_clear().args([verb, name, "--namespace", sandbox.namespace(), "--kubeconfig"]).arg(kubeconfig);
+            let ran = Ran::from(command.output().await.expect("a run"));
+            assert_eq!(ran.code, Some(1), "{}", ran.err);
+            assert!(ran.err.contains(&format!(". `kubectl tradewind {list}` lists those there are")), "{}", ran.err);
+        }
     }
 }
 

@@ -23,7 +23,7 @@ users: [{name: nobody, user: {}}]
 ";
 
 /// A running operator.
-struct Operator {
+pub(super) struct Operator {
     child: Child,
     log: Lines<BufReader<ChildStderr>>,
     address: String,
@@ -32,8 +32,20 @@ struct Operator {
 impl Operator {
     /// Starts one, and waits until it says where it listens.
     async fn start(kubeconfig: &Path, args: &[&str]) -> Self {
+        Self::start_with(kubeconfig, args, &[]).await
+    }
+
+    /// The same with something in its environment.
+    pub(super) async fn start_with(kubeconfig: &Path, args: &[&str], environment: &[(&str, &str)]) -> Self {
         let mut command = Command::new(PROGRAM);
-        command.env_clear().args(["run", "--listen", "127.0.0.1:0", "--log-format", "json", "--kubeconfig"]);
+        command.env_clear().envs(environment.iter().copied()).args([
+            "run",
+            "--listen",
+            "127.0.0.1:0",
+            "--log-format",
+            "json",
+            "--kubeconfig",
+        ]);
         command.arg(kubeconfig).args(args).stdin(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
         let mut child = command.spawn().expect("the program");
         let log = BufReader::new(child.stderr.take().expect("its log")).lines();
@@ -67,7 +79,7 @@ impl Operator {
     }
 
     /// Asks until the answer is this.
-    async fn wait_for(&self, path: &str, wanted: &str) {
+    pub(super) async fn wait_for(&self, path: &str, wanted: &str) {
         let search = async {
             let mut often = tokio::time::interval(Duration::from_millis(50));
             while !self.get(path).await.contains(wanted) {

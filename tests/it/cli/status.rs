@@ -1,14 +1,17 @@
 //! `tradewind status`: the overview, one object, and the verdict for scripts.
 
 use std::path::Path;
+use std::time::Duration;
 
-use kube::ResourceExt;
+use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding};
+use kube::api::{DeleteParams, PostParams};
 use kube::config::Kubeconfig;
+use kube::{Api, ResourceExt};
 use serde_json::json;
 use tradewind::api::v1alpha1::IntegrationInstance;
 
 use super::{ACCOUNT, asking, condition, forge, forge_of, instance, instance_asking, intent, run_in, store};
-use crate::cluster::{Sandbox, control_plane};
+use crate::cluster::{HANG, Sandbox, control_plane};
 
 #[tokio::test]
 async fn the_overview_says_who_has_to_act() {
@@ -59,6 +62,76 @@ async fn shared_accounts_are_told_beside_those_of_namespaces() {
     let all = run_in(&sandbox, &["status", "-A"]).await.out;
     assert!(all.contains("SHARED ACCOUNT") && all.lines().any(|line| line.starts_with(name)), "{all}");
     assert!(!run_in(&sandbox, &["status"]).await.out.contains("SHARED"), "a namespace has none");
+    assert_eq!(ran.json().get("namespace"), None, "it is in none");
+    let one = run_in(&sandbox, &["status", &format!("cpacct/{name}")]).await.out;
+    assert_eq!(one.lines().next(), Some(format!("ClusterProviderAccount {name}").as_str()), "{one}");
+
+    let asked = run_in(&sandbox, &["reconcile", &format!("cpacct/{name}"), "--no-wait", "-o", "json"]).await;
+    assert_eq!((asked.code, asked.err.as_str()), (Some(0), ""));
+    assert_eq!((&asked.json()["name"], asked.json().get("namespace")), (&json!(name), None));
+    let waited = run_in(&sandbox, &["reconcile", &format!("cpacct/{name}"), "--timeout", "1s"]).await;
+    assert!(
+        waited.code == Some(1) && waited.err.contains("does it watch all namespaces? The request"),
+        "{}",
+        waited.err
+    );
+}
+
+/// Gives the operator's service account the right to list these kinds in all namespaces, until [`withdraw`].
+async fn may_list(sandbox: &Sandbox, resources: &[&str]) {
+    let name = sandbox.namespace();
+    let created = PostParams::default();
+    let role: ClusterRole = serde_json::from_value(json!({
+        "metadata": {"name": name},
+        "rules": [{"apiGroups": ["tradewind.dev"], "resources": resources, "verbs": ["list"]}],
+    }))
+    .expect("a role");
+    Api::all(sandbox.client().clone()).create(&created, &role).await.expect("a role");
+    let binding: ClusterRoleBinding = serde_json::from_value(json!({
+        "metadata": {"name": name},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": name},
+        "subjects": [{"kind": "ServiceAccount", "name": "tradewind", "namespace": name}],
+    }))
+    .expect("a binding");
+    Api::all(sandbox.client().clone()).create(&created, &binding).await.expect("a binding");
+}
+
+async fn withdraw(sandbox: &Sandbox) {
+    let (name, delete) = (sandbox.namespace(), DeleteParams::default());
+    Api::<ClusterRoleBinding>::all(sandbox.client().clone()).delete(name, &delete).await.expect("no binding");
+    Api::<ClusterRole>::all(sandbox.client().clone()).delete(name, &delete).await.expect("no role");
+}
+
+#[tokio::test]
+async fn who_may_not_list_shared_accounts_sees_all_else() {
+    let sandbox = Sandbox::new("cli-shared").await;
+    sandbox.apply(ACCOUNT).await;
+    may_list(&sandbox, &["provideraccounts", "connections", "integrationinstances"]).await;
+    let kubeconfig = sandbox.operator_kubeconfig().to_str().expect("a path");
+    let run = |more: &[&str]| super::run(&[&["status", "-A", "--kubeconfig", kubeconfig], more].concat());
+    // The authorizer follows by a watch of its own.
+    let followed = async {
+        loop {
+            let ran = run(&[]);
+            if ran.code == Some(0) {
+                break ran;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    let ran = tokio::time::timeout(HANG, followed).await.expect("a right");
+    let json = run(&["-o", "json"]);
+    withdraw(&sandbox).await;
+    for warned in [&ran.err, &json.err] {
+        assert!(warned.starts_with("Warning: shared accounts are left out: you may not do this: "), "{warned}");
+        assert!(warned.lines().count() == 1 && warned.contains("Ask whoever runs the cluster"), "{warned}");
+    }
+    assert!(
+        ran.out.lines().any(|line| line.starts_with(sandbox.namespace()) && line.contains("rutter")),
+        "{}",
+        ran.out
+    );
+    assert!(json.code == Some(0) && json.json()["items"].as_array().is_some_and(|items| !items.is_empty()));
 }
 
 /// An output without what differs from run to run.

@@ -11,6 +11,7 @@ use rstest::rstest;
 use serde_json::{Value, json};
 use tradewind::api::keys;
 use tradewind::api::v1alpha1::{Connection, ProviderAccount, ProviderAccountStatus};
+use tradewind_simulator::Operation;
 use tradewind_simulator::rutter::{self, Deed};
 
 use super::expect::{assert_healed, assert_stalled, assert_waiting, changed};
@@ -662,4 +663,28 @@ async fn a_login_of_another_organisation_touches_nothing_of_the_first(#[case] as
     assert_healed(&healed);
     assert_eq!(id_of(&healed), stays);
     world.assert_made(2, &[&stays, &theirs]);
+}
+
+/// Rights are a real API server's.
+mod real {
+    use super::*;
+
+    /// An account that cannot be held says so, and so do its objects, instead of looking again and again.
+    #[tokio::test]
+    async fn an_account_whose_login_may_not_be_held_says_which_right_is_missing() {
+        let mut world = World::quiet("unheld").await;
+        world.sandbox.deny("patch", "secrets").await;
+        world.furnish().await;
+        world.start().await;
+        world.sandbox.apply(&connection("acme", &store("acme"), "")).await;
+        world.until("acme", "Ready", "False", "DependencyNotReady").await;
+        let account = world.sandbox.get::<ProviderAccount>("rutter").await.expect("an account");
+        assert!(account.says("Ready", "False", "PermissionDenied"), "{:#?}", account.status);
+        let text = &account.condition("Ready").expect("it is there").message;
+        assert!(text.contains("Grant it patch on Secrets"), "{text}");
+        world.rests::<Connection>("acme").await;
+        assert_eq!(world.asked(Operation::Create), 0);
+        world.sandbox.allow("patch", "secrets").await;
+        world.settled("acme").await;
+    }
 }

@@ -96,3 +96,23 @@ async fn a_deletion_that_fails_is_counted_once() {
     let account = world.sandbox.get::<ProviderAccount>("rutter").await.expect("an account");
     assert_eq!(account.status.and_then(|s| s.deletions).map(|d| d.count), Some(1));
 }
+
+/// What is held is said once, and again only to who asks.
+#[tokio::test]
+async fn a_replacement_whose_deletion_is_held_rests() {
+    let mut world = World::quiet("guard-replace").await;
+    world.sandbox.apply(&world.account_with("deletionGuard: {maxDeletions: 0, window: 1h}")).await;
+    world.sandbox.apply(&World::store_login()).await;
+    world.start().await;
+    world.sandbox.apply(&connection("acme", &store("first"), "  replacementPolicy: Recreate\n")).await;
+    let id = id_of(&world.settled("acme").await);
+    world.sandbox.apply(&connection("acme", &store("second"), "  replacementPolicy: Recreate\n")).await;
+    world.until("acme", "Synced", "False", "DeletionHeld").await;
+    let held = world.rests::<Connection>("acme").await;
+    assert!(held.says("Synced", "False", "DeletionHeld"), "{}", told(&held));
+    world.ends_with(&[&id], 1, 0);
+    world.annotate("acme", keys::ALLOW_DELETION, held.uid().as_deref()).await;
+    let replaced = |c: &Connection| c.says("Ready", "True", "Succeeded") && id_of(c) != id;
+    let ready = world.sandbox.wait_for("acme", HANG, replaced).await;
+    world.ends_with(&[&id_of(&ready)], 2, 1);
+}

@@ -269,3 +269,20 @@ async fn a_record_of_which_only_the_secret_tells_is_made_again_where_it_is_gone(
     assert_eq!(world.asked(Operation::Create), 2);
     world.ends_with(&[&id_of(&ready)], 2, 1);
 }
+
+/// Whoever made it was stopped a moment ago: a list without it says nothing yet.
+#[tokio::test]
+async fn a_record_of_which_only_the_secret_tells_is_waited_for_while_lists_may_lag() {
+    let mut world = World::new("forgotten-lag").await;
+    let id = forgets(&mut world).await;
+    world.simulator.configure(|settings| settings.list_lag = Duration::from_hours(1));
+    // Nothing below happens because the wait is over.
+    world.settings.timing.lag = HANG * 2;
+    world.start().await;
+    let waits = |c: &Connection| message(c, "Ready").contains(&format!("names {id}, which does not show"));
+    world.sandbox.wait_for("acme", HANG, waits).await;
+    world.simulator.configure(|settings| settings.list_lag = Duration::ZERO);
+    world.request("acme").await;
+    world.until("acme", "Ready", "False", "CreateOutcomeUnknown").await;
+    world.ends_with(&[&id], 1, 0);
+}

@@ -125,6 +125,45 @@ async fn a_request_to_reconcile_is_answered_with_one_write(#[case] key: &str) {
     world.ends_with(&[&id], 1, 0);
 }
 
+/// A status holds 256 characters of it.
+#[rstest]
+#[case::ours(keys::RECONCILE)]
+#[case::of_flux(keys::RECONCILE_FLUX)]
+#[tokio::test]
+async fn a_request_of_any_length_is_answered(#[case] key: &str) {
+    let world = World::new("request-long").await;
+    world.sandbox.apply(&connection("acme", &store("acme"), "")).await;
+    let id = id_of(&world.settled("acme").await);
+    let since = world.sandbox.mark();
+    for (n, token) in ["once", "again"].into_iter().enumerate() {
+        let (long, kept) =
+            (format!("{token}{}", "-".repeat(5000)), format!("{token}{}", "-".repeat(256 - token.len())));
+        world.annotate("acme", key, Some(&long)).await;
+        let echoed = |c: &Connection| status_of(c).last_handled_reconcile_at.as_deref() == Some(&kept);
+        world.sandbox.wait_for::<Connection>("acme", HANG, echoed).await;
+        costs(&world, since, n + 1).await;
+    }
+    world.ends_with(&[&id], 1, 0);
+}
+
+/// The command line stamps in UTC, Flux by the clock on the wall.
+#[tokio::test]
+async fn the_later_request_counts_whoever_made_it() {
+    let world = World::new("request-zones").await;
+    world.sandbox.apply(&connection("acme", &store("acme"), "")).await;
+    world.settled("acme").await;
+    let requests = [
+        (keys::RECONCILE_FLUX, "2031-01-05T10:00:00+02:00"),
+        (keys::RECONCILE, "2031-01-05T09:00:00Z"),
+        (keys::RECONCILE_FLUX, "1925370001"),
+    ];
+    for (key, token) in requests {
+        world.annotate("acme", key, Some(token)).await;
+        let echoed = |c: &Connection| status_of(c).last_handled_reconcile_at.as_deref() == Some(token);
+        world.sandbox.wait_for::<Connection>("acme", HANG, echoed).await;
+    }
+}
+
 #[tokio::test]
 async fn a_request_to_refresh_is_answered_once_and_changes_no_record() {
     let world = World::new("refresh").await;

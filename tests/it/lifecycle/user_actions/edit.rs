@@ -300,3 +300,22 @@ async fn renew(world: &World) -> Option<String> {
     world.sandbox.apply(&secret("store-login", &[("oauth_access_token", &format!("{STORE_CANARY}-2"))])).await;
     world.sandbox.get::<Secret>("store-login").await.expect("the Secret").resource_version()
 }
+
+/// What came of the attempt is somebody else's business from then on: the record is only looked at.
+#[tokio::test]
+async fn an_object_that_is_to_observe_while_its_attempt_is_open_says_what_it_sees_and_rests() {
+    let world = World::new("observe-open").await;
+    world.simulator.push_fault(Fault::on(Operation::Create, Effect::LostAnswer));
+    world.sandbox.apply(&connection("acme", &store("acme"), "")).await;
+    world.sandbox.wait_for::<Connection>("acme", HANG, |c| message(c, "Ready").contains("not known")).await;
+    world.change("acme", &json!({"spec": {"managementPolicy": "ObserveOnly"}})).await;
+    world.until("acme", "Ready", "True", "Succeeded").await;
+    let seen = world.rests::<Connection>("acme").await;
+    assert_eq!((status_of(&seen).observed_only, world.live()), (true, vec![id_of(&seen)]));
+    world.ends_with(&[&id_of(&seen)], 1, 0);
+
+    world.change("acme", &json!({"spec": {"managementPolicy": "Full"}})).await;
+    let own = world.sandbox.wait_for::<Connection>("acme", HANG, |c| !status_of(c).observed_only).await;
+    assert_eq!(id_of(&own), id_of(&seen), "it is its own attempt's");
+    world.ends_with(&[&id_of(&own)], 1, 0);
+}

@@ -11,6 +11,7 @@ use tradewind::api::v1alpha1::Connection;
 use tradewind_simulator::{Effect, Fault, Operation};
 
 use crate::cluster::HANG;
+use crate::conditions::Observed;
 use crate::world::{World, connection, id_of, message, status_of, store, told};
 
 fn is_bound(connection: &Connection) -> bool {
@@ -77,6 +78,24 @@ async fn a_wiped_status_is_found_out_again_when_ready(#[case] wipe: Patch<Value>
     let ready = world.settled("acme").await;
     assert_eq!(id_of(&ready), id, "the record that its attempt made");
     assert_eq!(world.asked(Operation::Create), 1);
+    world.ends_with(&[&id], 1, 0);
+}
+
+/// Nobody can tell any more whether they have been asked for: a person may ask for them once more.
+#[tokio::test]
+async fn a_wiped_status_asks_for_no_load_again() {
+    let world = World::new("wipe-loads").await;
+    let history = "  sync:\n    orders: {startDate: \"2025-01-01\"}\n";
+    world.sandbox.apply(&connection("acme", &store("acme"), history)).await;
+    let id = id_of(&world.settled("acme").await);
+    world.wipe_status("acme").await;
+    let ready = world.until("acme", "InitialRefreshComplete", "Unknown", "RefreshOutcomeUnknown").await;
+    assert_eq!(id_of(&ready), id);
+    assert!(world.rests::<Connection>("acme").await.says("Ready", "True", "Succeeded"));
+    assert_eq!(world.asked(Operation::Refresh), 1);
+    world.annotate("acme", keys::REFRESH, Some("orders@monday")).await;
+    world.settled("acme").await;
+    assert_eq!(world.asked(Operation::Refresh), 2);
     world.ends_with(&[&id], 1, 0);
 }
 

@@ -158,6 +158,30 @@ async fn a_restored_object_that_is_deleted_asks_whether_the_record_goes_too(#[ca
     if adopts { world.ends_with(&[], 1, 1) } else { world.ends_with(&[&id], 1, 0) }
 }
 
+/// The answer is written down before it is taken off. An operator that ends between the two has carried it out.
+#[tokio::test]
+async fn an_answer_is_not_lost_where_the_operator_ends_halfway() {
+    let (mut world, id) = restored("restore-halfway", ALL).await;
+    let asking = asks(&world, &id).await;
+    let since = world.sandbox.mark();
+    resolve(&world, &asking, &Resolution::Adopt(ExternalId::new(&id))).await;
+    let ready = world.settled("acme").await;
+    let mut writes = world.sandbox.audit_writes(since).remove("connections/acme").expect("writes");
+    writes.sort_by_key(|write| write.time);
+    let parts: Vec<_> = writes.iter().take(2).map(|write| write.subresource.as_str()).collect();
+    assert_eq!(parts, ["status", ""]);
+
+    // As it would be: all but the annotations.
+    world.stop().await;
+    let before = asking.annotations().clone();
+    world.change("acme", &json!({"metadata": {"annotations": before}})).await;
+    world.sandbox.delete::<Connection>("acme").await;
+    world.start().await;
+    world.sandbox.wait_gone::<Connection>("acme", HANG).await;
+    assert_eq!(id_of(&ready), id);
+    world.ends_with(&[], 1, 1);
+}
+
 /// An answer belongs to one question of one object.
 #[rstest]
 #[case::to_another_object("00000000-0000-4000-8000-000000000000/n create-anew")]
