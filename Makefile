@@ -151,8 +151,8 @@ sbom: ## Bill of materials of the static binary, target/tradewind.cdx.json (need
 VERSION ?= $(shell $(CARGO) pkgid tradewind | sed 's/.*[\#@]//')
 
 .PHONY: release-files
-release-files: static sbom ## Binary, bill of materials, CRDs and chart with their checksums, in target/release-files (VERSION=0.1.0)
-	@tests/release/files.sh $(VERSION) $(STATIC) target/tradewind.cdx.json target/release-files
+release-files: static sbom ## Binary, bill of materials, CRDs and chart with their checksums, in target/release-files (VERSION=0.1.0 IMAGE=…:0.1.0, which the chart names)
+	@tests/release/files.sh $(VERSION) $(IMAGE) $(STATIC) target/tradewind.cdx.json target/release-files
 
 .PHONY: deny
 deny: ## Licences, banned crates and where crates come from (needs cargo-deny)

@@ -50,6 +50,34 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{- end }}
 {{- end -}}
 
+{{/*
+Annotations of the CRDs. Who deletes a CRD deletes every object of its kind, and with it the record: so each tool that could is told to keep
+it. Argo CD reads options for pruning from the object in the cluster alone; several are one list.
+*/}}
+{{- define "tradewind.crdAnnotations" -}}
+{{- $annotations := deepCopy (default dict .Values.crds.annotations) -}}
+{{- if .Values.crds.keep -}}
+{{- $options := list "Prune=false,Delete=false" -}}
+{{- with index $annotations "argocd.argoproj.io/sync-options" -}}
+{{- $options = append $options . -}}
+{{- end -}}
+{{- $_ := set $annotations "argocd.argoproj.io/sync-options" (join "," $options) -}}
+{{- $_ := set $annotations "helm.sh/resource-policy" "keep" -}}
+{{- $_ := set $annotations "kustomize.toolkit.fluxcd.io/prune" "disabled" -}}
+{{- end -}}
+{{- toYaml $annotations -}}
+{{- end -}}
+
+{{/*
+The name of the Lease, where it is not the operator's own default. Releases of one namespace that watch different namespaces each have
+theirs; those that watch the same one share it, and one of them waits.
+*/}}
+{{- define "tradewind.leaseName" -}}
+{{- if and (eq .Values.scope "Namespaced") (ne (include "tradewind.watchedNamespace" .) .Release.Namespace) -}}
+{{- printf "tradewind-%s" .Values.namespace -}}
+{{- end -}}
+{{- end -}}
+
 {{- define "tradewind.image" -}}
 {{- if .Values.image.digest -}}
 {{- printf "%s@%s" .Values.image.repository .Values.image.digest -}}
@@ -73,6 +101,9 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{- if .Values.leaderElection.enabled }}
 - --leader-elect
 - --lease-namespace=$(POD_NAMESPACE)
+{{- with include "tradewind.leaseName" . }}
+- --lease-name={{ . }}
+{{- end }}
 {{- end }}
 - --identity=$(POD_NAME)
 - --log-format={{ .Values.log.format }}

@@ -118,6 +118,7 @@ async fn a_release_is_installed_upgraded_and_removed_and_no_connection_is_harmed
     program.terminate().await;
 
     there_and_back(&world, earlier, &values).await;
+    without_a_lease_and_with_one_again(&world, &values).await;
     let said = release(sandbox, &["uninstall", "op"], "").await;
     assert!(said.contains("connections.tradewind.dev"), "it says what it keeps: {said}");
     assert!(!sandbox.kubectl(&["get", "serviceaccount", "op-tradewind"]).await.ok, "all else is gone");
@@ -134,7 +135,9 @@ async fn a_release_is_installed_upgraded_and_removed_and_no_connection_is_harmed
         "all this cost nothing at the provider"
     );
 
-    the_whole_cluster(Sandbox::on(cluster, "home").await, &world, &values).await;
+    let home = Sandbox::on(cluster, "home").await;
+    from_another_namespace(&home, &world, &values).await;
+    the_whole_cluster(home, &world, &values).await;
 }
 
 /// Back to the release of before with its CRDs, back to its operator alone, and forward again.
@@ -155,7 +158,36 @@ async fn there_and_back(world: &World, earlier: &str, values: &str) {
     }
 }
 
-/// The same objects under an operator in another namespace, with rights in all of them; and what people may do by the cluster's own roles.
+/// Helm applies on the server: what that fills in for one strategy must not stay beside the other.
+async fn without_a_lease_and_with_one_again(world: &World, values: &str) {
+    let sandbox = &world.sandbox;
+    let without = format!("{}, leaderElection: {{enabled: false}}}}", values.trim_end_matches('}'));
+    for (values, strategy) in [(without.as_str(), "Recreate"), (values, "RollingUpdate")] {
+        release(sandbox, &["upgrade", "op", CHART, "--values", "-"], values).await;
+        let said =
+            sandbox.kubectl(&["get", "deployment", "op-tradewind", "--output=jsonpath={.spec.strategy.type}"]).await;
+        assert_eq!(said.out, strategy, "{said:?}");
+        let program = operator(sandbox, "op").await;
+        world.reconciled("acme").await;
+        program.terminate().await;
+    }
+}
+
+/// The same objects under an operator in another namespace, whose Lease bears the name of what it watches.
+async fn from_another_namespace(home: &Sandbox, world: &World, values: &str) {
+    let watched = world.sandbox.namespace();
+    let near = format!("{}, namespace: {watched}, crds: {{enabled: false}}}}", values.trim_end_matches('}'));
+    release(home, &["install", "near", CHART, "--values", "-"], &near).await;
+    let program = operator(home, "near").await;
+    world.reconciled("acme").await;
+    let lease = format!("tradewind-{watched}");
+    let said = home.kubectl(&["get", "lease", &lease, "--output=jsonpath={.spec.holderIdentity}"]).await;
+    assert_eq!(said.out, "tradewind-0", "{said:?}");
+    program.terminate().await;
+    release(home, &["uninstall", "near"], "").await;
+}
+
+/// The same objects under an operator in a namespace of its own, with rights in all of them; and what people may do by the cluster's own roles.
 async fn the_whole_cluster(home: Sandbox, world: &World, values: &str) {
     let wide = format!("{}, scope: Cluster, crds: {{enabled: false}}}}", values.trim_end_matches('}'));
     release(&home, &["install", "wide", CHART, "--values", "-"], &wide).await;

@@ -5,6 +5,7 @@
 
 mod conform;
 mod life;
+mod release;
 mod render;
 mod rights;
 

@@ -33,7 +33,7 @@ namespace: shop
 nameOverride: wind
 fullnameOverride: trade
 commonLabels: {team: stores}
-crds: {enabled: true, keep: true}
+crds: {enabled: true, keep: true, annotations: {example.com/owner: platform}}
 image:
   repository: registry.example.com/mirror/tradewind
   digest: sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef
@@ -55,6 +55,8 @@ volumes: [{name: token, projected: {sources: [{serviceAccountToken: {path: token
 volumeMounts: [{name: token, mountPath: /var/run/secrets/kubernetes.io/serviceaccount, readOnly: true}]
 podAnnotations: {example.com/scrape: "true"}
 podLabels: {example.com/net: egress}
+podSecurityContext: {runAsUser: null, fsGroup: 2000}
+securityContext: {privileged: false}
 resources: {limits: {memory: 1Gi}}
 nodeSelector: {kubernetes.io/os: linux}
 tolerations: [{key: infra, operator: Exists, effect: NoSchedule}]
@@ -144,6 +146,9 @@ async fn the_whole_cluster_has_the_same_rights_everywhere_and_those_of_shared_ac
     // What the operator says of objects nobody else says.
     let people = rights(of_kind(&all, "ClusterRole").into_iter().filter(|role| !of_objects(role)));
     assert!(people.len() > 5 && !people.iter().any(|right| right.resource.contains("status")));
+    // Whoever changes a shared account decides who uses its login.
+    let shared = people.iter().filter(|right| right.resource == "clusterprovideraccounts");
+    assert_eq!(shared.map(|right| right.verb.as_str()).collect::<Vec<_>>(), ["get", "list", "watch"]);
 }
 
 #[tokio::test]
@@ -154,6 +159,7 @@ async fn every_value_has_the_effect_that_it_promises() {
         "--namespace=shop",
         "--leader-elect",
         "--lease-namespace=$(POD_NAMESPACE)",
+        "--lease-name=tradewind-shop",
         "--identity=$(POD_NAME)",
         "--log-format=text",
         "--log=info,tradewind=debug",
@@ -205,6 +211,13 @@ async fn every_value_has_the_effect_that_it_promises() {
     assert!(spec["tolerations"].is_array() && spec["affinity"].is_object() && spec["imagePullSecrets"].is_array());
     assert_eq!(spec["terminationGracePeriodSeconds"], 60);
     assert_eq!(spec["containers"][0]["resources"]["limits"]["memory"], "1Gi");
+    let user = &spec["securityContext"];
+    assert_eq!((user.get("runAsUser"), &user["runAsGroup"], &user["fsGroup"]), (None, &json!(65532), &json!(2000)));
+    let limits = &spec["containers"][0]["securityContext"];
+    assert_eq!((&limits["privileged"], &limits["readOnlyRootFilesystem"]), (&json!(false), &json!(true)));
+    for crd in of_kind(&objects, "CustomResourceDefinition") {
+        assert_eq!(text(crd, "/metadata/annotations/example.com~1owner"), "platform");
+    }
     let selector = deployment["spec"]["selector"].clone();
     assert_eq!(spec["topologySpreadConstraints"][0]["labelSelector"], selector);
     let budget = the(&objects, "PodDisruptionBudget");
@@ -229,14 +242,38 @@ async fn every_value_has_the_effect_that_it_promises() {
     }
 }
 
+/// Two releases of one namespace: those that watch the same namespace wait for each other, others do not.
+#[rstest]
+#[case::its_own("", None)]
+#[case::its_own_by_name("namespace: tradewind", None)]
+#[case::the_whole_cluster("scope: Cluster", None)]
+#[case::another_one("namespace: shop", Some("--lease-name=tradewind-shop"))]
+#[case::another_one_without_a_lease("{namespace: shop, leaderElection: {enabled: false}}", None)]
+#[tokio::test]
+async fn the_lease_is_named_after_another_namespace_that_is_watched(
+    #[case] values: &str,
+    #[case] expected: Option<&str>,
+) {
+    let objects = rendered("tradewind", values).await;
+    let named: Vec<_> = args(&objects).into_iter().filter(|arg| arg.starts_with("--lease-name=")).collect();
+    assert_eq!(named, Vec::from_iter(expected));
+    // Whichever it is, the Role has it.
+    let leases = objects.iter().flat_map(|o| o["rules"].as_array().into_iter().flatten());
+    let leases = leases.filter(|rule| rule["resources"] == json!(["leases"]));
+    assert!(leases.clone().all(|rule| rule.get("resourceNames").is_none()));
+    assert_eq!(leases.count(), usize::from(args(&objects).contains(&"--leader-elect")));
+}
+
 #[tokio::test]
 async fn without_a_lease_an_update_stops_the_old_pod_first() {
     let objects = rendered("tradewind", "leaderElection: {enabled: false}").await;
     assert_eq!(the(&objects, "Deployment")["spec"]["strategy"], json!({"type": "Recreate"}));
     assert!(rights(&objects).iter().all(|right| right.resource != "leases"));
     assert!(!args(&objects).contains(&"--leader-elect"));
+    // Both are spelled out: what the API server fills in by itself, an apply of the other type does not take away.
     let with = rendered("tradewind", "").await;
-    assert!(the(&with, "Deployment")["spec"].get("strategy").is_none());
+    let rolling = json!({"type": "RollingUpdate", "rollingUpdate": {"maxSurge": "25%", "maxUnavailable": "25%"}});
+    assert_eq!(the(&with, "Deployment")["spec"]["strategy"], rolling);
 }
 
 #[rstest]
@@ -319,14 +356,22 @@ async fn helm_finds_nothing_to_say_about_the_chart() {
 
 #[tokio::test]
 async fn the_crds_are_those_of_the_types_and_stay() {
-    for (values, policy) in [("", Some("keep")), ("crds: {keep: false}", None)] {
+    let kept = |options: &str| json!({"helm.sh/resource-policy": "keep", "kustomize.toolkit.fluxcd.io/prune": "disabled", "argocd.argoproj.io/sync-options": options});
+    let own = json!({"argocd.argoproj.io/sync-options": "ServerSideApply=true"});
+    for (values, annotations) in [
+        (json!({}), kept("Prune=false,Delete=false")),
+        (json!({"annotations": own}), kept("Prune=false,Delete=false,ServerSideApply=true")),
+        (json!({"keep": false, "annotations": own}), own.clone()),
+        (json!({"keep": false}), Value::Null),
+    ] {
+        let values = &json!({"crds": values}).to_string();
         let objects = rendered("tradewind", values).await;
         let crds = of_kind(&objects, "CustomResourceDefinition");
         let generated = manifests::crds();
         assert_eq!(crds.len(), generated.len());
         for crd in generated {
             let mut found = (*crds.iter().find(|c| text(c, "/spec/names/kind") == crd.kind()).expect("a CRD")).clone();
-            assert_eq!(found.pointer("/metadata/annotations/helm.sh~1resource-policy").and_then(Value::as_str), policy);
+            assert_eq!(found["metadata"]["annotations"], annotations);
             let metadata = found["metadata"].as_object_mut().expect("metadata");
             metadata.retain(|key, _| key != "annotations" && key != "labels");
             assert!(found == crd.manifest, "the chart's {} is not what src/api says", crd.kind());
@@ -335,7 +380,8 @@ async fn the_crds_are_those_of_the_types_and_stay() {
     assert!(of_kind(&rendered("tradewind", "crds: {enabled: false}").await, "CustomResourceDefinition").is_empty());
 }
 
-/// What Prometheus and Grafana read is not Helm's to interpret: both have braces of their own.
+/// What Prometheus and Grafana read is not Helm's to interpret: both have braces of their own. But a leader of another namespace is not
+/// this release's.
 #[tokio::test]
 async fn rules_and_dashboard_are_passed_on_as_they_are() {
     let file =
@@ -344,7 +390,10 @@ async fn rules_and_dashboard_are_passed_on_as_they_are() {
     let values = "metrics: {prometheusRule: {enabled: true, labels: {release: prometheus}}, dashboard: {enabled: true, annotations: {folder: stores}}}";
     let all = rendered("tradewind", values).await;
     let rule = the(&all, "PrometheusRule");
-    assert_eq!(rule["spec"], serde_yaml::from_str::<Value>(&rules).expect("YAML"));
+    let anywhere = "expr: absent(tradewind_leader == 1)\n";
+    let here = "expr: absent(tradewind_leader{namespace=\"tradewind\"} == 1)\n";
+    assert_eq!(rules.matches(anywhere).count(), 1);
+    assert_eq!(rule["spec"], serde_yaml::from_str::<Value>(&rules.replace(anywhere, here)).expect("YAML"));
     assert_eq!(text(rule, "/metadata/labels/release"), "prometheus");
     let map = the(&all, "ConfigMap");
     assert_eq!(map["data"]["tradewind.json"], dashboard);
