@@ -82,7 +82,11 @@ fn address(proxy: &str) -> Option<Uri> {
 fn needs_proxy(server: &Uri, except: &str) -> bool {
     let host = server.host().unwrap_or_default().trim_matches(['[', ']']);
     let is_here = host == "localhost" || host.parse().is_ok_and(|address: IpAddr| address.is_loopback());
-    let any = Matcher::builder().https("http://proxy").no(except.to_ascii_lowercase().replace("*.", ".")).build();
+    // An exception may name the server's port, and all below a name by a star: the matcher knows neither.
+    let port = format!(":{}", server.port_u16().unwrap_or(443));
+    let except = except.split(',').map(str::trim).map(|entry| entry.strip_suffix(&port).unwrap_or(entry));
+    let except = except.collect::<Vec<_>>().join(",").to_ascii_lowercase().replace("*.", ".");
+    let any = Matcher::builder().https("http://proxy").no(except).build();
     server.scheme_str() == Some("https") && !is_here && any.intercept(server).is_some()
 }
 
@@ -125,6 +129,8 @@ mod tests {
     #[case::below_a_name(".example.com", true)]
     #[case::with_a_star("*.example.com", true)]
     #[case::one_of_several("localhost , , .svc,example.com", true)]
+    #[case::its_port("example.com:6443", true)]
+    #[case::another_port("example.com:443", false)]
     #[case::a_part_of_a_name("ample.com", false)]
     #[case::another_name("example.org", false)]
     #[case::nothing("", false)]

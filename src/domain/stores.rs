@@ -18,6 +18,8 @@ pub enum Recognition {
     Doubt,
 }
 
+/// The platform whose stores may have two hosts below its suffix.
+const BIG_COMMERCE: &str = "BIG_COMMERCE";
 /// The longest store URL in its normal form; a key with it must fit into a status.
 const LONGEST: usize = 400;
 
@@ -187,11 +189,17 @@ impl RutterPlatform {
             return Recognition::Same;
         }
         let elsewhere = match self.identity {
-            Identity::Hosted(_) => true,
+            Identity::Hosted(_) => self.is_permanent(store) && told.iter().any(|told| self.is_permanent(told)),
             Identity::SelfHosted => told.iter().all(|t| apart(t, store)),
             Identity::None => false,
         };
         if elsewhere && !told.is_empty() { Recognition::Other } else { Recognition::Doubt }
+    }
+
+    /// Whether a store has no other host of this form. One of BigCommerce may have a second one, of its name, beside that of
+    /// its hash.
+    fn is_permanent(&self, host: &str) -> bool {
+        self.name != BIG_COMMERCE || host.starts_with("store-")
     }
 
     /// Whether what Rutter tells of a record is all that there is to wait for.
@@ -204,7 +212,7 @@ impl RutterPlatform {
     fn told(&self, domain: Option<&str>, unique_id: Option<&str>) -> Vec<String> {
         let addresses = [domain, unique_id].into_iter().flatten().filter_map(|t| self.store(t));
         // BigCommerce's permanent host holds the store hash, which is what Rutter knows its stores by.
-        let hash = unique_id.filter(|id| self.name == "BIG_COMMERCE" && !id.contains('.'));
+        let hash = unique_id.filter(|id| self.name == BIG_COMMERCE && !id.contains('.'));
         let hashed = hash.zip(self.suffix()).and_then(|(id, suffix)| self.store(&format!("store-{id}{suffix}")));
         addresses.chain(hashed).collect()
     }

@@ -104,6 +104,27 @@ fn a_big_commerce_store_is_known_by_its_permanent_host_however_rutter_tells_it(
     assert_eq!(platform("BIG_COMMERCE").recognise("store-a1.mybigcommerce.com", domain, id), want);
 }
 
+/// The host of its name and the host of its hash are of one store, and nothing ties one to the other.
+#[rstest]
+#[case::itself("acme.mybigcommerce.com", Some("acme.mybigcommerce.com"), Some("zz"), Recognition::Same)]
+#[case::the_hash_of_a_name("acme.mybigcommerce.com", Some("shop.example.com"), Some("zz"), Recognition::Doubt)]
+#[case::another_name("acme.mybigcommerce.com", Some("other.mybigcommerce.com"), None, Recognition::Doubt)]
+#[case::the_name_of_a_hash("store-a1.mybigcommerce.com", Some("acme.mybigcommerce.com"), None, Recognition::Doubt)]
+#[case::a_name_and_another_hash(
+    "store-a1.mybigcommerce.com",
+    Some("acme.mybigcommerce.com"),
+    Some("zz"),
+    Recognition::Other
+)]
+fn a_bigcommerce_store_is_another_one_only_by_its_hash(
+    #[case] store: &str,
+    #[case] domain: Option<&str>,
+    #[case] id: Option<&str>,
+    #[case] want: Recognition,
+) {
+    assert_eq!(platform("BIG_COMMERCE").recognise(store, domain, id), want);
+}
+
 #[rstest]
 #[case::domain(Some("acme.myshopify.com"), None, Recognition::Same)]
 #[case::id_is_the_host(Some("shop.example.com"), Some("acme.myshopify.com"), Recognition::Same)]

@@ -47,10 +47,12 @@ pub(super) async fn pass(engine: &Engine, mut target: AccountTarget) -> Result<N
     }
     let kept = hold::keep(engine, &mut target, users.bound + users.coming > 0).await;
     if let Some(problem) = forbidden(&kept) {
-        // One that is on its way out is of use for as long as its login is there.
-        if !target.deleting {
+        // One that works, or is on its way out, is of use for as long as its login is there.
+        let works = engine.sessions.get(&target.uid).is_some_and(|entry| entry.judged && entry.problem.is_none());
+        if !works && !target.deleting {
             return unusable(engine, &mut target, problem).await;
         }
+        tracing::warn!(account = %target, "{}", problem.message);
     } else {
         kept?;
     }
@@ -70,7 +72,8 @@ fn forbidden(kept: &Result<(), PassError>) -> Option<Problem> {
     let Err(PassError::Intent(refusal)) = kept else { return None };
     let kube::Error::Api(status) = refusal.as_ref() else { return None };
     let text = format!(
-        "The operator may not hold the account and the Secret with its login ({}). Grant it patch on Secrets and on accounts",
+        "The operator may not hold the account and the Secret with its login, or let go of them ({}). Grant it patch on Secrets \
+         and on accounts",
         status.message
     );
     status.is_forbidden().then(|| Problem::new(Reason::PermissionDenied, text))

@@ -198,6 +198,8 @@ impl<E: External> Scene<'_, E> {
             let creation = report::settle(status, &intent);
             (creation.intent, creation.key) = (Some(intent.clone()), intent.key.clone());
             status.external_id = adopted.map(ToString::to_string);
+            // It may have been looked at only until now.
+            status.observed_only = false;
             status.account = adopted.map(|_| self.identity.recorded());
             status.applied_fields.clone_from(&given.fields);
             status.applied_credentials.clone_from(&given.credentials);

@@ -103,7 +103,7 @@ impl<E: External> Scene<'_, E> {
             Some(_) => State::Correcting(fields.clone()),
             None => self.standing(self.summary().and_then(|s| s.health).as_ref(), &target.status, rotation),
         };
-        let same = |fresh: &Target| fresh.status.external_id.as_deref() == Some(id.as_str());
+        let same = |fresh: &Target, _| fresh.status.external_id.as_deref() == Some(id.as_str());
         report::insist(self.engine, target, Some(&state), same, |status| {
             status.applied_fields.clone_from(&applied);
             status.applied_credentials = given.clone().or(status.applied_credentials.take());

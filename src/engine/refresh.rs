@@ -156,13 +156,12 @@ impl<E: External> Scene<'_, E> {
         edit(&mut after);
         let health = self.summary().and_then(|summary| summary.health);
         let state = super::record::present(health.as_ref(), &after);
-        let tokens: Vec<Due> = outcomes.iter().map(|o| o.due.clone()).collect();
-        let still = |fresh: &Target| {
-            let same = |due: &Due| {
-                let known = refresh::state(&fresh.status, due.entity);
-                known.is_some_and(|k| k.state == RefreshPhase::Requested && k.token == due.token)
+        let still = |fresh: &Target, maybe_written| {
+            let same = |outcome: &Outcome| {
+                let known = refresh::state(&fresh.status, outcome.due.entity).filter(|k| k.token == outcome.due.token);
+                known.is_some_and(|k| k.state == RefreshPhase::Requested || maybe_written && k.state == outcome.phase)
             };
-            fresh.status.external_id == id && tokens.iter().all(same)
+            fresh.status.external_id == id && outcomes.iter().all(same)
         };
         report::insist(self.engine, target, Some(&state), still, edit).await?;
         for (warning, reason, text) in news {

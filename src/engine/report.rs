@@ -33,8 +33,9 @@ use std::time::Duration;
 const VOLATILE: SignedDuration = SignedDuration::from_hours(1);
 /// A write that belongs to an attempt is tried against this many newer versions: each is somebody else's write.
 const TRIES: usize = 16;
-/// What only this pass knows is tried again after these pauses, in seconds, while the API server is out of reach.
-const PAUSES: [u64; 4] = [1, 2, 4, 8];
+/// What only this pass knows is tried again after these pauses, in seconds, while the API server is out of reach. As long as
+/// a Lease lasts that cannot be renewed meanwhile.
+const PAUSES: [u64; 5] = [1, 2, 2, 2, 2];
 
 /// Writes a state, bound to the version that the pass has seen.
 ///
@@ -74,26 +75,15 @@ pub(super) async fn commit(
         edit(status);
     };
     let still = |fresh: &Target, maybe_written| fresh.has_open(intent) || maybe_written && fresh.tells_of(intent);
-    persist(engine, target, state, still, edit).await
+    insist(engine, target, state, still, edit).await
 }
 
 /// Writes what a call at the provider has brought about: whatever else changed meanwhile, it must not be lost. `still`:
-/// whether it belongs to the object as it is now.
+/// whether it belongs to the object as it is now; it is told whether an earlier try may be what it sees.
 ///
 /// # Errors
 /// [`PassError::Superseded`] where it does not any more, or the object is another one.
 pub(super) async fn insist(
-    engine: &Engine,
-    target: &mut Target,
-    state: Option<&State>,
-    still: impl Fn(&Target) -> bool,
-    edit: impl Fn(&mut ManagedStatus),
-) -> Result<(), PassError> {
-    persist(engine, target, state, |fresh, _| still(fresh), edit).await
-}
-
-/// `still` is told whether an earlier try may have been what wrote the version that it is asked about.
-async fn persist(
     engine: &Engine,
     target: &mut Target,
     state: Option<&State>,
@@ -123,7 +113,7 @@ pub(super) async fn check_open(engine: &Engine, target: &mut Target, intent: &St
     read_anew(engine, target, |fresh| fresh.has_open(intent)).await
 }
 
-/// The one place where a pass waits: what it knows would be lost with it.
+/// The one place where a pass waits for the API server: what it knows would be lost with it.
 #[expect(clippy::disallowed_methods, reason = "only this pass can write it, and nothing else can be written meanwhile")]
 async fn wait(seconds: u64) {
     tokio::time::sleep(Duration::from_secs(seconds)).await;

@@ -244,7 +244,8 @@ fn weight(body: &[u8]) -> usize {
     body.len().max(objects * OBJECT).max(values * VALUE)
 }
 
-/// `Retry-After` in seconds or as a date, by the provider's own clock; bounded, since nothing obliges it to be reasonable.
+/// `Retry-After` in seconds or as a date, by the provider's own clock; bounded both ways, since nothing obliges it to be
+/// reasonable.
 fn retry_after(value: &HeaderValue, now: Option<Timestamp>) -> Option<Duration> {
     const LONGEST: Duration = Duration::from_hours(1);
     let text = value.to_str().ok()?.trim();
@@ -252,7 +253,7 @@ fn retry_after(value: &HeaderValue, now: Option<Timestamp>) -> Option<Duration> 
         Ok(seconds) => Duration::from_secs(seconds),
         Err(_) => Duration::try_from(rfc2822::parse(text).ok()?.timestamp().duration_since(now?)).unwrap_or_default(),
     };
-    Some(wait.min(LONGEST))
+    Some(wait.clamp(Duration::from_secs(1), LONGEST))
 }
 
 /// A request id as it may be logged: short and without surprises.
@@ -307,7 +308,8 @@ mod tests {
     #[rstest]
     #[case::seconds("120", Some(120))]
     #[case::a_date("Sun, 29 Nov 2026 04:38:00 GMT", Some(60))]
-    #[case::a_date_that_has_passed("Sun, 29 Nov 2026 04:36:00 GMT", Some(0))]
+    #[case::a_date_that_has_passed("Sun, 29 Nov 2026 04:36:00 GMT", Some(1))]
+    #[case::at_once("0", Some(1))]
     #[case::longer_than_anybody_means("Mon, 29 Nov 2027 04:37:00 GMT", Some(3600))]
     #[case::neither("soon", None)]
     fn how_long_to_wait_is_told_in_seconds_or_by_a_date(#[case] text: &str, #[case] seconds: Option<u64>) {

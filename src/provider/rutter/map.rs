@@ -40,18 +40,22 @@ pub(super) fn read<T: DeserializeOwned>(operation: Operation, reply: &Reply) -> 
     }
     let code = serde_json::from_slice::<ErrorReply>(&reply.body).unwrap_or_default().error_code;
     let code = code.and_then(|code| CODES.iter().find(|known| **known == code).copied());
-    let (kind, effect) = match (code, meaning(reply.status.as_u16())) {
-        // The code says more than the status, which Rutter does not document for it. Only a documented refusal may
-        // be read as one, though: 5xx stays open whatever its body says.
-        (Some("INVALID_CREDENTIALS"), (Kind::Invalid | Kind::NotFound, effect)) => (Kind::Unauthorized, effect),
+    let status = reply.status.as_u16();
+    // The code says more than the status, which Rutter documents for none of them. Only a refusal may be read as one, though:
+    // 5xx stays open whatever its body says, and so does what speaks of time or of limits.
+    let is_refusal = (400..500).contains(&status) && !matches!(status, 408 | 429 | 452);
+    let (kind, effect) = match (code.filter(|_| is_refusal), operation, meaning(status)) {
+        (Some("INVALID_CREDENTIALS"), ..) => (Kind::Unauthorized, Effect::None),
         // A load that comes too early: nothing is wrong with it.
-        (Some("PRODUCT_NOT_READY"), (Kind::Invalid, effect)) if operation == Operation::Refresh => {
-            (Kind::Unavailable, effect)
-        }
-        (Some("PRODUCT_NOT_ALLOWED"), (Kind::Invalid | Kind::NotFound, effect)) => (Kind::Forbidden, effect),
-        (_, by_status) => by_status,
+        (Some("PRODUCT_NOT_READY"), Operation::Refresh, _) => (Kind::Unavailable, Effect::None),
+        (Some("PRODUCT_NOT_ALLOWED"), ..) => (Kind::Forbidden, Effect::None),
+        // Rutter has no such load for the platform. A record or a token that it does not know is told otherwise.
+        (_, Operation::Refresh, (Kind::NotFound, effect)) => (Kind::Invalid, effect),
+        (_, _, by_status) => by_status,
     };
-    let blame = if operation == Operation::List { Blame::Login } else { Blame::Store };
+    // Neither carries the store's token, so that only the login can be refused.
+    let by_login = matches!(operation, Operation::List | Operation::Delete);
+    let blame = if by_login { Blame::Login } else { Blame::Store };
     let detail = Detail { code, blame, ..Detail::default() };
     Err(answer::refused(operation, reply, (kind, effect), detail))
 }
@@ -59,11 +63,12 @@ pub(super) fn read<T: DeserializeOwned>(operation: Operation, reply: &Reply) -> 
 /// The health that a status tells.
 pub(super) fn health(status: &Status) -> Health {
     let reason = status.disabled_status.disabled_reason.as_deref();
-    if status.disabled_status.is_disabled && reason != Some("NEEDS_REAUTH") {
-        return Health::Disabled(disabled(reason));
-    }
-    if status.needs_update_status.needs_update || status.disabled_status.is_disabled {
+    // Whatever else is wrong: Rutter expects that to mend it.
+    if status.needs_update_status.needs_update || reason == Some("NEEDS_REAUTH") {
         return Health::NeedsAuthorization;
+    }
+    if status.disabled_status.is_disabled {
+        return Health::Disabled(disabled(reason));
     }
     if !status.is_ready {
         return Health::FirstSync;
@@ -160,9 +165,26 @@ mod tests {
     #[case::not_enabled(400, "PRODUCT_NOT_ALLOWED", Kind::Forbidden)]
     #[case::server_error_stays_open(500, "INVALID_CREDENTIALS", Kind::Unavailable)]
     #[case::unknown_code(400, "SOMETHING_NEW", Kind::Invalid)]
+    #[case::whatever_the_refusal(409, "INVALID_CREDENTIALS", Kind::Unauthorized)]
+    #[case::a_limit_stays_one(452, "INVALID_CREDENTIALS", Kind::RateLimited)]
+    #[case::a_create_is_never_too_early(400, "PRODUCT_NOT_READY", Kind::Invalid)]
     fn the_code_refines_the_status(#[case] status: u16, #[case] code: &str, #[case] kind: Kind) {
         let got = read::<Value>(Operation::Create, &reply(status, &json!({"error_code": code})));
         assert_eq!(got.expect_err("an error").kind, kind);
+    }
+
+    #[rstest]
+    #[case::too_early(400, "PRODUCT_NOT_READY", (Kind::Unavailable, Effect::None))]
+    #[case::too_early_whatever_the_refusal(409, "PRODUCT_NOT_READY", (Kind::Unavailable, Effect::None))]
+    #[case::no_such_load(404, "", (Kind::Invalid, Effect::None))]
+    fn a_refresh_is_refused_for_now_or_for_good(
+        #[case] status: u16,
+        #[case] code: &str,
+        #[case] means: (Kind, Effect),
+    ) {
+        let got =
+            read::<Value>(Operation::Refresh, &reply(status, &json!({"error_code": code}))).expect_err("an error");
+        assert_eq!((got.kind, got.effect), means);
     }
 
     #[test]
@@ -183,6 +205,7 @@ mod tests {
     #[case::first_sync(json!({"is_ready": false}), Health::FirstSync)]
     #[case::unhealthy(json!({"is_ready": true, "is_healthy": false}), Health::Unhealthy)]
     #[case::needs_update(json!({"is_ready": true, "needs_update_status": {"needs_update": true}}), Health::NeedsAuthorization)]
+    #[case::disabled_until_then(json!({"is_ready": true, "needs_update_status": {"needs_update": true}, "disabled_status": {"is_disabled": true, "disabled_reason": "FAILED TO AUTHENTICATE"}}), Health::NeedsAuthorization)]
     #[case::disabled_for_reauth(json!({"is_ready": true, "disabled_status": {"is_disabled": true, "disabled_reason": "NEEDS_REAUTH"}}), Health::NeedsAuthorization)]
     fn health_of_a_status(#[case] status: Value, #[case] want: Health) {
         let status: Status = serde_json::from_value(status).expect("a status");

@@ -31,7 +31,7 @@ use crate::{
         stores::{self, Recognition},
         text::{is_link, plain},
         validate::{self, Access, Credentials, RutterWant, SecretData},
-        verdict::{Effect, Kind},
+        verdict::{Blame, Detail, Effect, Kind},
     },
     telemetry::Meter,
 };
@@ -278,7 +278,12 @@ impl External for Rutter {
         let (path, body) = (["connections", "create"], Some(body(want, credentials)));
         let call = Call { operation, method: Method::POST, path: &path, query: &[], body, key: None };
         let reply = self.reads.http.send_create(call, permit).await?;
-        let made = map::read::<CreateReply>(operation, &reply).map_err(|e| self.reads.heed(e))?.connection;
+        let made = map::read::<CreateReply>(operation, &reply).map_err(|error| {
+            // A create that leads to a link carries no credentials of a store.
+            let blame = if want.by_link() { Blame::Login } else { error.detail.blame };
+            self.reads.heed(ApiError { detail: Detail { blame, ..error.detail }, ..error })
+        })?;
+        let made = made.connection;
         let id = ExternalId::new(&made.id);
         if !id.is_plain() || made.access_token.expose_secret().is_empty() {
             return Err(ApiError::unreadable(operation, Some(reply.status.as_u16())));

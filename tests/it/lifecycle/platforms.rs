@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
+use rstest::rstest;
 use serde_json::json;
 use tradewind::api::keys;
 use tradewind::api::v1alpha1::{Connection, ManagementPolicy};
@@ -166,6 +167,35 @@ async fn what_nothing_tells_apart_is_never_created_twice_by_itself_and_a_person_
     world.sandbox.delete::<Connection>("acme").await;
     world.sandbox.wait_gone::<Connection>("acme", HANG).await;
     assert!(!world.live().contains(&made[0]), "it went with its object");
+}
+
+/// Who is asked may look first. What was only looked at until then is the object's from then on.
+#[rstest]
+#[case::and_stays(false)]
+#[case::and_goes_with_it(true)]
+#[tokio::test]
+async fn a_record_that_a_person_has_looked_at_and_then_named_is_the_objects(#[case] goes: bool) {
+    let world = World::new("looked-at").await;
+    world.simulator.push_fault(Fault::on(Operation::Create, Effect::LostAnswer));
+    world.sandbox.apply(&stripe("acme", "")).await;
+    world.until("acme", "Ready", "False", "CreateOutcomeUnknown").await;
+    let made = world.live();
+    let look = json!({"managementPolicy": "ObserveOnly", "externalRef": {"id": made[0]}});
+    world.change("acme", &json!({"spec": look})).await;
+    world.sandbox.wait_for::<Connection>("acme", HANG, |c| status_of(c).observed_only).await;
+    let own = json!({"managementPolicy": "Full", "adoptionPolicy": "Match", "deletionPolicy": "Delete"});
+    world.change("acme", &json!({"spec": own})).await;
+    world.until("acme", "Ready", "False", "CreateOutcomeUnknown").await;
+    let asking = asks(&world, "acme", &made, 1).await;
+    resolve(&world, &asking, &Resolution::Adopt(ExternalId::new(&made[0]))).await;
+    let ready = world.settled("acme").await;
+    assert_eq!((id_of(&ready), status_of(&ready).observed_only), (made[0].clone(), false));
+    world.ends_with(&[&made[0]], 1, 0);
+    if goes {
+        world.sandbox.delete::<Connection>("acme").await;
+        world.sandbox.wait_gone::<Connection>("acme", HANG).await;
+        world.ends_with(&[], 1, 1);
+    }
 }
 
 #[tokio::test]
