@@ -95,9 +95,9 @@ test: ## All tests of all crates, those on a real control plane too; the first r
 
 # The same tests hold the API server in memory to what the real one does; those in a module `real` need the real one.
 .PHONY: test-memory
-test-memory: ## The lifecycle tests once more, against the API server in memory that the histories run on
+test-memory: ## The lifecycle tests and the rules of the schema once more, against the API server in memory that the histories run on
 	@rm -rf target/tmp/it/memory
-	TRADEWIND_APISERVER=memory RUST_TEST_THREADS=$$(( $(THREADS) * 3 )) $(CARGO) test --locked --workspace --test it -- lifecycle:: --skip ::real::
+	TRADEWIND_APISERVER=memory RUST_TEST_THREADS=$$(( $(THREADS) * 3 )) $(CARGO) test --locked --workspace --test it -- lifecycle:: what_the_schema_bounds the_manifests_that_cases_begin_with --skip ::real::
 
 .PHONY: histories
 histories: ## The real engine with simulated time: every history with one thing that goes wrong, drawn ones with two (ARGS='--seed 2 --sample 20000 --depth 3')

@@ -1,7 +1,7 @@
 //! The API server in memory, in place of the real one, for the tests that may run against either.
 //!
 //! It owns which of the two this run has (`TRADEWIND_APISERVER=memory`), and the log of what the operator asked of the one
-//! in memory. It must never stand in for what that one does not do: CEL, validation, authorization, kubectl.
+//! in memory. It must never stand in for what that one does not do: CEL, authorization, kubectl.
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;
@@ -68,6 +68,11 @@ impl Memory {
             log: self.log.clone(),
             lines: Arc::clone(&self.lines),
         }
+    }
+
+    /// From now on it takes whatever it is given.
+    pub(crate) fn trust(&self) {
+        self.server.trust();
     }
 
     /// What the operator asked for.

@@ -20,7 +20,7 @@ impl State {
                     merge(&mut next, &gone(last, &manifest));
                 }
                 overlay(&mut next, &manifest);
-                self.replace(key, Part::Main, next)?
+                self.update(key, Part::Main, next)?
             }
         };
         self.applied.insert(place, manifest);

@@ -3,6 +3,8 @@
 use http::StatusCode;
 use serde_json::{Value, json};
 
+use crate::kinds::Kind;
+
 /// A refusal: a code, the reason that clients branch on, and words.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
@@ -37,6 +39,16 @@ impl Failure {
 
     pub(crate) fn invalid(message: impl Into<String>) -> Self {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, "Invalid", message.into())
+    }
+
+    /// The refusal of an object, with all that is wrong with it.
+    pub(crate) fn invalid_object(kind: &Kind, name: &str, faults: &[String]) -> Self {
+        let group = if kind.group.is_empty() { String::new() } else { format!(".{}", kind.group) };
+        let faults = match faults {
+            [fault] => fault.clone(),
+            faults => format!("[{}]", faults.join(", ")),
+        };
+        Self::invalid(format!("{}{group} {name:?} is invalid: {faults}", kind.name))
     }
 
     pub(crate) fn bad_request(message: impl Into<String>) -> Self {

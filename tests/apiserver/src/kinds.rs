@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use crate::schema::Schema;
+
 /// The kind of a CRD, read once and installed in as many servers as need it.
 #[derive(Clone, Debug)]
 pub struct Definition(pub(crate) Kind);
 
 impl Definition {
-    /// Reads a CRD; `None` where the manifest is none.
+    /// Reads a CRD; `None` where the manifest is none, or bounds a value in a way that this server does not know.
     #[must_use]
     pub fn of(crd: &Value) -> Option<Self> {
         Kind::of_crd(crd).map(Self)
@@ -29,7 +31,7 @@ pub(crate) struct Kind {
     /// Counts the changes of what is declared.
     pub(crate) has_generation: bool,
     /// The structural schema of a CRD.
-    pub(crate) schema: Option<Arc<Value>>,
+    pub(crate) schema: Option<Arc<Schema>>,
 }
 
 impl Kind {
@@ -59,7 +61,7 @@ impl Kind {
             namespaced: text(spec, "scope")? == "Namespaced",
             has_status: version.pointer("/subresources/status").is_some(),
             has_generation: true,
-            schema: version.pointer("/schema/openAPIV3Schema").cloned().map(Arc::new),
+            schema: Some(Arc::new(Schema::read(version.pointer("/schema/openAPIV3Schema")?)?)),
         })
     }
 

@@ -6,8 +6,9 @@
 //! # What it owns
 //!
 //! What a client of an API server can observe and an operator can stumble over: versions and conflicts, UIDs, generations,
-//! finalizers, the status subresource, server-side apply, defaults and pruning by the schema of a CRD, metadata-only
-//! answers, pages, watches (also ones that lag), the garbage collector, and namespaces on their way out.
+//! finalizers, the status subresource, server-side apply, defaults, pruning and validation by the schema of a CRD, requests
+//! that only try, metadata-only answers, pages, watches (also ones that lag), the garbage collector, and namespaces on their
+//! way out.
 //!
 //! # What it must never do
 //!
@@ -16,10 +17,11 @@
 //!
 //! # What it does not do
 //!
-//! Authorization, admission, CEL and the validation of values, and strategic merges: a test that is about one
-//! of these needs a real one.
+//! Authorization, admission, CEL, the validation of Kubernetes' own kinds and of metadata, and strategic merges: a test that is
+//! about one of these needs a real one.
 
 mod apply;
+mod bounds;
 mod clock;
 mod collect;
 mod fail;
@@ -31,6 +33,7 @@ mod request;
 mod schema;
 mod service;
 mod state;
+mod validate;
 mod watch;
 mod write;
 

@@ -59,6 +59,11 @@ impl Request {
         self.query.iter().find(|(k, _)| k == key).map(|(_, value)| value.as_str())
     }
 
+    /// The answer is wanted, and nothing is to be stored.
+    pub(crate) fn only_tries(&self) -> bool {
+        self.query("dryRun") == Some("All")
+    }
+
     pub(crate) fn is_watch(&self) -> bool {
         self.name.is_none() && matches!(self.query("watch"), Some("true" | "1"))
     }

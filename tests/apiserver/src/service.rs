@@ -50,7 +50,9 @@ impl ApiService {
             let lines = watch::watch(&self.0, &request)?;
             return Ok(Response::new(StreamBody::new(lines).boxed_unsync()));
         }
-        let (status, object) = self.0.with(|state| state.serve(&request, body))?;
+        let (status, object) = self.0.with(|state| {
+            if request.only_tries() { state.clone().serve(&request, body) } else { state.serve(&request, body) }
+        })?;
         let partial = request.partial && request.name.is_some();
         Ok(document(status, &if partial { meta::partial(&object) } else { object }))
     }

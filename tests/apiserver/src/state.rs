@@ -50,7 +50,7 @@ pub(crate) struct Change {
 }
 
 /// See the module.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct State {
     pub(crate) clock: Clock,
     /// Sets its UIDs apart from those of other servers.
@@ -61,6 +61,8 @@ pub(crate) struct State {
     /// What each manager last applied.
     pub(crate) applied: BTreeMap<(Key, String), Value>,
     pub(crate) lag: Duration,
+    /// What it is given is not compared with schemas.
+    pub(crate) trusts: bool,
     revision: u64,
     uids: u64,
 }
@@ -75,6 +77,7 @@ impl State {
             log: Vec::new(),
             applied: BTreeMap::new(),
             lag: Duration::ZERO,
+            trusts: false,
             revision: 1000,
             uids: 0,
         }

@@ -7,8 +7,9 @@ use serde_json::{Value, json};
 use crate::{
     fail::Failure,
     kinds::Kind,
-    meta, schema,
+    meta,
     state::{Key, State},
+    validate,
 };
 
 /// Which part of an object a write is about.
@@ -59,6 +60,7 @@ impl State {
             meta::set(&mut object, field, value);
         }
         prepare(&mut object, &kind);
+        self.check(&key, "", &object, None)?;
         let stored = self.store(&key, object);
         self.collect_created(&key, &stored);
         Ok(stored)
@@ -79,7 +81,7 @@ impl State {
     pub(crate) fn patch(&mut self, key: &Key, part: Part, patch: &Value) -> Result<Value, Failure> {
         let mut next = self.get(key)?.clone();
         merge(&mut next, patch);
-        self.replace(key, part, next)
+        self.update(key, part, next)
     }
 
     /// Applies a JSON patch.
@@ -88,22 +90,32 @@ impl State {
             serde_json::from_value(steps).map_err(|e| Failure::bad_request(format!("this is no JSON patch: {e}")))?;
         let mut next = self.get(key)?.clone();
         json_patch::patch(&mut next, &steps).map_err(|e| Failure::invalid(e.to_string()))?;
-        self.replace(key, part, next)
+        self.update(key, part, next)
     }
 
-    /// Puts a version in place of the present one. A version or UID that it names is a condition.
+    /// Puts a version in place of the present one. A UID that it names is a condition, on either endpoint.
     pub(crate) fn replace(&mut self, key: &Key, part: Part, next: Value) -> Result<Value, Failure> {
+        if names_another(&next, self.get(key)?, "/metadata/uid") {
+            return Err(Failure::conflict(&self.words(key)));
+        }
+        self.update(key, part, next)
+    }
+
+    /// Makes a version of the present one. A version that it names is a condition. Another UID is refused, and on the status endpoint
+    /// it is no more looked at than anything else that is not status: so does the real server with patches.
+    pub(crate) fn update(&mut self, key: &Key, part: Part, next: Value) -> Result<Value, Failure> {
         let old = self.get(key)?.clone();
         let kind = self.at(key)?.clone();
         if part == Part::Status && !kind.has_status {
             return Err(Failure::not_found("the server could not find the requested resource"));
         }
-        for field in ["/metadata/resourceVersion", "/metadata/uid"] {
-            if meta::text(&next, field)
-                .is_some_and(|wanted| !wanted.is_empty() && Some(wanted) != meta::text(&old, field))
-            {
-                return Err(Failure::conflict(&self.words(key)));
-            }
+        if names_another(&next, &old, "/metadata/resourceVersion") {
+            return Err(Failure::conflict(&self.words(key)));
+        }
+        if part == Part::Main && names_another(&next, &old, "/metadata/uid") {
+            let uid = meta::text(&next, "/metadata/uid").unwrap_or_default();
+            let fault = format!("metadata.uid: Invalid value: {uid:?}: field is immutable");
+            return Err(Failure::invalid_object(&kind, &key.name, &[fault]));
         }
         let mut next = match part {
             Part::Main if kind.has_status => with_status(next, old.get("status")),
@@ -139,10 +151,29 @@ impl State {
         if next == old {
             return Ok(old);
         }
+        match part {
+            Part::Main => self.check(key, "", &next, Some(&old))?,
+            // As the real server: a spec of long ago is no hindrance to a status.
+            Part::Status => self.check(key, "status", &next, Some(&old))?,
+        }
         if meta::is_deleting(&next) && meta::finalizers(&next).is_empty() && kind.plural != "namespaces" {
             return Ok(self.remove(key, next));
         }
         Ok(self.store(key, next))
+    }
+
+    /// Whether an object, or one field of it, is as the schema of its kind says, where it is not what it was.
+    fn check(&self, key: &Key, field: &str, object: &Value, old: Option<&Value>) -> Result<(), Failure> {
+        let kind = self.at(key)?;
+        let Some(schema) = kind.schema.as_deref().filter(|_| !self.trusts) else { return Ok(()) };
+        let faults = if field.is_empty() {
+            validate::faults(schema, field, object, old)
+        } else if let (Some(schema), Some(value)) = (schema.of(field), object.get(field)) {
+            validate::faults(schema, field, value, old.and_then(|old| old.get(field)))
+        } else {
+            vec![]
+        };
+        if faults.is_empty() { Ok(()) } else { Err(Failure::invalid_object(kind, &key.name, &faults)) }
     }
 
     /// Deletes an object, or marks it while finalizers keep it. `options`: its preconditions count.
@@ -175,6 +206,11 @@ impl State {
     }
 }
 
+/// Whether an object names another value than the present one has.
+fn names_another(next: &Value, old: &Value, pointer: &str) -> bool {
+    meta::text(next, pointer).is_some_and(|wanted| !wanted.is_empty() && Some(wanted) != meta::text(old, pointer))
+}
+
 fn with_status(mut object: Value, status: Option<&Value>) -> Value {
     if let Some(fields) = object.as_object_mut() {
         match status {
@@ -192,7 +228,7 @@ fn prepare(object: &mut Value, kind: &Kind) {
         fields.insert("kind".to_owned(), json!(kind.name));
     }
     if let Some(schema) = &kind.schema {
-        schema::fit(object, schema);
+        schema.fit(object);
     }
     if kind.plural == "secrets" {
         encode(object);

@@ -95,7 +95,7 @@ pub struct Faults {
     pub stuck: usize,
     /// Strangers' records that are not as they were.
     pub foreign: usize,
-    /// Objects that ask a person, as documented for what has no identity.
+    /// Objects that ask a person, which is documented for what has no identity, and wrong for all that is declared here.
     pub asks: usize,
 }
 

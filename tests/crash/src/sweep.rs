@@ -62,13 +62,24 @@ impl Script {
         }
         let stuck = self.course(&world, subject, &things).await?;
         let recovery = world.last_kill().map(|kill| kill.elapsed()).unwrap_or_default();
-        let refreshes = world.simulator.stats().refreshes.values().flat_map(|counts| counts.values()).sum();
+        let asked = world.simulator.stats().refreshes.remove(&self.provider).unwrap_or_default();
         let mut outcome = world.conclude(&things, &stuck).await;
-        if refreshes > things.len() * 2 {
-            outcome.broken += 1;
-            outcome.notes.push(format!("{refreshes} refreshes, {} at most were asked for", things.len() * 2));
-        }
-        Ok(Outcome { refreshes, recovery, ..outcome })
+        let odd = self.odd_refreshes(&asked, subject.is_ours() && plan.is_empty());
+        outcome.broken += odd.len();
+        outcome.notes.extend(odd);
+        Ok(Outcome { refreshes: asked.values().sum(), recovery, ..outcome })
+    }
+
+    /// What is wrong with the refreshes that a provider was asked for, a line each. `whole`: nothing came in between, so that each was
+    /// asked for, and once.
+    fn odd_refreshes(self, asked: &BTreeMap<String, usize>, whole: bool) -> Vec<String> {
+        let objects = self.objects;
+        let known = loads(self.provider).iter().map(|load| (*load, asked.get(*load).copied().unwrap_or_default()));
+        let more = known.filter(|(_, times)| *times > objects || whole && *times < objects);
+        let more = more.map(|(load, times)| format!("{times} refreshes of {load}, and {objects} objects"));
+        let unasked = asked.iter().filter(|(load, _)| !loads(self.provider).contains(&load.as_str()));
+        more.chain(unasked.map(|(load, times)| format!("{times} refreshes of {load}, which nobody asked for")))
+            .collect()
     }
 
     async fn course(self, world: &World, subject: &Subject, things: &[Thing]) -> Result<Stuck> {
@@ -128,11 +139,22 @@ pub(crate) fn unlike(things: &[Thing], picture: &Picture, holds: impl Fn(&Seen) 
     names.filter(|name| !picture.get(name).is_some_and(&holds)).collect()
 }
 
-/// Whether the refresh was dealt with, whatever came of it.
+/// Whether the refresh was asked for, or nobody can tell: it was cut off in between. Nothing here refuses one.
 fn answered(seen: &Seen) -> bool {
-    let done =
-        |entity| seen.refresh(entity).is_some_and(|(token, at)| token == AGAIN && !matches!(at, "Due" | "Requested"));
+    let done = |entity| {
+        let said = seen.refresh(entity);
+        said.is_some_and(|(token, at)| token == AGAIN && matches!(at, "Accepted" | "Completed" | "Unknown"))
+    };
     done("products") && done("orders")
+}
+
+/// What a provider is asked to load when a life asks for a refresh of its objects: each of these once for each object.
+fn loads(provider: Provider) -> &'static [&'static str] {
+    match provider {
+        Provider::Rutter => &["incremental_sync"],
+        Provider::SkuIo => &["products", "orders"],
+        Provider::Arcus => &[],
+    }
 }
 
 /// How the kills of a life follow one another.
@@ -185,4 +207,42 @@ pub async fn sweep(
         totals.add(&what, &outcome);
     }
     Ok((reference.writes, totals))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refresh_is_answered_when_it_was_asked_for_or_nobody_can_tell() {
+        let seen = |products: [&str; 2], orders: [&str; 2]| {
+            let state = |[token, state]: [&str; 2]| json!({"token": token, "state": state});
+            let status = json!({"refresh": {"products": state(products), "orders": state(orders)}});
+            Seen { generation: 1, deleting: false, status }
+        };
+        for good in ["Accepted", "Completed", "Unknown"] {
+            assert!(answered(&seen([AGAIN, good], [AGAIN, "Accepted"])), "{good}");
+            assert!(!answered(&seen([AGAIN, good], ["initial", good])), "{good}");
+        }
+        for bad in ["Due", "Requested", "Failed", "Handled", "Unsupported"] {
+            assert!(!answered(&seen([AGAIN, "Accepted"], [AGAIN, bad])), "{bad}");
+        }
+        assert!(!answered(&Seen { generation: 1, deleting: false, status: json!({}) }));
+    }
+
+    #[test]
+    fn a_refresh_too_many_or_too_few_is_seen_by_what_it_loads() {
+        let odd = |provider, asked: &[(&str, usize)], whole| {
+            let asked = asked.iter().map(|(load, times)| ((*load).to_owned(), *times)).collect();
+            Script { provider, objects: 2, retain: false }.odd_refreshes(&asked, whole).len()
+        };
+        let sku = Provider::SkuIo;
+        assert_eq!(odd(sku, &[("products", 2), ("orders", 2)], true), 0);
+        // The sum alone would be in order.
+        assert_eq!(odd(sku, &[("products", 3), ("orders", 1)], false), 1);
+        assert_eq!(odd(sku, &[("products", 1)], false), 0);
+        assert_eq!(odd(sku, &[("products", 1)], true), 2);
+        assert_eq!(odd(Provider::Rutter, &[("incremental_sync", 2), ("order", 1)], true), 1);
+        assert_eq!(odd(Provider::Arcus, &[], true), 0);
+    }
 }

@@ -35,7 +35,8 @@ const LOOK: Duration = Duration::from_millis(100);
 pub const TIMES: [(&str, Duration); 4] = [
     ("--call-timeout", Duration::from_secs(4)),
     ("--permit-life", Duration::from_secs(2)),
-    ("--list-lag", Duration::from_secs(3)),
+    // More than lists lag.
+    ("--list-lag", Duration::from_secs(7)),
     ("--poll", Duration::from_secs(1)),
 ];
 
