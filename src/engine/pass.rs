@@ -263,8 +263,11 @@ impl<E: External> Pass<'_, E> {
         let shared = known && !target.is_requested() && undoubted();
         let freshness = if shared { Freshness::Within(age) } else { Freshness::After(self.began) };
         let records = self.external.observe(look, freshness, Pace::Now).await?;
+        let observes = target.stored().observe_only;
+        let may_be_there = |have: &E::Have| !(observes && want.is_some_and(|want| E::is_left_behind(want, have)));
         let matters = |r: &Record<E::Have>| {
             self.matters(target, creation, look, r)
+                && r.have.as_ref().is_none_or(may_be_there)
                 && !could_not_be::<E>(want, look, r)
                 && !(r.have.is_none() && claims.held(&r.id))
         };

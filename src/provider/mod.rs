@@ -251,6 +251,11 @@ pub trait External: Send + Sync + 'static {
         applied: &[AppliedField],
         fresh: Option<&Credentials>,
     ) -> Difference<Self::Change>;
+    /// Whether a record that is shown is what a deletion leaves behind, for who only looks on. Who manages it finds out by
+    /// what a change is answered with.
+    fn is_left_behind(_want: &Self::Want, _have: &Self::Have) -> bool {
+        false
+    }
     /// What of a record goes into status, as far as that follows from what is wanted.
     fn summary(want: Option<&Self::Want>, have: &Self::Have) -> Summary;
 

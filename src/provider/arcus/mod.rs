@@ -18,7 +18,7 @@ use crate::{
     api::v1alpha1::{AppliedField, Declaration, RefreshPhase},
     domain::{
         conditions::{Health, History},
-        connectors::{Connector, ConnectorWant, Field},
+        connectors::{ACTIVE, Connector, ConnectorWant, Field},
         decide::Look,
         diff::Difference,
         ids::{ExternalId, NaturalKey},
@@ -280,6 +280,11 @@ impl External for Arcus {
         }
         let body = fields.iter().map(|f| (f.name.to_owned(), sent(f, told(f)))).collect();
         Difference::Update(Change(body), fields.iter().map(|f| f.path.clone()).collect())
+    }
+
+    fn is_left_behind(want: &ConnectorWant, have: &Have) -> bool {
+        let meant = |field: &Field| field.name == ACTIVE && field.value == Value::Bool(false);
+        have.row.active == Some(false) && !want.fields().iter().any(meant)
     }
 
     fn summary(want: Option<&ConnectorWant>, have: &Have) -> Summary {

@@ -1,7 +1,7 @@
 //! Which histories are lived: all with one event, and seeded draws that go on from them with more.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{
         Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
@@ -16,7 +16,7 @@ use tradewind_simulator::Random;
 use crate::{
     event::Event,
     life::{self, Outcome, Vigil},
-    scenario::Scenario,
+    scenario::{Flavour, Scenario},
     site::Site,
 };
 
@@ -47,6 +47,8 @@ pub struct Report {
     pub found: BTreeMap<String, Found>,
     /// How many histories went wrong.
     pub bad: usize,
+    /// How many histories have really lived what happens in them, of each flavour and event.
+    pub lived: BTreeMap<(Flavour, Event), usize>,
 }
 
 impl Report {
@@ -57,11 +59,26 @@ impl Report {
         self.histories += 1;
         self.drawn += usize::from(script.len() > 1);
         self.bad += usize::from(!outcome.blames.is_empty());
+        for (_, event) in script {
+            *self.lived.entry((scenario.flavour, *event)).or_default() += 1;
+        }
         for blame in &outcome.blames {
             let what = format!("{:?}: {blame}", scenario.flavour);
             let story = describe(scenario, script, &outcome.points);
             self.keep(what, Found { scenario, script: script.to_vec(), story });
         }
+    }
+
+    /// What can happen in one of these scenarios, and never did: its histories are not told.
+    #[must_use]
+    pub fn untold(&self, scenarios: &[Scenario], events: &[Event]) -> Vec<String> {
+        let mut untold = BTreeSet::new();
+        for scenario in scenarios {
+            let admitted = events.iter().filter(|event| scenario.allows(**event));
+            let never = admitted.filter(|event| !self.lived.contains_key(&(scenario.flavour, **event)));
+            untold.extend(never.map(|event| format!("{:?}: {event:?}", scenario.flavour)));
+        }
+        untold.into_iter().collect()
     }
 
     /// The shortest history stands for all in which the same went wrong.
@@ -76,6 +93,9 @@ impl Report {
         self.drawn += other.drawn;
         self.points += other.points;
         self.bad += other.bad;
+        for (what, times) in other.lived {
+            *self.lived.entry(what).or_default() += times;
+        }
         for (what, found) in other.found {
             self.keep(what, found);
         }
@@ -102,7 +122,7 @@ pub fn unattended(scenario: Scenario, long: Duration) -> Vigil {
 
 /// In a time that passes whenever everybody waits.
 #[expect(clippy::expect_used, reason = "without a runtime there is no history, and nothing to say of it")]
-fn simulated<T>(life: impl Future<Output = T>) -> T {
+pub(crate) fn simulated<T>(life: impl Future<Output = T>) -> T {
     let runtime = Builder::new_current_thread().enable_time().start_paused(true).build();
     runtime.expect("a runtime without I/O needs nothing but memory").block_on(life)
 }

@@ -1,22 +1,20 @@
 //! What must be true of every history, and what of those in which nobody acts against the declaration.
 
 use serde_json::Value;
-use tradewind::{
-    api::keys,
-    domain::{intent::SLACK, reason::Reason},
-};
+use tradewind::domain::{intent::SLACK, reason::Reason};
 
 use crate::{
     event::Event,
     ledger,
     life::{Step, condition, says},
-    people::{carries, name, open_attempt},
-    scenario::{ACCOUNT, Flavour, NAME, NAMESPACE, Policy, SECRET, TWIN},
+    people::{name, open_attempt},
+    scenario::{ACCOUNT, Flavour, NAME, NAMESPACE, Policy},
+    well::{is_gone, is_well, nothing_is_left, told},
     world::World,
 };
 
 /// Reasons that leave a question to a person, or wait for somebody else.
-const QUESTIONS: [Reason; 12] = [
+pub(crate) const QUESTIONS: [Reason; 12] = [
     Reason::CreateOutcomeUnknown,
     Reason::DeletionBlocked,
     Reason::AlreadyExists,
@@ -31,19 +29,31 @@ const QUESTIONS: [Reason; 12] = [
     Reason::AccountMismatch,
 ];
 
-/// Whether all that has happened can only have delayed what is declared.
+/// Whether what is declared must have come to be: nobody has acted against it, or it is the operator's to put right.
 fn is_plain(world: &World) -> bool {
+    let scenario = world.scenario();
     // What is edited before it is taken over is not what is there any more.
-    let edited = world.scenario().policy == Policy::Adopt && world.has_happened(|event| event == Event::Edit);
-    let lost = world.track().let_go || world.track().forgotten;
-    !world.has_happened(|event| !event.is_benign()) && !lost && !edited
+    let edits = |event| matches!(event, Event::Edit | Event::Drift);
+    let edited = scenario.policy == Policy::Adopt && world.has_happened(edits);
+    let lost = world.track().let_go || world.track().forgotten > 0;
+    !world.has_happened(|event| !scenario.bears(event)) && !lost && !edited
 }
 
 /// Whether a create may have been left without anybody who can tell what came of it.
-fn is_uncertain(world: &World) -> bool {
-    let nameless = world.scenario().flavour.is_nameless();
+pub(crate) fn is_uncertain(world: &World) -> bool {
+    world.track().uncertain && world.scenario().policy != Policy::Answer
+}
+
+/// Before something happens: whether it can leave a create behind whose outcome nobody can tell.
+pub(crate) fn before(world: &World, event: Event) {
     // When the answered record was made is asked afterwards: a refusal of that leaves it open too.
-    nameless && world.has_happened(|event| event.is_uncertain() || event == Event::Refuse429)
+    if !world.scenario().flavour.is_nameless() || !(event.is_uncertain() || event == Event::Refuse429) {
+        return;
+    }
+    let unknown = |object: &Value| object.pointer("/status/externalId").is_none() || open_attempt(object).is_some();
+    if world.api().any(world.scenario().plural(), NAMESPACE, unknown) {
+        world.track().uncertain = true;
+    }
 }
 
 /// Whether an object that should be well by now may be waiting for a time to pass.
@@ -53,15 +63,15 @@ pub(crate) fn waits(world: &World, step: Step) -> bool {
     (step >= Step::Delete || !ready) && world.scenario().owns()
 }
 
-/// Whether an object waits for a person.
-pub(crate) fn has_question(world: &World) -> bool {
-    world.api().any(world.scenario().plural(), NAMESPACE, |object| says(object, &QUESTIONS))
-}
-
 /// After every write of an operator.
 pub(crate) fn after_a_write(world: &World) {
     accounts_come_first(world);
     strangers_are_told_apart(world);
+}
+
+/// After every write at the provider: what is made in place of another record is made after that is gone.
+pub(crate) fn after_a_call(world: &World) {
+    no_duplicates(world);
 }
 
 /// What a stranger made a moment before an attempt was announced looks like the work of the attempt: clocks may differ by
@@ -97,8 +107,27 @@ pub(crate) fn at_rest(world: &World, step: Step) {
     no_orphans(world);
     nobody_else_touched(world);
     refreshed_once(world, step);
-    if is_plain(world) && world.scenario().owns() {
-        if step < Step::Delete { is_well(world) } else { is_gone(world) }
+    if is_plain(world) {
+        match world.scenario().policy {
+            Policy::Stranger | Policy::Observe if step >= Step::Delete => {}
+            Policy::Stranger => leaves_alone(world),
+            Policy::Observe => looks_on(world),
+            Policy::Plain
+            | Policy::Retain
+            | Policy::Recreate
+            | Policy::Replace
+            | Policy::Answer
+            | Policy::Adopt
+            | Policy::Twins
+            | Policy::Ahead
+            | Policy::Behind => {
+                if step < Step::Delete {
+                    is_well(world);
+                } else {
+                    is_gone(world);
+                }
+            }
+        }
     }
     if step == Step::Leave && is_plain(world) {
         nothing_is_left(world);
@@ -111,38 +140,54 @@ pub(crate) fn at_the_end(world: &World) {
     if world.metrics().lines().any(panics) {
         world.blame("a pass panicked".to_owned());
     }
-    let made = ledger::records(world.scenario(), world.simulator()).iter().filter(|record| record.ours).count();
-    let recreates = world.has_happened(|event| event == Event::LoseRecord);
-    if is_plain(world) && !is_uncertain(world) && world.scenario().owns() && !recreates {
-        let wanted = usize::from(world.scenario().policy != Policy::Adopt);
-        if made != wanted {
-            world.blame(format!("{made} records were made, not {wanted}"));
-        }
+    if is_plain(world) && !is_uncertain(world) && world.scenario().owns() {
+        made_once(world);
+    }
+}
+
+/// No more was ever made than what is declared asks for: one record, another one for each that somebody has deleted, and
+/// where records are replaced, another one for each edit.
+fn made_once(world: &World) {
+    let policy = world.scenario().policy;
+    let edits = |event: &&Event| matches!(event, Event::Edit | Event::EditKey);
+    let (lost, edited) = {
+        let track = world.track();
+        (track.lost.len() + track.afresh, track.happened.iter().filter(edits).count())
+    };
+    let one = usize::from(policy != Policy::Adopt);
+    let (least, most) = if policy == Policy::Replace { (one + 1, one + 1 + edited) } else { (one, one + lost) };
+    let made: usize = ledger::records(world.scenario(), world.simulator()).iter().map(|record| record.made).sum();
+    if !(least..=most).contains(&made) {
+        world.blame(format!("{made} records were made, not {least} to {most}"));
     }
 }
 
 fn no_duplicates(world: &World) {
     let (live, scenario) = (world.ours(), world.scenario());
-    let (let_go, blurred, forgotten, blind, alone) = {
+    let (let_go, blurred, forgotten, blind, alone, anew) = {
         let track = world.track();
-        (track.let_go, track.blurred, track.forgotten, track.blind, track.operators == 1)
+        (track.let_go, track.blurred, track.forgotten, track.blind, track.operators == 1, track.anew)
     };
     let happened = |such: &[Event]| world.has_happened(|event| such.contains(&event));
     // The connection Secret is the last that tells; before there is one, it is the pass that has the answer, unless that
-    // ends there or another operator is quicker.
+    // ends there or another operator is quicker. It goes with its owner, which a restored object is not any more.
     let unheard = blind && (!alone || happened(&[Event::CrashBefore, Event::CrashAfter]));
-    let forgotten = forgotten && (unheard || happened(&[Event::DeleteSecret]));
+    let forgotten =
+        if unheard || happened(&[Event::DeleteSecret, Event::RestoreFull, Event::RestoreBare]) { forgotten } else { 0 };
     let allowed = match scenario.flavour {
         // Nobody can tell that the second one is of the same store, or that what was let go is.
         Flavour::Nameless | Flavour::RutterLink => {
             let times = |kind| world.track().happened.iter().filter(|event| **event == kind).count();
-            let left = if let_go || forgotten || retains(world) { times(Event::Redeclare).max(1) } else { 0 };
-            1 + times(Event::SecondObject) + left
+            let left = if let_go || forgotten > 0 || retains(world) { times(Event::Redeclare) } else { 0 };
+            1 + times(Event::SecondObject) + left + anew + forgotten
         }
-        Flavour::Rutter if world.has_happened(|event| event == Event::EditKey) => 2,
+        // Two objects, or what somebody has declared at one time and at another, may be of two stores.
+        Flavour::Rutter if happened(&[Event::EditKey]) => 2,
+        Flavour::Rutter if scenario.policy == Policy::Replace && happened(&[Event::SecondObject]) => 2,
         Flavour::Rutter | Flavour::SkuIo | Flavour::Arcus | Flavour::ArcusLink => 1,
     };
-    if live.len() > allowed {
+    let same = |one: &ledger::Record| live.iter().filter(|other| other.shown == one.shown).count() > 1;
+    if live.len() > allowed || scenario.flavour == Flavour::Rutter && live.iter().any(same) {
         world.blame(format!("a duplicate: {} records are live that operators made", live.len()));
     }
     if !world.simulator().stats().overwrites.is_empty() && !blurred {
@@ -151,17 +196,26 @@ fn no_duplicates(world: &World) {
 }
 
 /// Whether what an object had may be meant to stay.
-fn retains(world: &World) -> bool {
+pub(crate) fn retains(world: &World) -> bool {
     let kept = |event: Event| matches!(event, Event::SetRetain | Event::SetObserve);
     world.scenario().policy == Policy::Retain || world.has_happened(kept)
 }
 
 /// A record that operators made is an object's, or an object's condition names it, or it was meant to stay.
 fn no_orphans(world: &World) {
-    if retains(world) || world.track().let_go || world.track().forgotten {
+    let (let_go, ended, forgotten) = {
+        let track = world.track();
+        (track.let_go, track.ended, track.forgotten > 0)
+    };
+    if retains(world) && ended || let_go || forgotten {
         return;
     }
     let objects = world.api().list(world.scenario().plural(), NAMESPACE);
+    // Who only looks on leaves open what was begun before.
+    let observes = |o: &Value| o.pointer("/spec/managementPolicy").and_then(Value::as_str) == Some("ObserveOnly");
+    if objects.iter().any(|object| observes(object) && open_attempt(object).is_some()) {
+        return;
+    }
     for record in world.ours() {
         let holds = |o: &Value| o.pointer("/status/externalId").and_then(Value::as_str) == Some(&record.id);
         let names = |o: &Value| o.pointer("/status/conditions").is_some_and(|all| all.to_string().contains(&record.id));
@@ -177,11 +231,38 @@ fn nobody_else_touched(world: &World) {
     if world.scenario().policy == Policy::Adopt || world.track().blurred {
         return;
     }
-    let lost = world.has_happened(|event| event == Event::LoseRecord);
+    let lost = world.track().lost.clone();
+    let objects = world.api().list(world.scenario().plural(), NAMESPACE);
     for record in ledger::records(world.scenario(), world.simulator()).iter().filter(|record| !record.ours) {
-        if (!record.live && !lost) || record.changes > 0 {
+        let deleted = lost.iter().any(|(id, since)| *id == record.id && *since == record.since);
+        if (!record.live && !deleted) || record.changes > 0 {
             world.blame("foreign: a stranger's record was touched".to_owned());
         }
+        let holds = |o: &&Value| o.pointer("/status/externalId").and_then(Value::as_str) == Some(&record.id);
+        let manages = |o: &&Value| o.pointer("/status/observedOnly").and_then(Value::as_bool) != Some(true);
+        let looks_on = world.scenario().policy == Policy::Observe;
+        if let Some(object) = objects.iter().filter(holds).find(manages).filter(|_| record.live && !looks_on) {
+            world.blame(format!("foreign: an object has a stranger's record: {}", told(object)));
+        }
+    }
+}
+
+/// A stranger's record is in the way, and the object says so.
+fn leaves_alone(world: &World) {
+    if world.object(NAME).is_none_or(|object| !says(&object, &[Reason::AlreadyExists])) {
+        world.blame(format!(
+            "it does not say what is in the way: {}",
+            world.object(NAME).as_ref().map(told).unwrap_or_default()
+        ));
+    }
+}
+
+/// A stranger's record is looked at, and the object says which.
+fn looks_on(world: &World) {
+    let Some(object) = world.object(NAME) else { return world.blame("lost: the object is gone".to_owned()) };
+    let seen = object.pointer("/status/observedOnly").and_then(Value::as_bool) == Some(true);
+    if !seen || condition(&object, "Ready").is_none_or(|(status, _)| status != "True") {
+        world.blame(format!("it does not show what it looks at: {}", told(&object)));
     }
 }
 
@@ -203,72 +284,4 @@ fn refreshed_once(world: &World, step: Step) {
             world.blame(format!("refreshes {done:?}, {asked} were asked for"));
         }
     }
-}
-
-/// The end state of the undisturbed life.
-fn is_well(world: &World) {
-    let Some(object) = world.object(NAME) else { return world.blame("lost: the object is gone".to_owned()) };
-    let (ready, live) = (condition(&object, "Ready"), world.ours());
-    let id = world.recorded(NAME);
-    if is_uncertain(world) && ready.as_ref().is_some_and(|(_, reason)| reason == "CreateOutcomeUnknown") {
-        return;
-    }
-    if ready.as_ref().is_none_or(|(status, _)| status != "True") {
-        return world.blame(format!("stuck: {}", told(&object)));
-    }
-    if !carries(&object, world.scenario().finalizer()) {
-        world.blame("unbound: it does not carry our finalizer".to_owned());
-    }
-    if world.api().get("provideraccounts", NAMESPACE, ACCOUNT).is_some_and(|a| !carries(&a, keys::ACCOUNT_FINALIZER)) {
-        world.blame("the account is not held although it is in use".to_owned());
-    }
-    let own = world.scenario().policy != Policy::Adopt;
-    if own && live.first().map(|record| &record.id) != id.as_ref() {
-        world.blame(format!("lost: status names {id:?}, live is {live:?}"));
-    }
-    let secret = world.api().get("secrets", NAMESPACE, SECRET);
-    let tells = world.scenario().flavour.is_rutter();
-    if tells && secret.is_none_or(|secret| secret.pointer("/data/connection_id").is_none()) {
-        world.blame("the connection Secret does not tell the record".to_owned());
-    }
-}
-
-/// The object is gone, and what it had with it.
-fn is_gone(world: &World) {
-    if let Some(object) = world.object(NAME) {
-        if !is_uncertain(world) {
-            world.blame(format!("stuck in its deletion: {}", told(&object)));
-        }
-        return;
-    }
-    let stays = retains(world);
-    let live = world.ours().len();
-    if (stays && live != 1 && !is_uncertain(world) && world.scenario().policy != Policy::Adopt) || (!stays && live > 0)
-    {
-        world.blame(format!("{live} records after the object is gone"));
-    }
-}
-
-/// Nothing of ours keeps anything from going.
-fn nothing_is_left(world: &World) {
-    if world.object(NAME).is_some() || world.object(TWIN).is_some() {
-        return;
-    }
-    let mut left: Vec<String> = Vec::new();
-    for plural in ["provideraccounts", "secrets"] {
-        left.extend(world.api().list(plural, NAMESPACE).iter().map(|o| format!("{plural} {}", name(o))));
-    }
-    if !left.is_empty() {
-        world.blame(format!("left behind: {left:?}"));
-    }
-}
-
-/// What an object says, in a line.
-fn told(object: &Value) -> String {
-    let all = object.pointer("/status/conditions").and_then(Value::as_array);
-    let line = |c: &Value| {
-        let text = |key: &str| c.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
-        format!("{}={}/{} {}", text("type"), text("status"), text("reason"), text("message"))
-    };
-    format!("{}: {}", name(object), all.into_iter().flatten().map(line).collect::<Vec<_>>().join("; "))
 }

@@ -2,6 +2,8 @@
 //!
 //! It owns who made what and what became of it. It must never ask the operator.
 
+use jiff::Timestamp;
+use serde_json::{Value, json};
 use tradewind_simulator::{Simulator, arcus, rutter, sku_io};
 
 use crate::scenario::{Flavour, Scenario};
@@ -13,6 +15,12 @@ pub(crate) struct Record {
     /// The operator made it.
     pub(crate) ours: bool,
     pub(crate) live: bool,
+    /// Since when it is what it is: a connector that is brought back has the id of the one before.
+    pub(crate) since: Timestamp,
+    /// How often it was made through the API: a connector is brought back under its own id.
+    pub(crate) made: usize,
+    /// What of it a declaration names: where in the object, and the value that stands at the provider.
+    pub(crate) shown: Vec<(&'static str, Value)>,
     /// What the record was given through the API after it was made.
     pub(crate) changes: usize,
 }
@@ -33,6 +41,9 @@ fn of_rutter(record: &rutter::Record) -> Record {
         id: record.id.to_string(),
         ours: record.origin == rutter::Origin::Api,
         live: record.deleted_at.is_none(),
+        since: record.created_at,
+        made: usize::from(record.origin == rutter::Origin::Api),
+        shown: record.store.iter().map(|store| ("/spec/rutter/parameters/store_url", json!(store))).collect(),
         changes: 0,
     }
 }
@@ -42,6 +53,12 @@ fn of_sku(record: &sku_io::Record) -> Record {
         id: record.id.to_string(),
         ours: record.origin == sku_io::Origin::Api,
         live: record.deleted_at.is_none(),
+        since: record.created_at,
+        made: usize::from(record.origin == sku_io::Origin::Api),
+        shown: vec![
+            ("/spec/integrationId", json!(record.integration_id)),
+            ("/spec/settings/storeId", record.integration_settings.get("store_id").cloned().unwrap_or_default()),
+        ],
         changes: record.changes.len(),
     }
 }
@@ -52,6 +69,12 @@ fn of_arcus(record: &arcus::Record) -> Record {
         id: record.connector.name().to_owned(),
         ours: record.origin == arcus::Origin::Api,
         live: !record.deleted,
+        since: record.established_at,
+        made: record.tally.creates + record.tally.overwrites,
+        shown: vec![
+            ("/spec/arcus/displayName", json!(record.display_name)),
+            ("/spec/arcus/config/label_format", record.config.get("label_format").cloned().unwrap_or_default()),
+        ],
         // What happened before it came back was somebody else's doing, and to somebody else.
         changes: record.changes.iter().filter(|change| change.at >= record.established_at).count(),
     }

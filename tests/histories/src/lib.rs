@@ -6,6 +6,7 @@
 
 mod event;
 mod explore;
+mod helpers;
 mod judge;
 mod ledger;
 mod life;
@@ -13,6 +14,10 @@ mod people;
 mod scenario;
 mod site;
 mod tap;
+mod truth;
+#[cfg(test)]
+mod valid;
+mod well;
 mod world;
 
 pub use event::Event;

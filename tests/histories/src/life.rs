@@ -8,8 +8,10 @@ use tradewind::{api::keys, domain::reason::Reason};
 use crate::{
     event::Event,
     judge,
+    people::is_deleting,
     scenario::{ACCOUNT, LOGIN, NAME, NAMESPACE, Policy, STORE_LOGIN, Scenario, TWIN},
     site::Site,
+    truth,
     world::World,
 };
 
@@ -45,6 +47,15 @@ const ROUNDS: usize = 3;
 
 /// Nothing of an object, its account or its credentials is looked at less often than this.
 const STEADY: Duration = Duration::from_mins(7);
+
+/// So often each operator looks at all there is in that time, at most: at two objects that wait for each other, and at their
+/// account.
+const LOOKS: usize = 8;
+/// So many requests to the provider each of them takes for that. Twelve is what a store of Rutter takes.
+const REQUESTS: usize = 18;
+/// An account that is on its way out, or an object of which is, looks every five seconds whether it is still needed, and asks
+/// nobody else.
+const LEAVING: usize = 90;
 
 /// What came of a history.
 #[derive(Clone, Debug)]
@@ -114,6 +125,7 @@ pub(crate) async fn live(scenario: Scenario, script: &[(usize, Event)]) -> Outco
         if world.mend_for(step) {
             world.rest().await;
         }
+        world.notices().await;
         // What was mended at last takes its time too.
         for _ in 0..ROUNDS {
             if !judge::waits(&world, step) {
@@ -129,6 +141,10 @@ pub(crate) async fn live(scenario: Scenario, script: &[(usize, Event)]) -> Outco
         judge::at_rest(&world, step);
         if step == Step::Refresh {
             world.stands_still().await;
+            truth::is_told(&world);
+        }
+        if step == Step::Leave {
+            truth::is_held(&world);
         }
     }
     judge::at_the_end(&world);
@@ -140,7 +156,7 @@ pub(crate) async fn live(scenario: Scenario, script: &[(usize, Event)]) -> Outco
 }
 
 impl World {
-    fn take(&self, step: Step) {
+    pub(crate) fn take(&self, step: Step) {
         match step {
             Step::Declare => {
                 let object = self.scenario().object(NAME);
@@ -174,7 +190,7 @@ impl World {
         if over {
             self.api().lag(Duration::ZERO);
         }
-        !over && self.happened() > 0 && self.mend()
+        !over && self.happened() > 0 && self.mend(step)
     }
 
     /// Waits until nobody has written for a while.
@@ -195,12 +211,18 @@ impl World {
         self.blame("no rest: it writes on and on".to_owned());
     }
 
-    /// What is settled stays so. Time passes here also where more is yet to happen: a point must have the same number
-    /// whatever the script has for later ones.
-    async fn stands_still(&self) {
-        if judge::has_question(self) || self.object(NAME).is_none() {
-            return;
+    /// What happened at the provider is noticed an interval later.
+    async fn notices(&self) {
+        let unnoticed = std::mem::take(&mut self.track().unnoticed);
+        if unnoticed > 0 {
+            tokio::time::sleep(PATIENCE).await;
+            self.rest().await;
         }
+    }
+
+    /// What is settled stays so, and is not looked at more often than it must be; also where a person is asked. Time passes
+    /// here also where more is yet to happen: a point must have the same number whatever the script has for later ones.
+    async fn stands_still(&self) {
         // What happened at the provider is noticed an interval later.
         let mut noticed = 0;
         while noticed != self.happened() {
@@ -208,13 +230,31 @@ impl World {
             tokio::time::sleep(PATIENCE).await;
             self.rest().await;
         }
-        let (before, happened) = (self.counts(), self.happened());
+        let (before, passes, happened) = (self.counts(), self.passes(), self.happened());
         tokio::time::sleep(STEADY).await;
-        let after = self.counts();
-        let (written, called) = (after.0 - before.0, after.1 - before.1);
-        if (written, called) != (0, 0) && self.happened() == happened {
+        let (after, passes) = (self.counts(), self.passes() - passes);
+        if self.happened() != happened {
+            return self.notices().await;
+        }
+        let (written, called, requests) = (after.0 - before.0, after.1 - before.1, after.2 - before.2);
+        if (written, called) != (0, 0) {
             self.blame(format!("{written} writes of objects and {called} at the provider in a steady state"));
         }
+        let operators = usize::try_from(self.track().operators).unwrap_or(usize::MAX);
+        let leaves = |plural| self.api().any(plural, NAMESPACE, is_deleting);
+        let leaving = leaves("provideraccounts") || leaves(self.scenario().plural());
+        let looks = if leaving { LOOKS + LEAVING } else { LOOKS };
+        if passes > looks * operators || requests > REQUESTS * operators {
+            self.blame(format!("{passes} looks and {requests} requests in a steady state of {operators} operators"));
+        }
+    }
+
+    /// How often an object or an account was looked at, whatever came of it.
+    fn passes(&self) -> usize {
+        let metrics = self.metrics();
+        let of =
+            |line: &str| line.strip_prefix("tradewind_reconciles_total{")?.rsplit(' ').next()?.parse::<usize>().ok();
+        metrics.lines().filter_map(of).sum()
     }
 
     /// Writes of objects and Secrets, writes at the provider, and all requests to it.

@@ -74,6 +74,9 @@ fn main() -> anyhow::Result<ExitCode> {
         let (begun, (depth, seed, threads)) = (Instant::now(), (args.depth, args.seed, args.threads));
         let plan = Plan { scenarios: scenarios.clone(), events: events.clone(), singles, draws, depth, seed, threads };
         let report = explore(&plan);
+        if singles && args.only.is_none() && args.event.is_empty() {
+            good &= all_told(&report.untold(&scenarios, &events));
+        }
         good &= print(&format!("drawn with seed {seed}: {}", report.drawn), &report, &scenarios, begun);
     }
     if args.pairs {
@@ -98,6 +101,15 @@ fn print(what: &str, report: &Report, scenarios: &[Scenario], begun: Instant) ->
         begun.elapsed()
     );
     report.bad == 0
+}
+
+/// Whether everything that can happen did, at every provider.
+#[expect(clippy::print_stdout, reason = "what it is for")]
+fn all_told(untold: &[String]) -> bool {
+    for what in untold {
+        println!("BAD  never lived: {what}");
+    }
+    untold.is_empty()
 }
 
 #[expect(clippy::print_stdout, reason = "what it is for")]

@@ -5,19 +5,16 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use tradewind::{api::keys, domain::reason::Reason};
+use tradewind::api::keys;
 use tradewind_simulator::{arcus, rutter, sku_io};
 
 use crate::{
     event::Event,
     ledger,
-    life::says,
-    scenario::{ACCOUNT, Flavour, LOGIN, NAME, NAMESPACE, SECRET, STORE_LOGIN, TWIN},
+    scenario::{ACCOUNT, Flavour, LOGIN, NAME, NAMESPACE, Policy, SECRET, STORE_LOGIN, TWIN},
     world::World,
 };
 
-/// What an object says after a refusal that only a person can answer.
-const REFUSALS: [Reason; 2] = [Reason::ProviderRejected, Reason::CredentialsRejected];
 /// How late a view is that lags.
 const STALE: Duration = Duration::from_secs(20);
 
@@ -63,10 +60,8 @@ impl World {
             Event::RestoreFull => self.restore(true),
             Event::RestoreBare => self.restore(false),
             Event::SetRetain => self.change(&json!({"spec": {"deletionPolicy": "Retain"}})),
-            Event::SetObserve => {
-                self.change(&json!({"spec": {"managementPolicy": "ObserveOnly", "deletionPolicy": null}}))
-            }
-            Event::NameWrongRecord => self.change(&json!({"spec": {"externalRef": {"id": wrong_id(self)}}})),
+            Event::SetObserve => self.observe(),
+            Event::NameWrongRecord => self.name_wrong_record(),
             Event::SecondObject => self.second_object(),
             Event::DeleteSecret => self.api().delete("secrets", NAMESPACE, SECRET).is_ok(),
             Event::DeleteCredentials => self.api().delete("secrets", NAMESPACE, STORE_LOGIN).is_ok(),
@@ -105,7 +100,9 @@ impl World {
         if !carries(&object, self.scenario().finalizer()) {
             self.track().let_go = true;
         }
-        !is_deleting(&object) && self.api().delete(self.scenario().plural(), NAMESPACE, name).is_ok()
+        let deleted = !is_deleting(&object) && self.api().delete(self.scenario().plural(), NAMESPACE, name).is_ok();
+        self.track().ended |= deleted;
+        deleted
     }
 
     fn redeclare(&self) -> bool {
@@ -142,6 +139,11 @@ impl World {
 
     fn wipe_status(&self) -> bool {
         let (before, knew) = (self.revision(), self.knows());
+        // That a record of before is the object's, as a person has said, stands in status alone (docs/recovery.md).
+        let restored = self.has_happened(|event| matches!(event, Event::RestoreFull | Event::RestoreBare));
+        if restored && self.scenario().policy == Policy::Answer && self.recorded(NAME).is_some() {
+            self.track().let_go = true;
+        }
         let wiped = self.api().replace_status(self.scenario().plural(), NAMESPACE, NAME, &Value::Null);
         self.note_forgotten(knew);
         wiped.is_ok() && self.revision() != before
@@ -153,7 +155,7 @@ impl World {
         let tells = |secret: &Value| secret.pointer("/data/connection_id").is_some();
         let blind = forgotten && !self.api().get("secrets", NAMESPACE, SECRET).is_some_and(|secret| tells(&secret));
         let mut track = self.track();
-        track.forgotten |= forgotten;
+        track.forgotten += usize::from(forgotten);
         track.blind |= blind;
     }
 
@@ -165,14 +167,14 @@ impl World {
         })
     }
 
-    /// The object of a moment ago comes back from a backup, after the one that is there was thrown away.
+    /// The object of a moment ago comes back from a backup, after the one that is there was thrown away. Where it still
+    /// knows of an attempt it asks; where it does not, it is as if it had never had anything.
     fn restore(&self, with_status: bool) -> bool {
         let Some(mut object) = self.object(NAME) else { return false };
         let (plural, status) = (self.scenario().plural(), object.get("status").cloned().unwrap_or_default());
         if object.pointer("/metadata/annotations").is_none() && status.is_null() {
             return false;
         }
-        self.track().let_go = true;
         let _ = self.change(&json!({"metadata": {"finalizers": null}}));
         let _ = self.api().delete(plural, NAMESPACE, NAME);
         if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
@@ -182,7 +184,37 @@ impl World {
         if created && with_status {
             let _ = self.api().replace_status(plural, NAMESPACE, NAME, &status);
         }
+        if !self.knows() {
+            let mut track = self.track();
+            track.let_go = true;
+            track.anew += 1;
+        }
         created
+    }
+
+    /// What happens to the record in the end is written out only where the CRD asks for it.
+    fn observe(&self) -> bool {
+        let Some(object) = self.object(NAME) else { return false };
+        let text = |pointer| object.pointer(pointer).and_then(Value::as_str);
+        let adopts = text("/spec/adoptionPolicy").is_some_and(|policy| policy != "Fail");
+        if adopts || text("/spec/rutter/authorization") == Some("Link") {
+            return self.change(&json!({"spec": {"managementPolicy": "ObserveOnly"}}));
+        }
+        self.change(&json!({"spec": {"managementPolicy": "ObserveOnly", "deletionPolicy": null}}))
+    }
+
+    /// Who names a record must say that it may be taken over, or only looked at.
+    fn name_wrong_record(&self) -> bool {
+        let Some(object) = self.object(NAME) else { return false };
+        let id =
+            if self.scenario().flavour == Flavour::SkuIo { "99999" } else { "00000000-0000-4000-8000-0000000f00d0" };
+        let observes = object.pointer("/spec/managementPolicy").and_then(Value::as_str) == Some("ObserveOnly");
+        let named = json!({"id": id});
+        self.change(&if observes {
+            json!({"spec": {"externalRef": named}})
+        } else {
+            json!({"spec": {"externalRef": named, "adoptionPolicy": "Match"}})
+        })
     }
 
     fn second_object(&self) -> bool {
@@ -201,8 +233,9 @@ impl World {
     /// Somebody deletes what the object has.
     fn lose_record(&self) -> bool {
         let Some(id) = self.recorded(NAME) else { return false };
-        let simulator = self.simulator();
-        match self.scenario().flavour {
+        let (simulator, scenario) = (self.simulator(), self.scenario());
+        let there = ledger::records(scenario, simulator).into_iter().find(|record| record.live && record.id == id);
+        let deleted = match scenario.flavour {
             Flavour::Rutter | Flavour::Nameless | Flavour::RutterLink => {
                 id.parse().is_ok_and(|connection| simulator.act(&rutter::Deed::Delete { connection }).is_ok())
             }
@@ -210,13 +243,18 @@ impl World {
                 id.parse().is_ok_and(|instance| simulator.act_sku(&sku_io::Deed::Delete { instance }).is_ok())
             }
             Flavour::Arcus | Flavour::ArcusLink => {
-                simulator.act_arcus(&arcus::Act::Delete.on(self.scenario().connector())).is_ok()
+                simulator.act_arcus(&arcus::Act::Delete.on(scenario.connector())).is_ok()
             }
-        }
+        };
+        let mut track = self.track();
+        track.lost.extend(there.filter(|_| deleted).map(|record| (record.id, record.since)));
+        track.unnoticed += 1;
+        deleted
     }
 
     fn drift(&self) -> bool {
         let Some(Value::Object(fields)) = self.scenario().drift() else { return false };
+        self.track().unnoticed += 1;
         if self.scenario().flavour == Flavour::SkuIo {
             let instance = self.recorded(NAME).and_then(|id| id.parse().ok());
             let change = |instance| self.simulator().act_sku(&sku_io::Deed::Change { instance, fields }).is_ok();
@@ -246,76 +284,6 @@ impl World {
             && self.simulator().connector(self.scenario().connector()).is_some_and(|connector| connector.deleted)
     }
 
-    /// What people do while nothing else happens: who broke something mends it.
-    pub(crate) fn mend(&self) -> bool {
-        let before = self.revision();
-        self.api().lag(Duration::ZERO);
-        if self.object(NAME).is_some_and(|object| object.pointer("/spec/suspend").is_some()) {
-            let _ = self.change(&json!({"spec": {"suspend": null}}));
-        }
-        for manifest in self.scenario().furniture() {
-            let (plural, name) = match manifest.pointer("/kind").and_then(Value::as_str) {
-                Some("Secret") => {
-                    ("secrets", manifest.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default())
-                }
-                _ => ("provideraccounts", ACCOUNT),
-            };
-            if self.api().get(plural, NAMESPACE, name).is_none() {
-                let _ = self.api().apply(NAMESPACE, &manifest);
-            }
-        }
-        // Who has corrected what the provider refused asks for another attempt.
-        if self.object(NAME).is_some_and(|object| says(&object, &REFUSALS)) {
-            self.annotate(keys::RECONCILE);
-        }
-        self.revision() != before
-    }
-
-    /// The human behind the browser: enters credentials, follows links, a while after being asked to.
-    pub(crate) async fn be_human(self) {
-        loop {
-            tokio::time::sleep(Duration::from_secs(10)).await;
-            match self.scenario().flavour {
-                Flavour::Arcus => self.enter_credentials(),
-                Flavour::ArcusLink => {
-                    self.enter_credentials();
-                    if self.is_link_out() {
-                        let _ = self.simulator().act_arcus(&arcus::Act::Approve.on(self.scenario().connector()));
-                    }
-                }
-                Flavour::RutterLink => self.follow_link(),
-                Flavour::Rutter | Flavour::Nameless | Flavour::SkuIo => return,
-            }
-        }
-    }
-
-    fn enter_credentials(&self) {
-        let connector = self.scenario().connector();
-        if self.simulator().connector(connector).is_some_and(|c| !c.deleted && !c.has_credentials) {
-            let _ = self.simulator().act_arcus(&arcus::Act::EnterCredentials.on(connector));
-        }
-    }
-
-    /// Connects the store behind the link of every connection that waits for it.
-    fn follow_link(&self) {
-        if !self.is_link_out() {
-            return;
-        }
-        for waiting in self.simulator().connections().iter().filter(|c| c.platform.is_none() && c.deleted_at.is_none())
-        {
-            let (platform, store_url) = ("BIG_COMMERCE".to_owned(), self.scenario().store().to_owned());
-            let _ = self.simulator().act(&rutter::Deed::FollowLink { connection: waiting.id, platform, store_url });
-        }
-    }
-
-    /// Whether a Secret holds a link, of an object that is to stay.
-    fn is_link_out(&self) -> bool {
-        let has = |plural, such: fn(&Value) -> bool| self.api().any(plural, NAMESPACE, such);
-        let object = self.scenario().plural();
-        has("secrets", |secret| secret.pointer("/data/link_url").is_some())
-            && !has(object, |object| name(object) == NAME && is_deleting(object))
-    }
-
     /// How many records the operators have made that are there.
     pub(crate) fn ours(&self) -> Vec<ledger::Record> {
         ledger::records(self.scenario(), self.simulator())
@@ -323,10 +291,6 @@ impl World {
             .filter(|record| record.ours && record.live)
             .collect()
     }
-}
-
-fn wrong_id(world: &World) -> &'static str {
-    if world.scenario().flavour == Flavour::SkuIo { "99999" } else { "00000000-0000-4000-8000-0000000f00d0" }
 }
 
 /// The name of an object.
@@ -346,7 +310,7 @@ pub(crate) fn open_attempt(object: &Value) -> Option<Timestamp> {
 }
 
 /// Whether somebody has asked for its deletion.
-fn is_deleting(object: &Value) -> bool {
+pub(crate) fn is_deleting(object: &Value) -> bool {
     object.pointer("/metadata/deletionTimestamp").is_some()
 }
 

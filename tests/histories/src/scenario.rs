@@ -24,7 +24,7 @@ pub(crate) const LOGIN: &str = "login";
 pub(crate) const ACCOUNT: &str = "account";
 
 /// A provider, and how a record comes to be there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Flavour {
     /// Rutter with credentials; a store is told by its URL.
     Rutter,
@@ -65,6 +65,10 @@ pub enum Policy {
     Retain,
     /// What the record was is made anew when somebody deletes it.
     Recreate,
+    /// What cannot be changed in place is made anew, and the edit is such a change.
+    Replace,
+    /// A person who is asked whose a record is answers, and the account allows it.
+    Answer,
     /// A stranger's record is there before, and is not taken over.
     Stranger,
     /// A stranger's record is there before, and may be taken over.
@@ -80,10 +84,12 @@ pub enum Policy {
 }
 
 /// All of them.
-pub const POLICIES: [Policy; 9] = [
+pub const POLICIES: [Policy; 11] = [
     Policy::Plain,
     Policy::Retain,
     Policy::Recreate,
+    Policy::Replace,
+    Policy::Answer,
     Policy::Stranger,
     Policy::Adopt,
     Policy::Observe,
@@ -109,6 +115,10 @@ pub fn all() -> Vec<Scenario> {
         Policy::Stranger | Policy::Adopt | Policy::Observe => !s.flavour.is_nameless(),
         // What a merchant has connected is theirs to connect anew: the CRD refuses the combination.
         Policy::Recreate => s.flavour != Flavour::RutterLink,
+        // Arcus changes everything in place, and a merchant chooses the store behind a link.
+        Policy::Replace => matches!(s.flavour, Flavour::Rutter | Flavour::Nameless | Flavour::SkuIo),
+        // Nothing is asked of the others that these are not asked.
+        Policy::Answer => matches!(s.flavour, Flavour::Rutter | Flavour::Nameless | Flavour::RutterLink),
         Policy::Plain | Policy::Retain | Policy::Twins | Policy::Ahead | Policy::Behind => true,
     };
     let pairs = FLAVOURS.iter().flat_map(|f| POLICIES.iter().map(|p| Scenario { flavour: *f, policy: *p }));
@@ -130,6 +140,11 @@ impl Scenario {
     /// Whether the record is the object's: made by it or taken over.
     pub(crate) fn owns(self) -> bool {
         !matches!(self.policy, Policy::Stranger | Policy::Observe)
+    }
+
+    /// Whether objects may take over what they have not made: to look at it is enough to need that.
+    pub(crate) fn allows_adoption(self) -> bool {
+        matches!(self.policy, Policy::Adopt | Policy::Observe | Policy::Answer)
     }
 
     /// The plural of the object's kind.
@@ -171,7 +186,7 @@ impl Scenario {
         };
         let mut spec = json!({
             "provider": provider, "credentialsSecretRef": {"name": LOGIN},
-            "adoption": if self.policy == Policy::Adopt { "Allowed" } else { "Forbidden" },
+            "adoption": if self.allows_adoption() { "Allowed" } else { "Forbidden" },
             "limits": {"requestsPerMinute": 6000, "maxInFlight": 8}
         });
         extend(&mut spec, more);
@@ -189,11 +204,12 @@ impl Scenario {
         extend(
             &mut spec,
             match self.policy {
-                Policy::Plain | Policy::Stranger | Policy::Twins | Policy::Ahead | Policy::Behind => {
+                Policy::Plain | Policy::Answer | Policy::Stranger | Policy::Twins | Policy::Ahead | Policy::Behind => {
                     json!({"deletionPolicy": "Delete"})
                 }
                 Policy::Retain => json!({"deletionPolicy": "Retain"}),
                 Policy::Recreate => json!({"deletionPolicy": "Delete", "onExternalLoss": "Recreate"}),
+                Policy::Replace => json!({"deletionPolicy": "Delete", "replacementPolicy": "Recreate"}),
                 Policy::Adopt => json!({"deletionPolicy": "Delete", "adoptionPolicy": "Match"}),
                 Policy::Observe => json!({"managementPolicy": "ObserveOnly"}),
             },
@@ -236,7 +252,11 @@ impl Scenario {
     }
 
     /// A change of what can be changed in place, or of nothing at the provider where nothing can be; each number is another.
+    /// Where records are replaced, of what only a new one can bring.
     pub(crate) fn edit(self, number: u8) -> Value {
+        if self.policy == Policy::Replace {
+            return self.replacement(number);
+        }
         match self.flavour {
             Flavour::Rutter | Flavour::Nameless | Flavour::RutterLink => {
                 json!({"spec": {"interval": format!("{}m", 5 - number)}})
@@ -246,6 +266,18 @@ impl Scenario {
                 json!({"spec": {"arcus": {"displayName": format!("Edit {number}")}}})
             }
         }
+    }
+
+    fn replacement(self, number: u8) -> Value {
+        let parameters = match self.flavour {
+            Flavour::Rutter => json!({"store_url": format!("store-acme-{number}.mybigcommerce.com")}),
+            Flavour::Nameless => json!({"account_id": format!("acct_acme_{number}")}),
+            // Its kind of integration is what an instance cannot change.
+            Flavour::RutterLink | Flavour::SkuIo | Flavour::Arcus | Flavour::ArcusLink => {
+                return json!({"spec": {"integrationId": 5 + number}});
+            }
+        };
+        json!({"spec": {"rutter": {"parameters": parameters}}})
     }
 
     /// A change of what names the store, where it can be changed: a name, a type and a shop are immutable, and a merchant
@@ -276,9 +308,23 @@ impl Scenario {
             self.drift().is_some()
         } else if event == Event::DeleteSecret {
             self.object(NAME).pointer("/spec/connectionSecretRef").is_some()
+        } else if event == Event::DeleteCredentials {
+            self.object(NAME).to_string().contains(STORE_LOGIN)
         } else {
             event != Event::AskRefresh || self.refreshes()
         }
+    }
+
+    /// Whether what is declared comes to be in spite of this event, after a while: it only delays it, or the operator is
+    /// there to put it right.
+    pub(crate) fn bears(self, event: Event) -> bool {
+        let such = |events: &[Event]| events.contains(&event);
+        event.is_benign()
+            || event == Event::Drift
+            || self.policy == Policy::Recreate && event == Event::LoseRecord
+            || self.policy == Policy::Replace && event == Event::EditKey
+            // Who is asked says whose the record is.
+            || self.policy == Policy::Answer && such(&[Event::WipeStatus, Event::RestoreFull, Event::RestoreBare])
     }
 
     /// Whether data can be refreshed on request.
@@ -290,8 +336,11 @@ impl Scenario {
     pub(crate) fn stranger_comes(self, simulator: &Simulator) -> bool {
         match self.flavour {
             Flavour::Rutter | Flavour::Nameless | Flavour::RutterLink => {
-                let platform = if self.flavour == Flavour::Nameless { "STRIPE" } else { "BIG_COMMERCE" };
-                let store_url = self.store().to_owned();
+                let (platform, store_url) = if self.flavour == Flavour::Nameless {
+                    ("STRIPE", "acme.example.com".to_owned())
+                } else {
+                    ("BIG_COMMERCE", self.store().to_owned())
+                };
                 let deed = rutter::Deed::Connect { client_id: None, platform: platform.to_owned(), store_url };
                 simulator.act(&deed).is_ok()
             }

@@ -192,6 +192,7 @@ pub(crate) fn wire(world: World, process: Process) -> Wire {
             }
             world.called(&site);
             let reply = world.simulator().exchange(request).await;
+            world.answered(&site);
             arrival.leave(&process).await;
             match reply.delivery {
                 Delivery::Whole => Ok(reply.response),

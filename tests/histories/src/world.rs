@@ -75,8 +75,20 @@ pub(crate) struct Track {
     pub(crate) blames: Vec<String>,
     /// A person took the object out of the operator's hands: what it made may stay.
     pub(crate) let_go: bool,
-    /// An object has lost all that it knew of itself, and its deletion leaves what it had.
-    pub(crate) forgotten: bool,
+    /// Somebody has asked for the end of the object, or brought it about.
+    pub(crate) ended: bool,
+    /// How often an object came back from a backup that knew nothing of what it had.
+    pub(crate) anew: usize,
+    /// How often an object has lost all that it knew of itself: its deletion leaves what it had.
+    pub(crate) forgotten: usize,
+    /// A create may have been left with an outcome that nobody can tell.
+    pub(crate) uncertain: bool,
+    /// The records that somebody has deleted behind the operator's back: their ids, and since when each was there.
+    pub(crate) lost: Vec<(String, Timestamp)>,
+    /// How often somebody was asked for a record that was gone, and had it made anew.
+    pub(crate) afresh: usize,
+    /// So much has happened that is only noticed an interval later.
+    pub(crate) unnoticed: usize,
     /// It was so before its Secret told of anything: only the pass that had the answer could tell.
     pub(crate) blind: bool,
     /// When the last stranger came, by the provider's clock.
@@ -171,6 +183,7 @@ impl World {
             due
         };
         for event in &events {
+            judge::before(self, *event);
             if !self.happen(*event) {
                 self.track().void = true;
             }
@@ -198,8 +211,15 @@ impl World {
 
     /// A request is on its way to the provider.
     pub(crate) fn called(&self, site: &Site) {
-        if matches!(site, Site::Call(method, _) if *method != Method::GET) {
+        if is_write(site) {
             self.track().calls += 1;
+        }
+    }
+
+    /// The provider has dealt with a request.
+    pub(crate) fn answered(&self, site: &Site) {
+        if is_write(site) {
+            judge::after_a_call(self);
         }
     }
 
@@ -239,6 +259,11 @@ impl World {
         let metrics = self.0.metrics.clone();
         Box::pin(engine::run(reach, settings(), metrics, gate, stop))
     }
+}
+
+/// A request that changes something at the provider.
+fn is_write(site: &Site) -> bool {
+    matches!(site, Site::Call(method, _) if *method != Method::GET)
 }
 
 fn settings() -> Settings {

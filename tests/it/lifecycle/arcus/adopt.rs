@@ -132,6 +132,25 @@ async fn what_is_observed_is_never_written() {
     assert!(!world.at_arcus(Connector::Shippo).deleted);
 }
 
+/// A deletion leaves its row. Who manages a connector learns by a change what became of it; who looks on sends none.
+#[tokio::test]
+async fn what_is_observed_is_not_there_any_more_once_it_is_disconnected() {
+    let world = World::with_arcus("arcus-observe-gone").await;
+    made_by_a_stranger(&world, &json!({}));
+    let more = "  managementPolicy: ObserveOnly\n";
+    world.sandbox.apply(&connector("acme", "shippo", "", more)).await;
+    world.until("acme", "Ready", "True", "Succeeded").await;
+    world.simulator.act_arcus(&Act::Delete.on(Connector::Shippo)).expect("a deletion");
+    world.request("acme").await;
+    let halted = world.until("acme", "Ready", "False", "ExternalNotFound").await;
+    assert_eq!(status_of(&halted).external_id, None, "{}", told(&halted));
+    world.rests::<Connection>("acme").await;
+    made_by_a_stranger(&world, &json!({}));
+    world.request("acme").await;
+    world.until("acme", "Ready", "True", "Succeeded").await;
+    world.nothing_was_sent();
+}
+
 #[tokio::test]
 async fn an_account_that_forbids_adoption_is_heeded() {
     let mut world = World::quiet("arcus-forbidden").await;

@@ -1,0 +1,64 @@
+//! What an object says of itself is true, whatever has happened to it.
+
+use serde_json::Value;
+use tradewind::domain::reason::Reason;
+
+use crate::{
+    judge::QUESTIONS,
+    ledger,
+    life::{condition, says},
+    people::is_deleting,
+    scenario::{ACCOUNT, LOGIN, NAMESPACE, STORE_LOGIN},
+    well::told,
+    world::World,
+};
+
+/// Once all that has happened was noticed: what is ready has a record that is there, and what is not says what it waits for.
+pub(crate) fn is_told(world: &World) {
+    let records = ledger::records(world.scenario(), world.simulator());
+    for object in world.api().list(world.scenario().plural(), NAMESPACE) {
+        let id = object.pointer("/status/externalId").and_then(Value::as_str);
+        let live = records.iter().any(|record| record.live && Some(record.id.as_str()) == id);
+        let ready = condition(&object, "Ready").is_some_and(|(status, _)| status == "True");
+        if ready && !live {
+            world.blame(format!("untrue: it is ready, and {id:?} is not there: {}", told(&object)));
+        }
+        if !ready && !says(&object, &QUESTIONS) && !waits_for_what_is_missing(world, &object) {
+            world.blame(format!("untold: {}", told(&object)));
+        }
+    }
+}
+
+/// Whether an object waits for something that is indeed not there, or cannot be as somebody has written it.
+fn waits_for_what_is_missing(world: &World, object: &Value) -> bool {
+    let is_gone = |plural, name| {
+        let there = world.api().get(plural, NAMESPACE, name);
+        there.is_none_or(|there| is_deleting(&there))
+    };
+    let suspended = object.pointer("/spec/suspend").and_then(Value::as_bool) == Some(true);
+    let misnamed = object.pointer("/spec/externalRef").is_some();
+    let observes = object.pointer("/spec/managementPolicy").and_then(Value::as_str) == Some("ObserveOnly");
+    let waits = [
+        // An account that objects use stays for as long as they do, but takes on nothing new.
+        (Reason::DependencyNotReady, is_gone("provideraccounts", ACCOUNT)),
+        (Reason::SecretNotFound, is_gone("secrets", STORE_LOGIN) || is_gone("secrets", LOGIN)),
+        (Reason::Suspended, suspended),
+        // What has lost its status while it is suspended is not looked at.
+        (Reason::Progressing, suspended),
+        // At Arcus an id is a type; and what nothing tells apart is looked at by its id alone.
+        (Reason::InvalidSpec, misnamed || observes && world.scenario().flavour.is_nameless()),
+        // Arcus does not look for what is no type; and what was refused while nobody was there is asked for again later.
+        (Reason::ProviderRejected, misnamed && observes || world.has_happened(|event| event.effect().is_some())),
+    ];
+    waits.iter().any(|(reason, missing)| *missing && says(object, &[*reason]))
+}
+
+/// After all has been taken away: what is being deleted and is still there says what holds it.
+pub(crate) fn is_held(world: &World) {
+    const HELD: [Reason; 2] = [Reason::DeletionBlocked, Reason::DeletionHeld];
+    for object in world.api().list(world.scenario().plural(), NAMESPACE) {
+        if is_deleting(&object) && !says(&object, &HELD) {
+            world.blame(format!("stays without a reason: {}", told(&object)));
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! The end states of a life in which nobody acts against the declaration.
+
+use serde_json::Value;
+use tradewind::api::keys;
+
+use crate::{
+    judge::{is_uncertain, retains},
+    ledger,
+    life::condition,
+    people::{carries, name},
+    scenario::{ACCOUNT, NAME, NAMESPACE, Policy, SECRET, TWIN},
+    world::World,
+};
+
+/// The end state of the undisturbed life.
+pub(crate) fn is_well(world: &World) {
+    let Some(object) = world.object(NAME) else { return world.blame("lost: the object is gone".to_owned()) };
+    let (ready, live) = (condition(&object, "Ready"), world.ours());
+    let id = world.recorded(NAME);
+    if is_uncertain(world) && ready.as_ref().is_some_and(|(_, reason)| reason == "CreateOutcomeUnknown") {
+        return;
+    }
+    if ready.as_ref().is_none_or(|(status, _)| status != "True") {
+        return world.blame(format!("stuck: {}", told(&object)));
+    }
+    if !carries(&object, world.scenario().finalizer()) {
+        world.blame("unbound: it does not carry our finalizer".to_owned());
+    }
+    if world.api().get("provideraccounts", NAMESPACE, ACCOUNT).is_some_and(|a| !carries(&a, keys::ACCOUNT_FINALIZER)) {
+        world.blame("the account is not held although it is in use".to_owned());
+    }
+    let seen = object.pointer("/status/observedGeneration");
+    if seen != object.pointer("/metadata/generation") {
+        world.blame(format!("it speaks of generation {seen:?}, which is not the present one"));
+    }
+    let own = world.scenario().policy != Policy::Adopt;
+    if own && live.first().map(|record| &record.id) != id.as_ref() {
+        world.blame(format!("lost: status names {id:?}, live is {live:?}"));
+    }
+    if let Some(id) = id {
+        is_as_declared(world, &object, &id);
+        is_told(world, &id);
+    }
+}
+
+/// What is declared stands at the provider.
+fn is_as_declared(world: &World, object: &Value, id: &str) {
+    let records = ledger::records(world.scenario(), world.simulator());
+    for (field, there) in records.into_iter().filter(|record| record.id == id).flat_map(|record| record.shown) {
+        if object.pointer(field).is_some_and(|declared| *declared != there) {
+            world.blame(format!("{field} is {there} at the provider: {}", told(object)));
+        }
+    }
+}
+
+/// The connection Secret names the record, where there is one.
+fn is_told(world: &World, id: &str) {
+    if !world.scenario().flavour.is_rutter() {
+        return;
+    }
+    let secret = world.api().get("secrets", NAMESPACE, SECRET);
+    let told = secret.as_ref().and_then(|secret| secret.pointer("/data/connection_id")?.as_str());
+    if told != Some(&base64(id)) {
+        world.blame(format!("the connection Secret does not tell the record {id}: {told:?}"));
+    }
+}
+
+/// As the data of a Secret are written.
+fn base64(text: &str) -> String {
+    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let letter = |bits: u32| LETTERS.get((bits & 63) as usize).map_or('=', |letter| char::from(*letter));
+    let group = |chunk: &[u8]| {
+        let byte = |at: usize| u32::from(chunk.get(at).copied().unwrap_or_default());
+        let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
+        let letters = [18, 12, 6, 0].into_iter().enumerate();
+        letters.map(|(at, shift)| if at > chunk.len() { '=' } else { letter(bits >> shift) }).collect::<String>()
+    };
+    text.as_bytes().chunks(3).map(group).collect()
+}
+
+/// The object is gone, and what it had with it.
+pub(crate) fn is_gone(world: &World) {
+    if let Some(object) = world.object(NAME) {
+        if !is_uncertain(world) {
+            world.blame(format!("stuck in its deletion: {}", told(&object)));
+        }
+        return;
+    }
+    let stays = retains(world);
+    let live = world.ours().len();
+    if (stays && live != 1 && !is_uncertain(world) && world.scenario().policy != Policy::Adopt) || (!stays && live > 0)
+    {
+        world.blame(format!("{live} records after the object is gone"));
+    }
+}
+
+/// Nothing of ours keeps anything from going.
+pub(crate) fn nothing_is_left(world: &World) {
+    if world.object(NAME).is_some() || world.object(TWIN).is_some() {
+        return;
+    }
+    let mut left: Vec<String> = Vec::new();
+    for plural in ["provideraccounts", "secrets"] {
+        left.extend(world.api().list(plural, NAMESPACE).iter().map(|o| format!("{plural} {}", name(o))));
+    }
+    if !left.is_empty() {
+        world.blame(format!("left behind: {left:?}"));
+    }
+}
+
+/// What an object says, in a line.
+pub(crate) fn told(object: &Value) -> String {
+    let all = object.pointer("/status/conditions").and_then(Value::as_array);
+    let line = |c: &Value| {
+        let text = |key: &str| c.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+        format!("{}={}/{} {}", text("type"), text("status"), text("reason"), text("message"))
+    };
+    format!("{}: {}", name(object), all.into_iter().flatten().map(line).collect::<Vec<_>>().join("; "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn data_is_written_as_in_a_secret() {
+        for (text, written) in [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foobar", "Zm9vYmFy")] {
+            assert_eq!(base64(text), written);
+        }
+    }
+}
