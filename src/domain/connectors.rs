@@ -160,6 +160,12 @@ impl ConnectorWant {
         &self.fields
     }
 
+    /// Whether it is to be switched off.
+    #[must_use]
+    pub fn is_off(&self) -> bool {
+        self.fields.iter().any(|field| field.name == ACTIVE && field.value == Value::Bool(false))
+    }
+
     /// What the record is made with, for `status.appliedFields`.
     #[must_use]
     pub fn applied(&self) -> Vec<AppliedField> {

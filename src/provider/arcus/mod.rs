@@ -18,7 +18,7 @@ use crate::{
     api::v1alpha1::{AppliedField, Declaration, RefreshPhase},
     domain::{
         conditions::{Health, History},
-        connectors::{ACTIVE, Connector, ConnectorWant, Field},
+        connectors::{Connector, ConnectorWant, Field},
         decide::Look,
         diff::Difference,
         ids::{ExternalId, NaturalKey},
@@ -105,8 +105,7 @@ impl Arcus {
         self.heard(operation, &reply)
     }
 
-    /// A write that makes nothing. Each has a key of its own: the same change may have to be made twice in a day, and a
-    /// key that is used again is answered without doing anything.
+    /// A write that makes nothing, with a key of its own: one that is used again is answered without doing anything.
     async fn write(
         &self,
         operation: Operation,
@@ -283,8 +282,7 @@ impl External for Arcus {
     }
 
     fn is_left_behind(want: &ConnectorWant, have: &Have) -> bool {
-        let meant = |field: &Field| field.name == ACTIVE && field.value == Value::Bool(false);
-        have.row.active == Some(false) && !want.fields().iter().any(meant)
+        have.row.active == Some(false) && !want.is_off()
     }
 
     fn summary(want: Option<&ConnectorWant>, have: &Have) -> Summary {

@@ -6,10 +6,10 @@
 
 mod event;
 mod explore;
-mod helpers;
 mod judge;
 mod ledger;
 mod life;
+mod mending;
 mod people;
 mod scenario;
 mod site;
