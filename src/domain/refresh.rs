@@ -5,7 +5,7 @@
 
 use crate::{
     api::v1alpha1::{ManagedStatus, RefreshPhase, RefreshState, RefreshStatus},
-    domain::conditions::History,
+    domain::{conditions::History, text},
 };
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -23,8 +23,6 @@ pub enum Entity {
 
 /// The token of the load that belongs to the creation, where nobody gave another one.
 pub const INITIAL: &str = "initial";
-/// The longest token that a status holds.
-const LONGEST: usize = 256;
 
 /// A refresh that is to be asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,7 +42,7 @@ pub fn token(annotation: Option<&str>, entity: Entity) -> Option<String> {
         Some((of, token)) => (of == entity).then_some(token)?,
         None => text,
     };
-    (!token.is_empty()).then(|| token.chars().take(LONGEST).collect())
+    (!token.is_empty()).then(|| text::token(token).to_owned())
 }
 
 /// The last refresh of an entity.

@@ -1,18 +1,16 @@
 //! The request for a look, by whichever annotation it came.
 
+use super::text::token;
 use crate::api::keys;
 use jiff::Timestamp;
 use std::collections::BTreeMap;
-
-/// The longest value that a status holds; what is longer is told apart by its beginning.
-const LONGEST: usize = 256;
 
 /// The value that asks, as far as status can hold it; of both annotations the later one. Values are stamps of whoever asks:
 /// RFC 3339, of any offset, or seconds since 1970. One that is neither is older than any that is.
 #[must_use]
 pub fn latest(annotations: &BTreeMap<String, String>) -> Option<&str> {
     let values = [keys::RECONCILE, keys::RECONCILE_FLUX].into_iter().filter_map(|key| annotations.get(key));
-    values.map(|value| bounded(value)).max_by_key(|value| (at(value), *value))
+    values.map(|value| token(value)).max_by_key(|value| (at(value), *value))
 }
 
 fn at(value: &str) -> Option<Timestamp> {
@@ -20,13 +18,9 @@ fn at(value: &str) -> Option<Timestamp> {
     value.parse().ok().or_else(seconds)
 }
 
-fn bounded(value: &str) -> &str {
-    value.char_indices().nth(LONGEST).map_or(value, |(end, _)| &value[..end])
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::text::MAX_TOKEN, *};
     use rstest::rstest;
 
     fn annotations<const N: usize>(all: [(&str, &str); N]) -> BTreeMap<String, String> {
@@ -49,7 +43,7 @@ mod tests {
     #[test]
     fn what_a_status_cannot_hold_is_cut() {
         let long = annotations([(keys::RECONCILE, "ä".repeat(1000).as_str())]);
-        assert_eq!(latest(&long).map(|value| value.chars().count()), Some(LONGEST));
+        assert_eq!(latest(&long).map(|value| value.chars().count()), Some(MAX_TOKEN));
     }
 
     #[test]

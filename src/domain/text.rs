@@ -3,6 +3,9 @@
 /// The longest message of a condition or event, in bytes.
 pub const MAX_MESSAGE: usize = 1024;
 
+/// The longest value of a request that a status holds, in characters.
+pub const MAX_TOKEN: usize = 256;
+
 /// A message no longer than [`MAX_MESSAGE`], cut at a character.
 #[must_use]
 pub fn bounded(message: &str) -> String {
@@ -14,6 +17,12 @@ pub fn bounded(message: &str) -> String {
 pub fn plain(word: &str, max: usize) -> String {
     let clean: String = word.chars().filter(|c| !c.is_control()).collect();
     clip(&clean, max)
+}
+
+/// What a status holds of a value by which somebody asks: what is longer is told apart by its beginning.
+#[must_use]
+pub fn token(value: &str) -> &str {
+    value.char_indices().nth(MAX_TOKEN).map_or(value, |(end, _)| &value[..end])
 }
 
 /// Whether a text can be opened in a browser, and is nothing else: no script, no option, no control character.

@@ -46,15 +46,12 @@ pub(super) async fn pass(engine: &Engine, mut target: AccountTarget) -> Result<N
         return Ok(Next::Change);
     }
     let kept = hold::keep(engine, &mut target, users.bound + users.coming > 0).await;
-    if let Some(problem) = forbidden(&kept) {
-        // One that works, or is on its way out, is of use for as long as its login is there.
-        let works = engine.sessions.get(&target.uid).is_some_and(|entry| entry.judged && entry.problem.is_none());
-        if !works && !target.deleting {
-            return unusable(engine, &mut target, problem).await;
-        }
-        tracing::warn!(account = %target, "{}", problem.message);
-    } else {
-        kept?;
+    // One that works, or is on its way out, is of use for as long as its login is there.
+    let works = || engine.sessions.get(&target.uid).is_some_and(|entry| entry.works());
+    match forbidden(&kept) {
+        None => kept?,
+        Some(problem) if target.deleting || works() => tracing::warn!(account = %target, "{}", problem.message),
+        Some(problem) => return unusable(engine, &mut target, problem).await,
     }
     let checked = provider::on_behalf_of(target.uid.clone(), check(engine, &mut target)).await?;
     if !target.deleting {

@@ -32,6 +32,13 @@ pub(super) struct Entry {
     coming: Option<(Arc<Session>, Opened)>,
 }
 
+impl Entry {
+    /// Whether objects may use the account now.
+    pub(super) fn works(&self) -> bool {
+        self.judged && self.problem.is_none()
+    }
+}
+
 /// A session that a login was opened with.
 pub(super) struct Opening {
     pub(super) session: Arc<Session>,
@@ -90,7 +97,7 @@ impl Sessions {
             None => Arc::new(connect(login, limits, settings, metrics)?),
         };
         let entry = all.entry(account.to_owned()).or_default();
-        let works = entry.judged && entry.problem.is_none() && entry.proven.is_some();
+        let works = entry.works() && entry.proven.is_some();
         let unproven = match &entry.session {
             Some((known, _)) if Arc::ptr_eq(known, &session) => {
                 entry.coming = None;

@@ -275,6 +275,11 @@ spec:
         self.change(name, &json!({"metadata": {"annotations": {key: value}}})).await;
     }
 
+    /// Gives a person's answer to what a connection asks.
+    pub(crate) async fn resolve(&self, asking: &Connection, resolution: &Resolution) {
+        self.annotate(&asking.name_any(), keys::RESOLVE, Some(&answer(asking, resolution))).await;
+    }
+
     /// Changes a connection by a merge patch, as an editor would.
     pub(crate) async fn change(&self, name: &str, patch: &Value) -> Connection {
         let api = self.sandbox.api::<Connection>();

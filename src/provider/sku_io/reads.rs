@@ -187,6 +187,7 @@ impl Reads {
         let Some(number) = id.as_str().parse::<i64>().ok().filter(|n| !self.is_deleted(*n)) else { return Ok(vec![]) };
         let record =
             |row: Row| vec![Record { id: id.clone(), stamps: Stamps::born(row.created_at), have: Some(Have { row }) }];
+        let mut pace = pace;
         if let Freshness::Within(_) = freshness {
             let snapshot = self.list(freshness, pace).await?;
             let newer = self.known().newer.get(&number).copied();
@@ -194,9 +195,9 @@ impl Reads {
             if let Some(row) = listed.filter(|_| newer.is_none_or(|at| at < snapshot.began)) {
                 return Ok(record(row.clone()));
             }
+            // A second request waits for its turn.
+            pace = Pace::InTurn;
         }
-        // What is not in a list that has just been read needs a second request: it waits for its turn.
-        let pace = if matches!(freshness, Freshness::Within(_)) { Pace::InTurn } else { pace };
         Ok(self.one(id, number, pace).await?.map(record).unwrap_or_default())
     }
 

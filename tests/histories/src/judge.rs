@@ -7,7 +7,7 @@ use crate::{
     event::Event,
     ledger,
     life::{Step, condition, says},
-    people::{name, open_attempt},
+    people::{name, observes, open_attempt, recorded},
     scenario::{ACCOUNT, Flavour, NAME, NAMESPACE, Policy},
     well::{is_gone, is_well, nothing_is_left, told},
     world::World,
@@ -50,7 +50,7 @@ pub(crate) fn before(world: &World, event: Event) {
     if !world.scenario().flavour.is_nameless() || !(event.is_uncertain() || event == Event::Refuse429) {
         return;
     }
-    let unknown = |object: &Value| object.pointer("/status/externalId").is_none() || open_attempt(object).is_some();
+    let unknown = |object: &Value| recorded(object).is_none() || open_attempt(object).is_some();
     if world.api().any(world.scenario().plural(), NAMESPACE, unknown) {
         world.track().uncertain = true;
     }
@@ -107,29 +107,17 @@ pub(crate) fn at_rest(world: &World, step: Step) {
     no_orphans(world);
     nobody_else_touched(world);
     refreshed_once(world, step);
-    if is_plain(world) {
-        match world.scenario().policy {
-            Policy::Stranger | Policy::Observe if step >= Step::Delete => {}
-            Policy::Stranger => leaves_alone(world),
-            Policy::Observe => looks_on(world),
-            Policy::Plain
-            | Policy::Retain
-            | Policy::Recreate
-            | Policy::Replace
-            | Policy::Answer
-            | Policy::Adopt
-            | Policy::Twins
-            | Policy::Ahead
-            | Policy::Behind => {
-                if step < Step::Delete {
-                    is_well(world);
-                } else {
-                    is_gone(world);
-                }
-            }
-        }
+    if !is_plain(world) {
+        return;
     }
-    if step == Step::Leave && is_plain(world) {
+    match (world.scenario().owns(), step < Step::Delete) {
+        (true, true) => is_well(world),
+        (true, false) => is_gone(world),
+        (false, true) if world.scenario().policy == Policy::Observe => looks_on(world),
+        (false, true) => leaves_alone(world),
+        (false, false) => {}
+    }
+    if step == Step::Leave {
         nothing_is_left(world);
     }
 }
@@ -212,12 +200,11 @@ fn no_orphans(world: &World) {
     }
     let objects = world.api().list(world.scenario().plural(), NAMESPACE);
     // Who only looks on leaves open what was begun before.
-    let observes = |o: &Value| o.pointer("/spec/managementPolicy").and_then(Value::as_str) == Some("ObserveOnly");
     if objects.iter().any(|object| observes(object) && open_attempt(object).is_some()) {
         return;
     }
     for record in world.ours() {
-        let holds = |o: &Value| o.pointer("/status/externalId").and_then(Value::as_str) == Some(&record.id);
+        let holds = |o: &Value| recorded(o) == Some(&record.id);
         let names = |o: &Value| o.pointer("/status/conditions").is_some_and(|all| all.to_string().contains(&record.id));
         if !objects.iter().any(|o| holds(o) || names(o)) {
             let objects: Vec<String> = objects.iter().map(told).collect();
@@ -238,7 +225,7 @@ fn nobody_else_touched(world: &World) {
         if (!record.live && !deleted) || record.changes > 0 {
             world.blame("foreign: a stranger's record was touched".to_owned());
         }
-        let holds = |o: &&Value| o.pointer("/status/externalId").and_then(Value::as_str) == Some(&record.id);
+        let holds = |o: &&Value| recorded(o) == Some(&record.id);
         let manages = |o: &&Value| o.pointer("/status/observedOnly").and_then(Value::as_bool) != Some(true);
         let looks_on = world.scenario().policy == Policy::Observe;
         if let Some(object) = objects.iter().filter(holds).find(manages).filter(|_| record.live && !looks_on) {

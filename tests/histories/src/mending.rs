@@ -14,7 +14,7 @@ use tradewind_simulator::{arcus, rutter};
 use crate::{
     ledger,
     life::{Step, says},
-    people::{is_deleting, name},
+    people::{is_deleting, name, observes, recorded},
     scenario::{ACCOUNT, Flavour, NAME, NAMESPACE, Policy, TWIN},
     world::World,
 };
@@ -72,7 +72,7 @@ impl World {
             uid: text("/metadata/uid").unwrap_or_default(),
             annotation: object.pointer("/metadata/annotations").and_then(|all| all.get(keys::CREATE_INTENT)?.as_str()),
             status: &status,
-            observe_only: text("/spec/managementPolicy") == Some("ObserveOnly"),
+            observe_only: observes(object),
         };
         let own = self.ours().into_iter().find(|record| !self.is_anothers(&record.id, name(object)));
         let none_is_left =
@@ -85,9 +85,8 @@ impl World {
 
     /// Whether an object of another name has this record.
     fn is_anothers(&self, id: &str, than: &str) -> bool {
-        self.api().any(self.scenario().plural(), NAMESPACE, |object| {
-            name(object) != than && object.pointer("/status/externalId").and_then(Value::as_str) == Some(id)
-        })
+        self.api()
+            .any(self.scenario().plural(), NAMESPACE, |object| name(object) != than && recorded(object) == Some(id))
     }
 
     /// The human behind the browser: enters credentials, follows links, a while after being asked to.

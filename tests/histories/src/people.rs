@@ -79,7 +79,7 @@ impl World {
 
     /// The record that the object says is its own.
     pub(crate) fn recorded(&self, name: &str) -> Option<String> {
-        self.object(name)?.pointer("/status/externalId")?.as_str().map(str::to_owned)
+        self.object(name).as_ref().and_then(recorded).map(str::to_owned)
     }
 
     /// Changes the object; false where that is refused or changes nothing.
@@ -208,9 +208,8 @@ impl World {
         let Some(object) = self.object(NAME) else { return false };
         let id =
             if self.scenario().flavour == Flavour::SkuIo { "99999" } else { "00000000-0000-4000-8000-0000000f00d0" };
-        let observes = object.pointer("/spec/managementPolicy").and_then(Value::as_str) == Some("ObserveOnly");
         let named = json!({"id": id});
-        self.change(&if observes {
+        self.change(&if observes(&object) {
             json!({"spec": {"externalRef": named}})
         } else {
             json!({"spec": {"externalRef": named, "adoptionPolicy": "Match"}})
@@ -296,6 +295,16 @@ impl World {
 /// The name of an object.
 pub(crate) fn name(object: &Value) -> &str {
     object.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default()
+}
+
+/// The record that an object says is its own.
+pub(crate) fn recorded(object: &Value) -> Option<&str> {
+    object.pointer("/status/externalId").and_then(Value::as_str)
+}
+
+/// Whether an object only looks on.
+pub(crate) fn observes(object: &Value) -> bool {
+    object.pointer("/spec/managementPolicy").and_then(Value::as_str) == Some("ObserveOnly")
 }
 
 /// When the open attempt of an object was announced, where it has one.

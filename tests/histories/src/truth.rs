@@ -7,7 +7,7 @@ use crate::{
     judge::QUESTIONS,
     ledger,
     life::{condition, says},
-    people::is_deleting,
+    people::{is_deleting, observes, recorded},
     scenario::{ACCOUNT, LOGIN, NAMESPACE, STORE_LOGIN},
     well::told,
     world::World,
@@ -17,7 +17,7 @@ use crate::{
 pub(crate) fn is_told(world: &World) {
     let records = ledger::records(world.scenario(), world.simulator());
     for object in world.api().list(world.scenario().plural(), NAMESPACE) {
-        let id = object.pointer("/status/externalId").and_then(Value::as_str);
+        let id = recorded(&object);
         let live = records.iter().any(|record| record.live && Some(record.id.as_str()) == id);
         let ready = condition(&object, "Ready").is_some_and(|(status, _)| status == "True");
         if ready && !live {
@@ -37,7 +37,7 @@ fn waits_for_what_is_missing(world: &World, object: &Value) -> bool {
     };
     let suspended = object.pointer("/spec/suspend").and_then(Value::as_bool) == Some(true);
     let misnamed = object.pointer("/spec/externalRef").is_some();
-    let observes = object.pointer("/spec/managementPolicy").and_then(Value::as_str) == Some("ObserveOnly");
+    let observes = observes(object);
     let waits = [
         // An account that objects use stays for as long as they do, but takes on nothing new.
         (Reason::DependencyNotReady, is_gone("provideraccounts", ACCOUNT)),

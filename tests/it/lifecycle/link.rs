@@ -8,7 +8,6 @@ use k8s_openapi::api::events::v1::Event;
 use kube::api::ListParams;
 use rstest::rstest;
 use serde_json::json;
-use tradewind::api::keys;
 use tradewind::api::v1alpha1::Connection;
 use tradewind::domain::decide::Resolution;
 use tradewind::domain::ids::ExternalId;
@@ -22,7 +21,7 @@ use crate::cluster::HANG;
 use crate::conditions::{Kstatus, Observed};
 use crate::lifecycle::arcus::connector;
 use crate::lifecycle::expect::{assert_healed, assert_stalled};
-use crate::world::{ARCUS_KEY, World, answer, id_of, logs, message, status_of, told};
+use crate::world::{ARCUS_KEY, World, id_of, logs, message, status_of, told};
 
 /// The manifest of a connection that a merchant connects.
 fn linked(name: &str, platform: Option<&str>) -> String {
@@ -173,7 +172,7 @@ async fn of_an_unanswered_link_a_person_says_whose_it_is(#[case] ours: bool) {
     assert_eq!(world.asked(Operation::Create), 1);
 
     let resolution = if ours { Resolution::Adopt(ExternalId::new(&made[0])) } else { Resolution::CreateAnew };
-    world.annotate("acme", keys::RESOLVE, Some(&answer(&halted, &resolution))).await;
+    world.resolve(&halted, &resolution).await;
     let waiting = world.until("acme", "Ready", "False", "AuthorizationRequired").await;
     let id = id_of(&waiting);
     assert_eq!(id == made[0], ours);
@@ -200,7 +199,7 @@ async fn a_deletion_of_an_unanswered_link_asks_too() {
     assert!(message(&held, "Ready").contains(&made[0]), "{}", told(&held));
     assert_eq!(held.kstatus(), Kstatus::Terminating);
     let adopt = Resolution::Adopt(ExternalId::new(&made[0]));
-    world.annotate("acme", keys::RESOLVE, Some(&answer(&held, &adopt))).await;
+    world.resolve(&held, &adopt).await;
     world.sandbox.wait_gone::<Connection>("acme", HANG).await;
     world.ends_with(&[], 1, 1);
 }
@@ -275,7 +274,7 @@ async fn a_crash_once_the_link_is_written_loses_neither_record_nor_link() {
     assert_eq!(made.len(), 1);
     if seen.says("Ready", "False", "CreateOutcomeUnknown") {
         let adopt = Resolution::Adopt(ExternalId::new(&made[0]));
-        world.annotate("acme", keys::RESOLVE, Some(&answer(&seen, &adopt))).await;
+        world.resolve(&seen, &adopt).await;
     }
     assert_eq!(id_of(&world.until("acme", "Ready", "False", "AuthorizationRequired").await), made[0]);
     let url = world.secret_value("acme-connection", "link_url").await.expect("a link");

@@ -5,14 +5,11 @@
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Secret;
-use kube::ResourceExt;
 use rstest::rstest;
 use serde_json::json;
-use tradewind::api::keys;
-use tradewind::api::v1alpha1::{Connection, ManagementPolicy};
+use tradewind::api::v1alpha1::Connection;
 use tradewind::domain::decide::Resolution;
 use tradewind::domain::ids::ExternalId;
-use tradewind::domain::intent::Stored;
 use tradewind_simulator::rutter::Deed;
 use tradewind_simulator::{Effect, Fault, Operation};
 
@@ -47,17 +44,6 @@ fn woo(name: &str, store_url: &str) -> String {
 fn stripe(name: &str, more: &str) -> String {
     // The Secret that all stores share holds the one key that Stripe asks for.
     declared(name, "STRIPE", "account_id: test-account", "store-login", more)
-}
-
-/// Gives a person's answer to what an object asks, as `tradewind resolve` does.
-async fn resolve(world: &World, asking: &Connection, resolution: &Resolution) {
-    let text = resolution.write(&Stored {
-        uid: &asking.uid().expect("a UID"),
-        annotation: asking.annotations().get(keys::CREATE_INTENT).map(String::as_str),
-        status: &status_of(asking),
-        observe_only: asking.spec.management_policy == ManagementPolicy::ObserveOnly,
-    });
-    world.annotate(&asking.name_any(), keys::RESOLVE, Some(&text)).await;
 }
 
 /// The object asks a person and names these records; a further pass changes nothing about that, and makes nothing.
@@ -159,7 +145,7 @@ async fn what_nothing_tells_apart_is_never_created_twice_by_itself_and_a_person_
     assert_eq!(made.len(), 1);
     let asking = asks(&world, "acme", &made, 3).await;
 
-    resolve(&world, &asking, &Resolution::Adopt(ExternalId::new(&made[0]))).await;
+    world.resolve(&asking, &Resolution::Adopt(ExternalId::new(&made[0]))).await;
     let ready = world.settled("acme").await;
     assert_eq!(id_of(&ready), made[0]);
     assert_eq!(world.secret_value("acme-connection", "connection_id").await.as_deref(), Some(made[0].as_str()));
@@ -187,7 +173,7 @@ async fn a_record_that_a_person_has_looked_at_and_then_named_is_the_objects(#[ca
     world.change("acme", &json!({"spec": own})).await;
     world.until("acme", "Ready", "False", "CreateOutcomeUnknown").await;
     let asking = asks(&world, "acme", &made, 1).await;
-    resolve(&world, &asking, &Resolution::Adopt(ExternalId::new(&made[0]))).await;
+    world.resolve(&asking, &Resolution::Adopt(ExternalId::new(&made[0]))).await;
     let ready = world.settled("acme").await;
     assert_eq!((id_of(&ready), status_of(&ready).observed_only), (made[0].clone(), false));
     world.ends_with(&[&made[0]], 1, 0);
@@ -205,7 +191,7 @@ async fn what_nothing_tells_apart_is_created_anew_when_a_person_says_so() {
     world.sandbox.apply(&stripe("acme", "")).await;
     // Nothing was made, but nobody can know: an absence proves nothing where nothing tells what to look for.
     let asking = asks(&world, "acme", &[], 1).await;
-    resolve(&world, &asking, &Resolution::CreateAnew).await;
+    world.resolve(&asking, &Resolution::CreateAnew).await;
     let ready = world.settled("acme").await;
     assert_eq!(world.asked(Operation::Create), 2);
     world.ends_with(&[&id_of(&ready)], 1, 0);
@@ -222,7 +208,7 @@ async fn an_unanswered_create_blocks_the_deletion_where_nothing_tells_records_ap
     let asking = world.until("acme", "Ready", "False", "DeletionBlocked").await;
     let made = world.live();
     assert!(message(&asking, "Ready").contains(&made[0]), "{}", message(&asking, "Ready"));
-    resolve(&world, &asking, &Resolution::Adopt(ExternalId::new(&made[0]))).await;
+    world.resolve(&asking, &Resolution::Adopt(ExternalId::new(&made[0]))).await;
     world.sandbox.wait_gone::<Connection>("acme", HANG).await;
     world.ends_with(&[], 1, 1);
 }

@@ -60,7 +60,7 @@ async fn an_object_with_an_annotation_that_is_no_intent_makes_nothing(#[case] te
     assert!(message(&halted, "Ready").contains("tradewind resolve --create-anew"), "{}", message(&halted, "Ready"));
     assert_eq!((halted.kstatus(), world.asked(Operation::Create)), (Kstatus::Failed, 0));
 
-    world.annotate("acme", keys::RESOLVE, Some(&answer(&halted, &Resolution::CreateAnew))).await;
+    world.resolve(&halted, &Resolution::CreateAnew).await;
     let id = id_of(&world.settled("acme").await);
     world.ends_with(&[&id], 1, 0);
 }
@@ -167,7 +167,7 @@ async fn an_attempt_with_a_number_that_none_can_have_is_no_intent(#[case] attemp
     let model = unstarted(&world, json!({"attempt": attempt, "nonce": "forged"})).await;
     let halted = world.until("acme", "Ready", "False", "CreateOutcomeUnknown").await;
     assert_eq!(world.asked(Operation::Create), 1, "of the other object");
-    world.annotate("acme", keys::RESOLVE, Some(&answer(&halted, &Resolution::CreateAnew))).await;
+    world.resolve(&halted, &Resolution::CreateAnew).await;
     let id = id_of(&world.settled("acme").await);
     world.ends_with(&[&model, &id], 2, 0);
 }

@@ -73,10 +73,6 @@ async fn asks(world: &World, id: &str) -> Connection {
     halted
 }
 
-async fn resolve(world: &World, asking: &Connection, resolution: &Resolution) {
-    world.annotate("acme", keys::RESOLVE, Some(&answer(asking, resolution))).await;
-}
-
 #[rstest]
 #[case::with_all(ALL)]
 #[case::without_status(Kept { annotations: true, status: false })]
@@ -85,7 +81,7 @@ async fn resolve(world: &World, asking: &Connection, resolution: &Resolution) {
 async fn a_restored_object_takes_its_record_when_a_person_says_so(#[case] kept: Kept) {
     let (world, id) = restored("restore", kept).await;
     let asking = asks(&world, &id).await;
-    resolve(&world, &asking, &Resolution::Adopt(ExternalId::new(&id))).await;
+    world.resolve(&asking, &Resolution::Adopt(ExternalId::new(&id))).await;
     let ready = world.settled("acme").await;
     assert_eq!(id_of(&ready), id);
     assert_eq!(ready.finalizers(), [keys::CONNECTION_FINALIZER]);
@@ -117,7 +113,7 @@ async fn an_object_that_is_restored_with_an_open_attempt_asks_too() {
     world.start().await;
     let id = world.live().remove(0);
     let asking = asks(&world, &id).await;
-    resolve(&world, &asking, &Resolution::Adopt(ExternalId::new(&id))).await;
+    world.resolve(&asking, &Resolution::Adopt(ExternalId::new(&id))).await;
     assert_eq!(id_of(&world.settled("acme").await), id);
     world.ends_with(&[&id], 1, 0);
 }
@@ -127,7 +123,7 @@ async fn an_object_that_is_restored_with_an_open_attempt_asks_too() {
 async fn a_restored_object_starts_anew_when_a_person_says_so() {
     let (world, old) = restored("anew", ALL).await;
     let asking = asks(&world, &old).await;
-    resolve(&world, &asking, &Resolution::CreateAnew).await;
+    world.resolve(&asking, &Resolution::CreateAnew).await;
     let halted = world.until("acme", "Ready", "False", "AlreadyExists").await;
     assert!(message(&halted, "Ready").contains(&old), "{}", message(&halted, "Ready"));
     assert_eq!(status_of(&halted).external_id, None);
@@ -153,7 +149,7 @@ async fn a_restored_object_that_is_deleted_asks_whether_the_record_goes_too(#[ca
     assert!(text.contains(&id) && text.contains("tradewind abandon"), "{text}");
     assert_eq!((asking.kstatus(), world.asked(Operation::Delete)), (Kstatus::Terminating, 0));
     let resolution = if adopts { Resolution::Adopt(ExternalId::new(&id)) } else { Resolution::CreateAnew };
-    resolve(&world, &asking, &resolution).await;
+    world.resolve(&asking, &resolution).await;
     world.sandbox.wait_gone::<Connection>("acme", HANG).await;
     if adopts { world.ends_with(&[], 1, 1) } else { world.ends_with(&[&id], 1, 0) }
 }
@@ -164,7 +160,7 @@ async fn an_answer_is_not_lost_where_the_operator_ends_halfway() {
     let (mut world, id) = restored("restore-halfway", ALL).await;
     let asking = asks(&world, &id).await;
     let since = world.sandbox.mark();
-    resolve(&world, &asking, &Resolution::Adopt(ExternalId::new(&id))).await;
+    world.resolve(&asking, &Resolution::Adopt(ExternalId::new(&id))).await;
     let ready = world.settled("acme").await;
     let mut writes = world.sandbox.audit_writes(since).remove("connections/acme").expect("writes");
     writes.sort_by_key(|write| write.time);
@@ -195,9 +191,9 @@ async fn an_answer_to_another_question_counts_for_nothing(#[case] text: &str) {
 
     // One that fits, but names a record that is not there.
     let missing = Resolution::Adopt(ExternalId::new("00000000-0000-4000-8000-00000000dead"));
-    resolve(&world, &asking, &missing).await;
+    world.resolve(&asking, &missing).await;
     world.until("acme", "Ready", "False", "ExternalNotFound").await;
-    resolve(&world, &asking, &Resolution::Adopt(ExternalId::new(&id))).await;
+    world.resolve(&asking, &Resolution::Adopt(ExternalId::new(&id))).await;
     assert_eq!(id_of(&world.settled("acme").await), id);
     world.ends_with(&[&id], 1, 0);
 }
@@ -207,7 +203,7 @@ async fn an_answer_takes_no_record_where_the_account_forbids_it() {
     let (world, id) = restored("forbidden", ALL).await;
     let asking = asks(&world, &id).await;
     world.sandbox.apply(&world.account_with("adoption: Forbidden")).await;
-    resolve(&world, &asking, &Resolution::Adopt(ExternalId::new(&id))).await;
+    world.resolve(&asking, &Resolution::Adopt(ExternalId::new(&id))).await;
     let halted = world.until("acme", "Ready", "False", "AdoptionForbidden").await;
     assert!(message(&halted, "Ready").contains("adoption: Allowed"), "{}", message(&halted, "Ready"));
     world.sandbox.apply(&world.account_with("adoption: Allowed")).await;
@@ -243,7 +239,7 @@ async fn a_copied_object_touches_nothing_of_the_originals(#[case] status: bool) 
     let halted = world.until("copy", "Ready", "False", "ExternalIdConflict").await;
     assert!(message(&halted, "Ready").contains(&id), "{}", message(&halted, "Ready"));
 
-    world.annotate("copy", keys::RESOLVE, Some(&answer(&halted, &Resolution::CreateAnew))).await;
+    world.resolve(&halted, &Resolution::CreateAnew).await;
     world.until("copy", "Ready", "False", "ExternalIdConflict").await;
     world.sandbox.delete::<Connection>("copy").await;
     world.sandbox.wait_gone::<Connection>("copy", HANG).await;
