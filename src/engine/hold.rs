@@ -2,6 +2,7 @@
 //! still be cleaned up at the provider when everything is deleted at once.
 
 use super::{
+    accounts::Found,
     context::{Engine, find},
     error::{PassError, bound},
     object::AccountTarget,
@@ -19,21 +20,36 @@ use std::fmt::Debug;
 /// # Errors
 /// [`PassError::Stale`] where somebody wrote in between.
 pub(super) async fn keep(engine: &Engine, target: &mut AccountTarget, in_use: bool) -> Result<(), PassError> {
-    if !in_use {
-        return if target.held() && !target.deleting { release(engine, target).await } else { Ok(()) };
+    let name = target.spec.credentials_secret_ref.name.clone();
+    // Whoever let go of the Secret of an account that is on its way out knew that nothing uses it any more.
+    if target.deleting && target.status.held_secret.as_ref() == Some(&name) {
+        return Ok(());
     }
+    if in_use {
+        return hold(engine, target, &name).await;
+    }
+    if target.held() {
+        return release(engine, target).await;
+    }
+    // Another process that did not know yet may have held the Secret once more, after this one had let go of it.
+    if !is_shared(engine, target, &name, |_| true) {
+        hold_secret(engine, &target.secrets, &name, false).await?;
+    }
+    Ok(())
+}
+
+async fn hold(engine: &Engine, target: &mut AccountTarget, name: &str) -> Result<(), PassError> {
     if !target.held() && !target.deleting {
         let wanted = with(&target.finalizers, true);
         write_account(engine, target, wanted).await?;
     }
-    let now = target.spec.credentials_secret_ref.name.clone();
     let before = target.status.held_secret.clone();
-    let held = hold_secret(engine, &target.secrets, &now, true).await?;
-    if let Some(old) = before.filter(|old| *old != now) {
+    let held = hold_secret(engine, &target.secrets, name, true).await?;
+    if let Some(old) = before.filter(|old| *old != name) {
         let_secret_go(engine, target, &old).await?;
     }
-    if held && target.status.held_secret.as_ref() != Some(&now) {
-        report::account_fields(engine, target, |status| status.held_secret = Some(now.clone())).await?;
+    if held && target.status.held_secret.as_deref() != Some(name) {
+        report::account_fields(engine, target, |status| status.held_secret = Some(name.to_owned())).await?;
     }
     Ok(())
 }
@@ -66,19 +82,20 @@ async fn write_account(engine: &Engine, target: &mut AccountTarget, finalizers: 
     Ok(())
 }
 
-/// Another account that is in use may have its login in the same Secret.
+/// Takes our finalizer off a Secret, unless another account that is in use has its login there.
 async fn let_secret_go(engine: &Engine, target: &AccountTarget, name: &str) -> Result<(), PassError> {
-    let names =
-        |other: &AccountTarget| other.secrets == target.secrets && other.spec.credentials_secret_ref.name == name;
-    // What cannot be read may name it.
-    let shared = engine
-        .accounts
-        .all()
-        .any(|other| other.uid() != target.uid && other.is_held() && other.account().as_ref().is_none_or(names));
-    if !shared {
+    if !is_shared(engine, target, name, Found::is_held) {
         hold_secret(engine, &target.secrets, name, false).await?;
     }
     Ok(())
+}
+
+/// Whether another account, such a one, has its login in the Secret of this name. What cannot be read may name it.
+fn is_shared(engine: &Engine, target: &AccountTarget, name: &str, such: fn(&Found) -> bool) -> bool {
+    let names =
+        |other: &AccountTarget| other.secrets == target.secrets && other.spec.credentials_secret_ref.name == name;
+    let mut others = engine.accounts.all().filter(|other| other.uid() != target.uid && such(other));
+    others.any(|other| other.account().as_ref().is_none_or(names))
 }
 
 /// Puts our finalizer on a Secret, or takes it off. False where there is no such Secret, or it is on its way out.

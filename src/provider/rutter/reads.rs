@@ -274,6 +274,9 @@ impl Reads {
             Ok(reply) if reply.connection.id == row.id => Ok(Some(reply.connection)),
             Ok(_) => Err(ApiError::unreadable(Operation::Read, None)),
             Err(e) => match e.kind {
+                // It does not say what is wrong with this connection: it might answer in a moment, and be the store that is
+                // looked for.
+                Kind::Invalid if e.detail.code.is_none() => Err(ApiError::unreadable(Operation::Read, e.status)),
                 // Of this one connection alone: the login has just listed it.
                 Kind::Unauthorized | Kind::Forbidden | Kind::Invalid | Kind::NotFound | Kind::Gone => Ok(None),
                 Kind::Conflict

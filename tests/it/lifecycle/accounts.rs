@@ -7,6 +7,7 @@ use std::time::Duration;
 use futures::future::join_all;
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
+use kube::api::{Patch, PatchParams};
 use rstest::rstest;
 use serde_json::{Value, json};
 use tradewind::api::keys;
@@ -415,6 +416,13 @@ async fn an_account_and_its_secret_are_held_while_they_are_in_use_and_not_longer
     assert!(!is_held(&unused) && !held_secret(&world, "rutter-api").await, "{unused:#?}");
     assert_eq!(status(&unused).held_secret, None);
     assert_healed(&unused);
+
+    // Another process held it once more, after this one had let go of it.
+    let late = json!({"metadata": {"finalizers": [keys::ACCOUNT_FINALIZER]}});
+    let secrets = world.sandbox.api::<Secret>();
+    secrets.patch("rutter-api", &PatchParams::default(), &Patch::Merge(&late)).await.expect("a Secret");
+    world.looked_at::<ProviderAccount>("rutter").await;
+    assert!(!held_secret(&world, "rutter-api").await, "nothing needs it");
     world.assert_made(1, &[]);
 }
 

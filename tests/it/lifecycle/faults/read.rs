@@ -180,6 +180,7 @@ async fn a_strangers_record_that_nobody_may_read_holds_nobody_up(#[case] effect:
 #[case::garbage(Effect::GarbageBody)]
 #[case::too_large(Effect::HugeBody { bytes: 2 << 20 })]
 #[case::cut(Effect::CutAnswer)]
+#[case::refused_without_a_word(refuse(400))]
 #[tokio::test]
 async fn nothing_is_made_while_another_record_may_be_of_the_same_store(#[case] effect: Effect) {
     let world = World::new("unread").await;
