@@ -60,6 +60,10 @@ impl Failure {
         Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "UnsupportedMediaType", message)
     }
 
+    pub(crate) fn expired(from: u64, oldest: u64) -> Self {
+        Self::new(StatusCode::GONE, "Expired", format!("too old resource version: {from} ({oldest})"))
+    }
+
     pub(crate) fn terminating(namespace: &str) -> Self {
         let message = format!("unable to create new content in namespace {namespace} because it is being terminated");
         Self::new(StatusCode::FORBIDDEN, "Forbidden", message)

@@ -155,6 +155,11 @@ impl ApiServer {
         self.with(|state| state.lag = lag);
     }
 
+    /// Ends all watches, and forgets what they would have shown next: who watches has to list anew.
+    pub fn expire(&self) {
+        self.with(State::expire);
+    }
+
     /// From now on it takes whatever it is given, as a server does whose CRDs say nothing of values.
     pub fn trust(&self) {
         self.with(|state| state.trusts = true);

@@ -63,6 +63,8 @@ pub(crate) struct State {
     pub(crate) lag: Duration,
     /// What it is given is not compared with schemas.
     pub(crate) trusts: bool,
+    /// Watches from before this version are told to list anew.
+    pub(crate) expired: u64,
     revision: u64,
     uids: u64,
 }
@@ -78,6 +80,7 @@ impl State {
             applied: BTreeMap::new(),
             lag: Duration::ZERO,
             trusts: false,
+            expired: 0,
             revision: 1000,
             uids: 0,
         }
@@ -85,6 +88,13 @@ impl State {
 
     pub(crate) fn revision(&self) -> u64 {
         self.revision
+    }
+
+    /// Forgets the changes up to here, as etcd does when it is compacted.
+    pub(crate) fn expire(&mut self) {
+        self.revision += 1;
+        self.expired = self.revision;
+        self.log.clear();
     }
 
     /// The number of a kind.

@@ -28,6 +28,8 @@ struct Cursor {
     ends: Instant,
     /// What is shown first, whatever the log says.
     first: Option<Bytes>,
+    /// It was told to list anew.
+    is_over: bool,
 }
 
 /// How long a watch lasts that does not say.
@@ -57,19 +59,27 @@ pub(crate) fn watch(
         revision,
         ends: Instant::now() + seconds.map_or(LONG, Duration::from_secs),
         first: first.filter(|lines| !lines.is_empty()),
+        is_over: false,
     };
     Ok(stream::unfold(cursor, |cursor| async {
         Some(next(cursor).await?).map(|(lines, cursor)| (Ok(Frame::data(lines)), cursor))
     }))
 }
 
-/// The next lines; `None` where the watch has lasted long enough.
+/// The next lines; `None` where the watch has lasted long enough. One whose version is too old says so and ends.
 async fn next(mut cursor: Cursor) -> Option<(Bytes, Cursor)> {
     if let Some(lines) = cursor.first.take() {
         return Some((lines, cursor));
     }
+    if cursor.is_over {
+        return None;
+    }
     loop {
         cursor.changed.mark_unchanged();
+        if let Some(failure) = cursor.server.with(|state| state.is_too_old(cursor.revision)) {
+            cursor.is_over = true;
+            return Some((format!("{{\"type\":\"ERROR\",\"object\":{}}}\n", failure.status()).into(), cursor));
+        }
         let (lines, revision, due) =
             cursor.server.with(|state| state.since(cursor.revision, &cursor.selection, cursor.partial));
         cursor.revision = revision;
@@ -91,6 +101,10 @@ impl State {
         let all = self.list(selection.kind, selection.namespace.as_deref());
         let lines = all.into_iter().filter(|(k, o)| selection.has(k, o)).map(|(_, o)| line(What::Added, o, partial));
         lines.collect::<String>().into()
+    }
+
+    fn is_too_old(&self, revision: u64) -> Option<Failure> {
+        (revision < self.expired).then(|| Failure::expired(revision, self.expired))
     }
 
     /// What is visible after a version, as lines; up to which version that is; and when more will be visible.

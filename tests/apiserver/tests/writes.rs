@@ -6,11 +6,15 @@
     reason = "a test ends at the first thing that is not as it must be"
 )]
 
+use futures::StreamExt;
 use http::StatusCode;
 use jiff::Timestamp;
 use kube::{
     Api, Client,
-    api::{ApiResource, DynamicObject, GroupVersionKind, Patch, PatchParams, PostParams},
+    api::{
+        ApiResource, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams, PostParams, WatchEvent,
+        WatchParams,
+    },
 };
 use serde_json::{Value, json};
 use tradewind_apiserver::{ApiServer, Clock, Definition};
@@ -107,4 +111,31 @@ async fn who_only_tries_gets_the_answer_and_nothing_is_stored() {
     assert_eq!(tried.data["spec"]["size"], 5);
     assert_eq!(told(api.patch("one", &dry, &larger(10)).await).0, StatusCode::UNPROCESSABLE_ENTITY);
     assert_eq!((server.revision(), server.list("things", "home")), before);
+}
+
+#[tokio::test]
+async fn who_watches_from_a_version_that_is_too_old_has_to_list_anew() {
+    let (server, api) = server();
+    let listed = async || {
+        let list = api.list(&ListParams::default()).await.expect("a list");
+        list.metadata.resource_version.expect("a version")
+    };
+    let old = listed().await;
+    let watching = api.watch(&WatchParams::default(), &old).await.expect("a watch");
+    server.expire();
+    let late = api.watch(&WatchParams::default(), &old).await.expect("a watch");
+    for watch in [watching, late] {
+        let shown: Vec<_> = watch.collect().await;
+        assert!(
+            matches!(shown.as_slice(), [Ok(WatchEvent::Error(status))] if status.code == 410 && status.reason == "Expired"),
+            "{shown:?}"
+        );
+    }
+    let mut anew = api.watch(&WatchParams::default(), &listed().await).await.expect("a watch").boxed();
+    server.delete("things", "home", "one").expect("an end");
+    let shown = anew.next().await;
+    assert!(
+        matches!(&shown, Some(Ok(WatchEvent::Deleted(one))) if one.metadata.name.as_deref() == Some("one")),
+        "{shown:?}"
+    );
 }

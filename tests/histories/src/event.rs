@@ -26,6 +26,8 @@ pub enum Event {
     KubeDown,
     /// Watches lag from here on, until the next rest.
     StaleView,
+    /// All watches end, and who watches has to list anew.
+    WatchLost,
     // To a request to a provider.
     /// It takes effect, and the answer is lost.
     LostAnswer,
@@ -116,7 +118,8 @@ impl Event {
         } else if matches!(self, Self::KubeLost | Self::KubeDown) {
             site.is_kube_write()
         } else if self.effect().is_some() {
-            asks && (changes || matches!(self, Self::Refuse429 | Self::Refuse503))
+            let of_reads = [Self::CutAnswer, Self::Refuse400, Self::Refuse429, Self::Refuse503];
+            asks && (changes || of_reads.contains(&self))
         } else {
             // What people do between two reads is the same as before both of them.
             changes || asks || *site == Site::Rest
@@ -126,7 +129,10 @@ impl Event {
     /// Whether it is trouble of the machinery: nobody has done it.
     fn is_fault(self) -> bool {
         self.meets_the_request()
-            || matches!(self, Self::CrashBefore | Self::CrashAfter | Self::Stall | Self::Takeover | Self::StaleView)
+            || matches!(
+                self,
+                Self::CrashBefore | Self::CrashAfter | Self::Stall | Self::Takeover | Self::StaleView | Self::WatchLost
+            )
     }
 
     /// Whether it can only delay what is declared: nobody acts against it, and nobody else is there.
@@ -148,7 +154,8 @@ impl Event {
     /// Whether a create that it meets may leave an outcome that only an identity can tell.
     #[must_use]
     pub fn is_uncertain(self) -> bool {
-        self.is_fault() && !matches!(self, Self::StaleView | Self::KubeDown | Self::Refuse400 | Self::Refuse429)
+        self.is_fault()
+            && !matches!(self, Self::StaleView | Self::WatchLost | Self::KubeDown | Self::Refuse400 | Self::Refuse429)
     }
 
     /// Whether it happens to the request itself and not to the world around it.

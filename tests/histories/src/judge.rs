@@ -9,6 +9,7 @@ use crate::{
     life::{Step, condition, says},
     people::{name, observes, open_attempt, recorded},
     scenario::{ACCOUNT, Flavour, NAME, NAMESPACE, Policy},
+    site::Site,
     well::{is_gone, is_well, nothing_is_left, told},
     world::World,
 };
@@ -45,9 +46,10 @@ pub(crate) fn is_uncertain(world: &World) -> bool {
 }
 
 /// Before something happens: whether it can leave a create behind whose outcome nobody can tell.
-pub(crate) fn before(world: &World, event: Event) {
+pub(crate) fn before(world: &World, site: &Site, event: Event) {
     // When the answered record was made is asked afterwards: a refusal of that leaves it open too.
-    if !world.scenario().flavour.is_nameless() || !(event.is_uncertain() || event == Event::Refuse429) {
+    let asked_afterwards = !site.has_effect() && matches!(event, Event::Refuse429 | Event::Refuse400);
+    if !world.scenario().flavour.is_nameless() || !(event.is_uncertain() || asked_afterwards) {
         return;
     }
     let unknown = |object: &Value| recorded(object).is_none() || open_attempt(object).is_some();
@@ -137,13 +139,15 @@ pub(crate) fn at_the_end(world: &World) {
 /// where records are replaced, another one for each edit.
 fn made_once(world: &World) {
     let policy = world.scenario().policy;
-    let edits = |event: &&Event| matches!(event, Event::Edit | Event::EditKey);
-    let (lost, edited) = {
+    let (lost, edited, keys) = {
         let track = world.track();
-        (track.lost.len() + track.afresh, track.happened.iter().filter(edits).count())
+        let times = |kinds: &[Event]| track.happened.iter().filter(|event| kinds.contains(event)).count();
+        (track.lost.len() + track.afresh, times(&[Event::Edit, Event::EditKey]), times(&[Event::EditKey]))
     };
     let one = usize::from(policy != Policy::Adopt);
-    let (least, most) = if policy == Policy::Replace { (one + 1, one + 1 + edited) } else { (one, one + lost) };
+    // Who names another store twice may have taken back what was to be replaced.
+    let (least, most) =
+        if policy == Policy::Replace { (one + usize::from(keys < 2), one + 1 + edited) } else { (one, one + lost) };
     let made: usize = ledger::records(world.scenario(), world.simulator()).iter().map(|record| record.made).sum();
     if !(least..=most).contains(&made) {
         world.blame(format!("{made} records were made, not {least} to {most}"));

@@ -122,7 +122,11 @@ pub(crate) async fn live(scenario: Scenario, script: &[(usize, Event)]) -> Outco
         if !world.arrive(&Site::Rest).is_empty() {
             world.rest().await;
         }
-        if world.mend_for(step) {
+        // What happens while something is mended is mended too.
+        for _ in 0..ROUNDS {
+            if !world.mend_for(step) {
+                break;
+            }
             world.rest().await;
         }
         world.notices().await;

@@ -45,6 +45,10 @@ impl World {
                 self.api().lag(STALE);
                 true
             }
+            Event::WatchLost => {
+                self.api().expire();
+                true
+            }
             Event::LoseRecord => self.lose_record(),
             Event::Drift => self.drift(),
             Event::Stranger => self.stranger(),

@@ -14,9 +14,17 @@ use crate::{
 };
 
 /// Once all that has happened was noticed: what is ready has a record that is there, and what is not says what it waits for.
+/// What is suspended says so, and for the rest what it said when it was last looked at.
 pub(crate) fn is_told(world: &World) {
     let records = ledger::records(world.scenario(), world.simulator());
     for object in world.api().list(world.scenario().plural(), NAMESPACE) {
+        if object.pointer("/spec/suspend").and_then(Value::as_bool) == Some(true) {
+            let synced = condition(&object, "Synced").and_then(|(_, reason)| reason.parse().ok());
+            if synced != Some(Reason::Suspended) {
+                world.blame(format!("it does not say that it is suspended: {}", told(&object)));
+            }
+            continue;
+        }
         let id = recorded(&object);
         let live = records.iter().any(|record| record.live && Some(record.id.as_str()) == id);
         let ready = condition(&object, "Ready").is_some_and(|(status, _)| status == "True");
@@ -35,16 +43,12 @@ fn waits_for_what_is_missing(world: &World, object: &Value) -> bool {
         let there = world.api().get(plural, NAMESPACE, name);
         there.is_none_or(|there| is_deleting(&there))
     };
-    let suspended = object.pointer("/spec/suspend").and_then(Value::as_bool) == Some(true);
     let misnamed = object.pointer("/spec/externalRef").is_some();
     let observes = observes(object);
     let waits = [
         // An account that objects use stays for as long as they do, but takes on nothing new.
         (Reason::DependencyNotReady, is_gone("provideraccounts", ACCOUNT)),
         (Reason::SecretNotFound, is_gone("secrets", STORE_LOGIN) || is_gone("secrets", LOGIN)),
-        (Reason::Suspended, suspended),
-        // What has lost its status while it is suspended is not looked at.
-        (Reason::Progressing, suspended),
         // At Arcus an id is a type; and what nothing tells apart is looked at by its id alone.
         (Reason::InvalidSpec, misnamed || observes && world.scenario().flavour.is_nameless()),
         // Arcus does not look for what is no type; and what was refused while nobody was there is asked for again later.

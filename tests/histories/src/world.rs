@@ -183,7 +183,7 @@ impl World {
             due
         };
         for event in &events {
-            judge::before(self, *event);
+            judge::before(self, site, *event);
             if !self.happen(*event) {
                 self.track().void = true;
             }
