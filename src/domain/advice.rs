@@ -52,7 +52,7 @@ fn known(reason: Reason, ids: &[ExternalId], drift: &Drift) -> String {
         }
         Reason::ExternalIdConflict => format!(
             "{names} belongs to another object, or is not the one that externalRef names. Delete one of the two objects, \
-             or correct externalRef"
+             correct externalRef, or put status.externalId right if somebody has changed it"
         ),
         Reason::AccountMismatch => {
             "The record was made in another account than the one that accountRef logs in to now. Give the account its \

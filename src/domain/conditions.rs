@@ -96,7 +96,8 @@ pub enum State {
     Deleting(Problem),
     /// The object is being deleted, and waits until nobody can use its link any more.
     Leaving(String),
-    /// The account of a login: it works. A new secret of it may not, for this reason; then that one is not used.
+    /// The account of a login: it works. What there is to say of it all the same: a new secret of it does not work, and is
+    /// not used; or its Secret is being deleted, and held.
     AccountWorks(Option<Problem>),
 }
 
@@ -168,12 +169,18 @@ pub fn picture(state: &State) -> Picture {
             reconciling: Some(Mark::yes(Reason::Deleting, why)),
             ..none
         },
-        State::AccountWorks(rejected) => {
-            let accepted = || Mark::yes(Reason::Succeeded, "The provider accepts the login");
-            let credentials = rejected.as_ref().map_or_else(accepted, Mark::because);
-            Picture { ready: Some(accepted()), credentials: Some(credentials), ..none }
-        }
+        State::AccountWorks(but) => account_works(but.as_ref()),
     }
+}
+
+fn account_works(but: Option<&Problem>) -> Picture {
+    let accepted = || Mark::yes(Reason::Succeeded, "The provider accepts the login");
+    let credentials = match but {
+        None => accepted(),
+        Some(held) if held.reason == Reason::DeletionHeld => Mark::yes(held.reason, &held.message),
+        Some(rejected) => Mark::because(rejected),
+    };
+    Picture { ready: Some(accepted()), credentials: Some(credentials), ..Picture::default() }
 }
 
 fn rotated(verified: bool) -> Mark {

@@ -161,6 +161,9 @@ const WORKS: [&str; 3] = ["Ready=True Succeeded", SYNCED, ACCEPTED];
     "Ready=False Deleting", "Authorized=False Deleting", "Reconciling=True Deleting",
 ])]
 #[case::account_works(State::AccountWorks(None), &["Ready=True Succeeded", ACCEPTED])]
+#[case::account_whose_secret_is_held(State::AccountWorks(Some(problem(Reason::DeletionHeld))), &[
+    "Ready=True Succeeded", "CredentialsValid=True DeletionHeld",
+])]
 #[case::account_with_a_secret_that_does_not(State::AccountWorks(Some(problem(Reason::RotationRejected))), &[
     "Ready=True Succeeded", "CredentialsValid=False RotationRejected",
 ])]

@@ -173,6 +173,7 @@ fn deleting(f: &Facts<'_>) -> Step {
         Creation::Pending(_) | Creation::Done(_) if f.other_account => Step::Halt(Reason::AccountMismatch, vec![]),
         Creation::Pending(_) | Creation::Done(_) if f.any_link => Step::Wait(Waiting::Link),
         Creation::Done(_) if f.held => Step::Release(Release::HeldByAnother),
+        Creation::Done(id) if f.anothers => Step::Halt(Reason::ExternalIdConflict, vec![id.clone()]),
         Creation::Done(id) => Step::Delete(id.clone()),
         Creation::Pending(intent) => match (f.resolution, pending(f, intent)) {
             (Some(answer), _) => resolve(f, answer),
@@ -276,23 +277,31 @@ fn pending(f: &Facts<'_>, intent: &StoredIntent) -> Step {
     let ours: Vec<&Sighting> = seen.iter().filter(|s| s.authored && !s.held && !s.doubtful).collect();
     let doubt = seen.iter().any(|s| s.doubtful);
     let has_key = intent.key.is_some();
+    // What another object holds is that object's, and leaves no doubt.
+    let only = |one: &Sighting| seen.iter().all(|other| other.held || other.id == one.id);
     match (f.link, ours.as_slice(), seen) {
-        (LinkState::Live | LinkState::Lost, [one], [_]) => Step::Record(one.id.clone()),
+        (LinkState::Live | LinkState::Lost, [one], _) if only(one) => Step::Record(one.id.clone()),
         // The old one may still be used until the new attempt is stored: what comes of it until then is this attempt's.
         (LinkState::Lost, _, []) if !f.deleting && !f.in_grace => invite(f),
         (LinkState::Lost, _, _) if !f.deleting && !f.in_grace => Step::Settle(None, vec![]),
         (LinkState::Live, _, _) => Step::Wait(Waiting::Person),
         (LinkState::Lost, _, _) => f.refused.map_or(Step::Wait(Waiting::LostLink), |why| Step::Blocked(why.clone())),
         (LinkState::None | LinkState::Expired, _, _) if f.in_grace => Step::Wait(Waiting::Grace),
-        (LinkState::None | LinkState::Expired, [one], [_]) if has_key => Step::Record(one.id.clone()),
+        (LinkState::None | LinkState::Expired, [one], _) if has_key && only(one) => Step::Record(one.id.clone()),
         // Nobody used it: a new attempt takes the place of this one.
         (LinkState::Expired, [], []) if has_key && !f.deleting => invite(f),
         (LinkState::None | LinkState::Expired, [], []) if has_key => Step::Settle(None, vec![]),
         (LinkState::None | LinkState::Expired, [], _) if has_key && !doubt => {
             Step::Settle(Some(Reason::AlreadyExists), ids(seen))
         }
-        (LinkState::None | LinkState::Expired, _, _) => Step::Halt(Reason::CreateOutcomeUnknown, unheld(seen)),
+        (LinkState::None | LinkState::Expired, _, _) => Step::Halt(Reason::CreateOutcomeUnknown, candidates(f, seen)),
     }
+}
+
+/// What the open attempt may have made: what the look shows, or what its own answer named.
+fn candidates(f: &Facts<'_>, seen: &[Sighting]) -> Vec<ExternalId> {
+    let seen = unheld(seen);
+    if seen.is_empty() { f.named.to_vec() } else { seen }
 }
 
 /// A new link for one that nobody used or nobody has, if it would be given.
@@ -302,7 +311,7 @@ fn invite(f: &Facts<'_>) -> Step {
 
 /// Rows 11 to 13.
 fn done(f: &Facts<'_>, id: &ExternalId) -> Step {
-    if f.held || f.external_ref.is_some_and(|named| named != id) {
+    if f.held || f.anothers || f.external_ref.is_some_and(|named| named != id) {
         return Step::Halt(Reason::ExternalIdConflict, vec![id.clone()]);
     }
     match f.seen {

@@ -57,6 +57,8 @@ fn step<'a>(creation: &'a Creation, seen: Option<&'a [Sighting]>, change: impl F
         seen,
         other_account: false,
         held: false,
+        anothers: false,
+        named: &[],
         key_claimed: false,
         in_grace: false,
         unlisted: false,
@@ -455,6 +457,7 @@ mod open_attempt {
     #[case::two_of_ours_need_a_person(Some(vec![ours("a"), ours("b")]), false, Step::Halt(Reason::CreateOutcomeUnknown, vec![id("a"), id("b")]))]
     #[case::ours_beside_a_strangers_needs_a_person(Some(vec![ours("a"), seen("b")]), false, Step::Halt(Reason::CreateOutcomeUnknown, vec![id("a"), id("b")]))]
     #[case::an_unreadable_one_needs_a_person(Some(vec![Sighting { doubtful: true, ..seen("a") }]), false, Step::Halt(Reason::CreateOutcomeUnknown, vec![id("a")]))]
+    #[case::ours_beside_one_that_another_object_holds(Some(vec![ours("a"), held("b")]), false, Step::Record(id("a")))]
     fn with_a_key(#[case] look: Option<Vec<Sighting>>, #[case] grace: bool, #[case] want: Step) {
         assert_eq!(step(&pending(), look.as_deref(), |f| f.in_grace = grace), want);
     }
@@ -465,6 +468,14 @@ mod open_attempt {
             let got = step(&nameless(), Some(&look), |_| {});
             assert!(matches!(got, Step::Halt(Reason::CreateOutcomeUnknown, _)), "{got:?}");
         }
+    }
+
+    #[test]
+    fn without_identity_what_the_answer_named_stays_named_where_no_look_shows_it() {
+        let named = [id("answered")];
+        let halted = |ids: &[&str]| Step::Halt(Reason::CreateOutcomeUnknown, ids.iter().copied().map(id).collect());
+        assert_eq!(step(&nameless(), Some(&[]), |f| f.named = &named), halted(&["answered"]));
+        assert_eq!(step(&nameless(), Some(&[seen("a")]), |f| f.named = &named), halted(&["a"]));
     }
 
     #[test]
@@ -556,6 +567,17 @@ mod recorded {
             f.drift = Drift::Fields(vec!["x".into()]);
         });
         assert_eq!(got, Step::Halt(Reason::ExternalIdConflict, vec![id("a")]));
+    }
+
+    #[test]
+    fn the_id_of_what_another_object_declares_is_neither_touched_nor_deleted() {
+        let conflict = Step::Halt(Reason::ExternalIdConflict, vec![id("a")]);
+        assert_eq!(step(&done(), Some(&[seen("a")]), |f| f.anothers = true), conflict);
+        assert_eq!(step(&done(), None, |f| (f.anothers, f.deleting) = (true, true)), conflict);
+        let retained = step(&done(), None, |f| {
+            (f.anothers, f.deleting, f.policy.deletion) = (true, true, DeletionPolicy::Retain);
+        });
+        assert_eq!(retained, Step::Release(Release::Retained));
     }
 
     #[test]

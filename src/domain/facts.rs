@@ -111,6 +111,10 @@ pub struct Facts<'a> {
     pub other_account: bool,
     /// Another object holds the recorded id.
     pub held: bool,
+    /// The recorded id is of a record that is what another object declares, and not what this one does.
+    pub anothers: bool,
+    /// The records that the answer of the open attempt, or an earlier look, named as what it may have made.
+    pub named: &'a [ExternalId],
     /// Another object claims the key.
     pub key_claimed: bool,
     /// It is too early to conclude anything from an absence.

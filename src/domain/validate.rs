@@ -7,12 +7,12 @@ use super::{
     connectors::ConnectorWant,
     dates,
     decide::Policy,
-    ids::NaturalKey,
+    ids::{ExternalId, NaturalKey},
     instances::InstanceWant,
     reason::{Problem, Reason},
     refresh::Entity,
     rules::{self, Identity, Parameter, RutterPlatform},
-    schedule, stores,
+    schedule, stores, text,
 };
 use crate::api::v1alpha1::{
     AdoptionPolicy, AppliedField, Authorization, ConnectionSpec, Declaration, IntegrationInstanceSpec,
@@ -135,6 +135,7 @@ pub fn interval(text: &str) -> Result<Duration, Problem> {
 /// `UnsupportedPlatform` for what this version does not serve, `InvalidSpec` for what no version could.
 pub fn arcus(spec: &ConnectionSpec) -> Result<ConnectorWant, Problem> {
     interval(&spec.interval)?;
+    bounds(spec)?;
     ConnectorWant::new(spec)
 }
 
@@ -156,12 +157,39 @@ pub fn instance(spec: &IntegrationInstanceSpec) -> Result<InstanceWant, Problem>
     InstanceWant::new(spec)
 }
 
+/// What of a Connection the schema bounds, for a cluster whose CRD does not: nothing of it may travel.
+///
+/// # Errors
+/// `InvalidSpec`, with the field.
+fn bounds(spec: &ConnectionSpec) -> Result<(), Problem> {
+    let bad = |path: &str, what: &str| Err(invalid(format!("{path} is {what}")));
+    if spec.connection_secret_ref.as_ref().is_some_and(|secret| !text::is_name(&secret.name)) {
+        return bad("spec.connectionSecretRef.name", "no name of a Secret");
+    }
+    if spec.external_ref.as_ref().is_some_and(|record| !ExternalId::new(&record.id).is_plain()) {
+        return bad("spec.externalRef.id", "no id: one is made of letters, digits and '_.:-'");
+    }
+    let texts = [
+        ("spec.platform", spec.platform.as_ref(), 64),
+        ("spec.rutter.scope", spec.rutter.as_ref().and_then(|rutter| rutter.scope.as_ref()), 1024),
+        ("spec.arcus.shop", spec.arcus.as_ref().and_then(|arcus| arcus.shop.as_ref()), 253),
+    ];
+    let beyond = |(_, text, most): &&(_, Option<&String>, usize)| {
+        text.is_some_and(|text| text.is_empty() || text.chars().count() > *most)
+    };
+    match texts.iter().find(beyond) {
+        Some((path, _, most)) => bad(path, &format!("empty, or longer than {most} characters")),
+        None => Ok(()),
+    }
+}
+
 /// What a Connection wants of Rutter.
 ///
 /// # Errors
 /// `UnsupportedPlatform` for what this version does not serve, `InvalidSpec` for what no version could.
 pub fn rutter(spec: &ConnectionSpec) -> Result<RutterWant, Problem> {
     interval(&spec.interval)?;
+    bounds(spec)?;
     let settings = spec
         .rutter
         .as_ref()
@@ -333,6 +361,25 @@ mod tests {
         let want =
             rutter(&spec(&json!({"rutter": {"parameters": {"store_url": "https://Store-A1.mybigcommerce.com/"}}})));
         assert_eq!(want.expect("a want").key().expect("a key").as_str(), "BIG_COMMERCE/store-a1.mybigcommerce.com");
+    }
+
+    #[rstest]
+    #[case::a_secret(json!({"connectionSecretRef": {"name": "../other"}}), "spec.connectionSecretRef.name is no name of a Secret")]
+    #[case::an_id(json!({"externalRef": {"id": "a/../b"}}), "spec.externalRef.id is no id")]
+    #[case::no_platform(json!({"platform": ""}), "spec.platform is empty, or longer than 64 characters")]
+    #[case::a_long_platform(json!({"platform": "P".repeat(65)}), "spec.platform is empty, or longer than 64 characters")]
+    #[case::no_scope(json!({"rutter": {"scope": ""}}), "spec.rutter.scope is empty, or longer than 1024 characters")]
+    #[case::a_long_scope(json!({"rutter": {"scope": "s".repeat(1025)}}), "spec.rutter.scope is empty")]
+    #[case::no_shop(json!({"arcus": {"mode": "Sandbox", "shop": ""}}), "spec.arcus.shop is empty, or longer than 253 characters")]
+    fn what_no_schema_bounds_is_bounded_here(#[case] patch: Value, #[case] says: &str) {
+        let problem = rutter(&spec(&patch)).expect_err("a refusal");
+        assert!(problem.reason == Reason::InvalidSpec && problem.message.starts_with(says), "{}", problem.message);
+    }
+
+    #[test]
+    fn what_is_as_long_as_it_may_be_is_no_problem() {
+        let longest = json!({"rutter": {"scope": "ü".repeat(1024)}, "externalRef": {"id": "a".repeat(256)}});
+        assert!(rutter(&spec(&longest)).is_ok());
     }
 
     #[rstest]

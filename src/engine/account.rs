@@ -6,8 +6,9 @@
 use super::{
     context::Engine,
     error::PassError,
-    hold,
-    object::{AccountTarget, Lean, Target},
+    hold::{self, Hold},
+    lean::Lean,
+    object::{AccountTarget, Target},
     outcome::{self, Next, SOON},
     report, resolve,
     sessions::Opening,
@@ -18,6 +19,7 @@ use crate::{
         conditions::State,
         ids::AccountIdentity,
         reason::{Problem, Reason},
+        text,
         verdict::{Verdict, problem, verdict},
     },
     provider::{self, ApiError, External, Freshness, Login, Pace, Session, with_external},
@@ -40,6 +42,9 @@ pub(super) async fn pass(engine: &Engine, mut target: AccountTarget) -> Result<N
         return Ok(Next::After(SOON));
     }
     let users = Users::of(engine, &target);
+    if users.bound == 0 && target.deleting && (users.unclear || engine.starting.is_joined(&target.uid)) {
+        return Ok(Next::After(SOON));
+    }
     if users.bound == 0 && target.deleting {
         engine.sessions.forget(&target.uid);
         hold::release(engine, &mut target).await?;
@@ -48,24 +53,27 @@ pub(super) async fn pass(engine: &Engine, mut target: AccountTarget) -> Result<N
     let kept = hold::keep(engine, &mut target, users.bound + users.coming > 0).await;
     // One that works, or is on its way out, is of use for as long as its login is there.
     let works = || engine.sessions.get(&target.uid).is_some_and(|entry| entry.works());
-    match forbidden(&kept) {
+    let kept_secret = match forbidden(&kept) {
         None => kept?,
-        Some(problem) if target.deleting || works() => tracing::warn!(account = %target, "{}", problem.message),
+        Some(problem) if target.deleting || works() => {
+            tracing::warn!(account = %target, "{}", problem.message);
+            Hold::None
+        }
         Some(problem) => return unusable(engine, &mut target, problem).await,
-    }
-    let checked = provider::on_behalf_of(target.uid.clone(), check(engine, &mut target)).await?;
+    };
+    let leaves = (!target.deleting && matches!(kept_secret, Hold::Leaving)).then(|| users.keep_secret(&target));
+    let checked = provider::on_behalf_of(target.uid.clone(), check(engine, &mut target, leaves)).await?;
     if !target.deleting {
         return Ok(if users.leaving { Next::After(HELD) } else { checked });
     }
-    let who = if users.bound == 1 { "1 object uses".to_owned() } else { format!("{} objects use", users.bound) };
-    let text = format!("{who} this account. Delete them first: they need its login to clean up");
+    let text = format!("{}. Delete them first: they need its login to clean up", users.who());
     let held = State::Deleting(Problem::new(Reason::DeletionHeld, text));
     report::account(engine, &mut target, &held, |_| {}).await?;
     Ok(Next::After(HELD))
 }
 
 /// What is wrong where the account, or its login, could not be held for want of a right.
-fn forbidden(kept: &Result<(), PassError>) -> Option<Problem> {
+fn forbidden(kept: &Result<Hold, PassError>) -> Option<Problem> {
     let Err(PassError::Intent(refusal)) = kept else { return None };
     let kube::Error::Api(status) = refusal.as_ref() else { return None };
     let text = format!(
@@ -85,17 +93,35 @@ struct Users {
     coming: usize,
     /// Some of them are on their way out.
     leaving: bool,
+    /// Some that have not started by the cache were written by this process since.
+    unclear: bool,
 }
 
 impl Users {
+    fn who(&self) -> String {
+        let all = self.bound + self.coming;
+        if all == 1 { "1 object uses this account".to_owned() } else { format!("{all} objects use this account") }
+    }
+
+    /// What an account says whose Secret somebody deletes while it is in use.
+    fn keep_secret(&self, target: &AccountTarget) -> Problem {
+        let name = &target.spec.credentials_secret_ref.name;
+        let text = format!(
+            "The provider accepts the login. Secret {name} is being deleted, and is held: {}. Delete them first, or put the \
+             login into another Secret and name that one in credentialsSecretRef",
+            self.who()
+        );
+        Problem::new(Reason::DeletionHeld, text)
+    }
+
     fn of(engine: &Engine, target: &AccountTarget) -> Self {
         let mut users = Self::default();
-        users.count(&engine.connections, target);
-        users.count(&engine.instances, target);
+        users.count(engine, &engine.connections, target);
+        users.count(engine, &engine.instances, target);
         users
     }
 
-    fn count<K: Managed>(&mut self, store: &Store<Lean<K>>, target: &AccountTarget) {
+    fn count<K: Managed>(&mut self, engine: &Engine, store: &Store<Lean<K>>, target: &AccountTarget) {
         for object in &store.state() {
             let namespace = object.meta().namespace.as_deref().unwrap_or_default();
             if !target.namespace.is_empty() && target.namespace != namespace {
@@ -108,18 +134,20 @@ impl Users {
             self.bound += usize::from(is_ours && bound);
             self.coming += usize::from(is_ours && !bound && may_start);
             self.leaving |= is_ours && bound && deleting;
+            let (uid, version) = (object.uid().unwrap_or_default(), object.resource_version().unwrap_or_default());
+            self.unclear |= is_ours && !bound && engine.memory.outdated(&uid, &version);
         }
     }
 }
 
 /// Reads the login, opens the session, and proves it at the provider.
-async fn check(engine: &Engine, target: &mut AccountTarget) -> Result<Next, PassError> {
+async fn check(engine: &Engine, target: &mut AccountTarget, leaves: Option<Problem>) -> Result<Next, PassError> {
     let Opening { session, unproven } = match open(engine, target).await? {
         Ok(opening) => opening,
         Err(problem) => return unusable(engine, target, problem).await,
     };
     if !unproven && engine.sessions.is_proven(&target.uid, engine.probe_interval) && !target.is_requested() {
-        return works(engine, target, &session).await;
+        return works(engine, target, &session, leaves).await;
     }
     let _slot = match session.gate.enter() {
         Ok(slot) => slot,
@@ -131,12 +159,13 @@ async fn check(engine: &Engine, target: &mut AccountTarget) -> Result<Next, Pass
         Ok(_) => {
             if unproven {
                 engine.sessions.take_over(&target.uid);
+                engine.metrics.rotation(target.spec.provider, true);
                 let text = "The new login works, and is used from now on";
                 tracing::info!(account = %target, "{text}");
                 engine.note(&target.reference, false, Reason::RotatedAndVerified, text).await;
             }
             engine.sessions.prove(&target.uid);
-            works(engine, target, &session).await
+            works(engine, target, &session, leaves).await
         }
         Err(error) if error.local => Ok(Next::After(error.retry_after.unwrap_or(Duration::from_secs(1)))),
         Err(error) if unproven => rejected(engine, target, &session, &error).await,
@@ -153,6 +182,7 @@ async fn rejected(
 ) -> Result<Next, PassError> {
     tracing::warn!(account = %target, operation = %error.operation, request_id = error.request_id, "the new login: {error}");
     if verdict(error.kind, error.retry_after) == Verdict::Stall && !target.deleting {
+        engine.metrics.rotation(target.spec.provider, false);
         let why = explain(session, error).message;
         let text = format!("{why}. The login of before stays in use until then, or until the operator is started anew");
         let state = State::AccountWorks(Some(Problem::new(Reason::RotationRejected, text)));
@@ -164,6 +194,10 @@ async fn rejected(
 /// The session of the account's login as it stands in the Secret now.
 async fn open(engine: &Engine, target: &AccountTarget) -> Result<Result<Opening, Problem>, PassError> {
     let name = &target.spec.credentials_secret_ref.name;
+    if !text::is_namespace(&target.secrets) {
+        let text = "spec.credentialsSecretRef.namespace is no name of a namespace: correct it";
+        return Ok(Err(Problem::new(Reason::InvalidSpec, text)));
+    }
     let data = match resolve::secret(engine, &target.secrets, name).await? {
         Ok((data, _)) => data,
         Err(problem) => return Ok(Err(problem)),
@@ -182,12 +216,18 @@ async fn open(engine: &Engine, target: &AccountTarget) -> Result<Result<Opening,
     Ok(opened)
 }
 
-async fn works(engine: &Engine, target: &mut AccountTarget, session: &Session) -> Result<Next, PassError> {
+async fn works(
+    engine: &Engine,
+    target: &mut AccountTarget,
+    session: &Session,
+    leaves: Option<Problem>,
+) -> Result<Next, PassError> {
     engine.memory.succeeded(&target.uid);
     engine.sessions.judge(&target.uid, None);
     let identity = session.identity();
     if !target.deleting {
-        report::account(engine, target, &State::AccountWorks(None), |status| note_identity(status, &identity)).await?;
+        report::account(engine, target, &State::AccountWorks(leaves), |status| note_identity(status, &identity))
+            .await?;
     }
     Ok(Next::After(engine.probe_interval))
 }

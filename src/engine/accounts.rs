@@ -4,7 +4,8 @@
 
 use super::{
     context::ready,
-    object::{AccountTarget, Lean, Target},
+    lean::Lean,
+    object::{AccountTarget, Target},
 };
 use crate::api::{
     keys,

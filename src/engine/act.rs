@@ -287,6 +287,10 @@ impl<E: External> Scene<'_, E> {
         };
         let mut after = target.status.clone();
         note(&mut after);
+        if observed {
+            // Who only looks on asks for no load: what is still due keeps nobody waiting.
+            after.refresh = None;
+        }
         let state = conflict.map_or_else(|| self.standing(summary.health.as_ref(), &after, rotation), State::Halted);
         report::change(self.engine, target, Some(&state), |status| {
             note(status);

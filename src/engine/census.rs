@@ -2,7 +2,7 @@
 //!
 //! It must never name an object, nor anything that an object can make up: only types and reasons that we know.
 
-use super::{context::Engine, object::Lean};
+use super::{context::Engine, lean::Lean};
 use crate::{
     api::v1alpha1::{Account, ClusterProviderAccount, Connection, IntegrationInstance, Managed, ProviderAccount},
     domain::{conditions::Type, reason::Reason},

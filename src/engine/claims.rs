@@ -3,13 +3,15 @@
 use super::{
     accounts::AccountName,
     context::Engine,
-    object::{Lean, Target},
+    lean::{Has, Lean},
+    object::Target,
 };
 use crate::{
     api::v1alpha1::{Managed, ManagementPolicy},
     domain::{
         claims::{self, Claimant},
         ids::{AccountIdentity, ExternalId, NaturalKey},
+        intent::Creation,
     },
     provider::External,
 };
@@ -72,6 +74,8 @@ pub(super) struct Claims<'a> {
     identity: AccountIdentity,
     me: Claimant,
     others: Vec<Arc<Claim>>,
+    /// What those have that do not parse.
+    unread: Vec<Has>,
 }
 
 impl<'a> Claims<'a> {
@@ -79,17 +83,36 @@ impl<'a> Claims<'a> {
     pub(super) fn gather<E: External>(engine: &'a Engine, target: &Target, identity: &AccountIdentity) -> Self {
         let mut others = of_kind::<E, _>(engine, target, &engine.connections);
         others.extend(of_kind::<E, _>(engine, target, &engine.instances));
-        Self { engine, identity: identity.clone(), me: claimant::<E>(target), others }
+        let mut unread: Vec<Has> = bad(&engine.connections).into_iter().chain(bad(&engine.instances)).collect();
+        unread.retain(|has| has.account.as_ref().is_none_or(|account| identity.is(account)));
+        Self { engine, identity: identity.clone(), me: claimant::<E>(target), others, unread }
     }
 
     /// Whether another object holds this record.
     pub(super) fn held(&self, id: &ExternalId) -> bool {
+        // Nobody can tell which of two that say so is the older one: what this object has it keeps.
+        let unread = || self.unread.iter().any(|has| has.recorded.as_deref() == Some(id.as_str()));
         self.any(|other| claims::holds(&other.claimant, &self.me, id))
+            || self.me.recorded.as_ref() != Some(id) && unread()
     }
 
     /// Whether another object claims the key of this one.
     pub(super) fn key_claimed(&self) -> bool {
-        self.any(|other| claims::claims_key(&other.claimant, &self.me))
+        let same = |has: &Has| self.me.key.as_ref().is_some_and(|key| has.keys.iter().any(|had| had == key.as_str()));
+        self.any(|other| claims::claims_key(&other.claimant, &self.me)) || self.unread.iter().any(same)
+    }
+
+    /// The keys of the other objects that have started, but for those of this one.
+    pub(super) fn keys_of_others(&self) -> Vec<NaturalKey> {
+        let own = self.own_keys();
+        let started = |other: &&Arc<Claim>| other.claimant.creation != Creation::NotStarted && self.same_account(other);
+        let keys = self.others.iter().filter(started).flat_map(|other| keys(&other.claimant));
+        keys.filter(|key| !own.contains(key)).collect()
+    }
+
+    /// The key that this object declares, and the one that its record was made with.
+    pub(super) fn own_keys(&self) -> Vec<NaturalKey> {
+        keys(&self.me).collect()
     }
 
     /// Whether another object that declares the same key was written by this process later than the cache shows it.
@@ -111,6 +134,14 @@ impl<'a> Claims<'a> {
         let session = account.and_then(|account| self.engine.sessions.get(account.uid())?.session);
         session.is_some_and(|(session, _)| self.identity.is(&session.identity().recorded()))
     }
+}
+
+fn bad<K: Managed>(store: &Store<Lean<K>>) -> Vec<Has> {
+    store.state().iter().filter_map(|object| object.bad().cloned()).collect()
+}
+
+fn keys(claimant: &Claimant) -> impl Iterator<Item = NaturalKey> {
+    claimant.key.iter().chain(&claimant.recorded_key).cloned()
 }
 
 /// The claims of the other objects of one kind, if they are of the same provider.

@@ -91,7 +91,7 @@ pub(super) async fn create<E: External>(scene: Scene<'_, E>, target: &mut Target
         Ok(Made::Accepted(accepted)) => scene.hand_out(target, &intent, accepted, until).await,
         Err(error) if error.local => unsent(engine, target, &intent).await,
         Err(error) if error.effect == Effect::None => refused(&scene, target, &intent, &error).await,
-        Err(_) => wait(engine, target, &intent).await,
+        Err(_) => wait(engine, target, &intent, None).await,
     };
     if nameless {
         engine.starting.ended_nameless(&scene.session.endpoint);
@@ -181,11 +181,17 @@ async fn applied<E: External>(
     let Some(born) = created.born else {
         // Nobody can tell when it was made: the look after the grace will.
         tracing::warn!(object = %target, id = %created.id, "the answered record cannot be read yet");
-        return wait(engine, target, intent).await;
+        return wait(engine, target, intent, None).await;
     };
     let declared = scene.external.now().map_or(target.declared, |now| engine.clock.translate(target.declared, now));
     let author = Window::of(intent, declared, None, engine.timing()).author(Stamps::born(Some(born)));
-    if created.known_before || author != Authorship::Attempt || scene.claims.held(&created.id) {
+    let is_known = created.known_before || scene.claims.held(&created.id);
+    if !is_known && author != Authorship::Attempt && intent.key.is_none() {
+        // By a clock that is off it may be ours all the same. Where records have no key no look would show it, and the next
+        // create would make another one: a person is asked.
+        return wait(engine, target, intent, Some(created.id)).await;
+    }
+    if is_known || author != Authorship::Attempt {
         let ids = [created.id];
         let why = advice::halted(Reason::AlreadyExists, &ids, &Drift::None);
         // The look did not find it, and might not again: not sent anew before something changes, or a while has passed.
@@ -310,8 +316,18 @@ fn later(now: Timestamp, delay: Duration) -> Option<Timestamp> {
     Timestamp::from_second(then.as_second() + 1).ok()
 }
 
-/// The attempt stays open: only a look after the grace can tell.
-async fn wait(engine: &Engine, target: &mut Target, intent: &StoredIntent) -> Result<Next, PassError> {
-    report::commit(engine, target, intent, Some(&State::Creating(OUTCOME_OPEN.to_owned())), |_| {}).await?;
+/// The attempt stays open: only a look after the grace can tell, or the person who is then asked about this record.
+async fn wait(
+    engine: &Engine,
+    target: &mut Target,
+    intent: &StoredIntent,
+    named: Option<ExternalId>,
+) -> Result<Next, PassError> {
+    report::commit(engine, target, intent, Some(&State::Creating(OUTCOME_OPEN.to_owned())), |status| {
+        if let Some(id) = &named {
+            status.creation.get_or_insert_default().candidates = names(std::slice::from_ref(id));
+        }
+    })
+    .await?;
     Ok(Next::After(engine.timing().grace()))
 }

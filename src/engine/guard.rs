@@ -6,7 +6,8 @@ use super::{
     account,
     context::Engine,
     error::PassError,
-    object::{AccountTarget, Lean, Target},
+    lean::Lean,
+    object::{AccountTarget, Target},
     outcome::Next,
     pass, report,
 };
@@ -30,7 +31,7 @@ pub(super) async fn managed<K: Managed>(object: Arc<Lean<K>>, engine: Arc<Engine
         match object.as_ref() {
             // Boxed: the largest futures of the program must not be carried about by what waits in a queue.
             Lean::Good(object) => Box::pin(pass::pass(&engine, Target::from(object.as_ref()))).await,
-            Lean::Bad { meta, error } => {
+            Lean::Bad { meta, error, .. } => {
                 let told = Box::pin(report::malformed::<K>(&engine, meta, error)).await;
                 told.map(|()| Next::After(RARELY))
             }
@@ -51,7 +52,7 @@ where
     let work = async {
         match object.as_ref() {
             Lean::Good(object) => Box::pin(account::pass(&engine, AccountTarget::from(object.as_ref()))).await,
-            Lean::Bad { meta, error } => {
+            Lean::Bad { meta, error, .. } => {
                 let told = Box::pin(report::malformed::<K>(&engine, meta, error)).await;
                 told.map(|()| Next::After(RARELY))
             }

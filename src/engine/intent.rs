@@ -59,6 +59,7 @@ pub(super) async fn open(
         // Whatever came before it is over; its link, if it had one, may still be used, and stays until there is another.
         let creation = status.creation.get_or_insert_default();
         creation.forgotten = false;
+        creation.candidates.clear();
         creation.settled_attempt = creation.settled_attempt.max(intent.attempt.saturating_sub(1));
         status.applied_fields.clone_from(&given.fields);
         status.applied_credentials.clone_from(&given.credentials);

@@ -14,6 +14,8 @@ mod error;
 mod guard;
 mod hold;
 mod intent;
+mod known;
+mod lean;
 mod link;
 mod memory;
 mod meta;
@@ -50,8 +52,8 @@ use kube::{
         reflector::Store,
     },
 };
+use lean::Lean;
 use memory::Memory;
-use object::Lean;
 pub use reach::Reach;
 use sessions::Sessions;
 use starting::Starting;
@@ -129,6 +131,7 @@ async fn lead(reach: Reach, settings: Settings, metrics: Metrics, gate: &Gate, s
             ca_bundle: settings.ca_bundle,
             timing: settings.timing,
             poll: settings.poll,
+            share: u32::from(settings.concurrency / 2).max(1),
             wire,
         },
         probe_interval: settings.probe_interval,

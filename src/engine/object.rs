@@ -1,4 +1,4 @@
-//! An object as the engine sees it: the cached form of a watch, and the working copy of one pass.
+//! An object as a pass sees it: a working copy, of what has a record and of accounts.
 
 use crate::{
     api::{
@@ -17,90 +17,7 @@ use crate::{
 };
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ObjectReference;
-use kube::{
-    Resource, ResourceExt,
-    core::{ApiResource, ObjectMeta},
-};
-use serde::{Deserialize, Deserializer, de::DeserializeOwned, de::Error as _};
-use serde_json::Value;
-use std::borrow::Cow;
-
-/// Where `kubectl apply` keeps the whole declaration once more.
-const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
-
-/// An object as a watch delivers it: pruned of what nobody reads, and kept even if its stored form does not parse.
-///
-/// One object that does not parse must not stop the watch of all the others.
-#[derive(Clone, Debug)]
-pub(super) enum Lean<K> {
-    /// It parses.
-    Good(Box<K>),
-    /// It does not.
-    Bad {
-        /// Its metadata.
-        meta: Box<ObjectMeta>,
-        /// What the parser says.
-        error: String,
-    },
-}
-
-impl<K> Lean<K> {
-    /// The object, if it parses.
-    pub(super) fn good(&self) -> Option<&K> {
-        match self {
-            Self::Good(k) => Some(k),
-            Self::Bad { .. } => None,
-        }
-    }
-}
-
-impl<'de, K: DeserializeOwned> Deserialize<'de> for Lean<K> {
-    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        let mut value = Value::deserialize(d)?;
-        if let Some(meta) = value.get_mut("metadata").and_then(Value::as_object_mut) {
-            meta.remove("managedFields");
-            let annotations = meta.get_mut("annotations").and_then(Value::as_object_mut);
-            annotations.map(|all| all.remove(LAST_APPLIED));
-        }
-        match K::deserialize(&value) {
-            Ok(k) => Ok(Self::Good(Box::new(k))),
-            Err(e) => {
-                let meta = value.get("metadata").cloned().unwrap_or_default();
-                let meta = serde_json::from_value(meta).map_err(D::Error::custom)?;
-                Ok(Self::Bad { meta: Box::new(meta), error: e.to_string() })
-            }
-        }
-    }
-}
-
-impl<K: Resource<DynamicType = ()>> Resource for Lean<K> {
-    type DynamicType = ();
-    type Scope = K::Scope;
-    fn kind((): &()) -> Cow<'_, str> {
-        K::kind(&())
-    }
-    fn group((): &()) -> Cow<'_, str> {
-        K::group(&())
-    }
-    fn version((): &()) -> Cow<'_, str> {
-        K::version(&())
-    }
-    fn plural((): &()) -> Cow<'_, str> {
-        K::plural(&())
-    }
-    fn meta(&self) -> &ObjectMeta {
-        match self {
-            Self::Good(k) => k.meta(),
-            Self::Bad { meta, .. } => meta,
-        }
-    }
-    fn meta_mut(&mut self) -> &mut ObjectMeta {
-        match self {
-            Self::Good(k) => k.meta_mut(),
-            Self::Bad { meta, .. } => meta,
-        }
-    }
-}
+use kube::{Resource, ResourceExt, core::ApiResource};
 
 /// The working copy of one pass, of an object of any kind with a record: it follows the pass' own writes, so that the
 /// next one carries the right version.

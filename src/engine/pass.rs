@@ -8,6 +8,7 @@ use super::{
     claims::Claims,
     context::Engine,
     error::PassError,
+    known::{Parts, facts_without_account},
     link,
     object::Target,
     outcome::{self, Next, SOON},
@@ -21,7 +22,7 @@ use crate::{
         dates,
         decide::{Drift, Facts, LinkState, Look, Resolution, Sighting, Step, decide},
         diff::Difference,
-        ids::{AccountIdentity, ExternalId},
+        ids::AccountIdentity,
         intent::{Authorship, Creation, Window},
         reason::{Problem, Reason},
         refresh,
@@ -44,6 +45,9 @@ pub(super) async fn pass(engine: &Engine, mut target: Target) -> Result<Next, Pa
     if target.deleting && !target.bound() {
         return Ok(Next::Change);
     }
+    // The account stays for as long as this pass, which may find it there and start.
+    let account = engine.accounts.of(&target).filter(|_| !target.bound());
+    let _joining = account.map(|account| engine.starting.joins(account.uid()));
     match resolve::account(engine, &target) {
         Account::NotYet => {
             let step = decide(&facts_without_account(engine, &target, &Parts::new(&target), None));
@@ -70,62 +74,6 @@ pub(super) async fn pass(engine: &Engine, mut target: Target) -> Result<Next, Pa
                 Box::pin(provider::on_behalf_of(target.namespace.clone(), pass.run(target))).await
             })
         }
-    }
-}
-
-/// What of an object the facts borrow.
-struct Parts {
-    creation: Creation,
-    recorded: Option<ExternalId>,
-    external_ref: Option<ExternalId>,
-    resolution: Option<Resolution>,
-}
-
-impl Parts {
-    fn new(target: &Target) -> Self {
-        Self {
-            creation: target.creation(),
-            recorded: target.recorded(),
-            external_ref: target.spec.external_ref().map(|r| ExternalId::new(&r.id)),
-            resolution: target.resolve.as_deref().and_then(|text| Resolution::read(text, &target.stored())),
-        }
-    }
-}
-
-/// The facts before anything is known of the account.
-fn facts_without_account<'a>(
-    engine: &Engine,
-    target: &Target,
-    parts: &'a Parts,
-    problem: Option<&'a Problem>,
-) -> Facts<'a> {
-    let has_key = target.stored().intent().is_ok_and(|intent| intent.is_some_and(|intent| intent.key.is_some()));
-    Facts {
-        deleting: target.deleting,
-        bound: target.bound(),
-        creation: &parts.creation,
-        policy: validate::policy(&target.spec),
-        recorded: parts.recorded.as_ref(),
-        external_ref: parts.external_ref.as_ref(),
-        key: None,
-        seen: None,
-        other_account: false,
-        held: false,
-        key_claimed: false,
-        in_grace: false,
-        unlisted: has_key && !engine.patience(&target.uid, &parts.creation).is_zero(),
-        link: LinkState::None,
-        any_link: false,
-        unreachable: problem,
-        problem,
-        refused: None,
-        adoption_allowed: true,
-        restored: false,
-        replacing: target.status.creation.as_ref().is_some_and(|c| c.replacing.is_some()),
-        drift: Drift::None,
-        needs_person: false,
-        refresh_due: false,
-        resolution: parts.resolution.as_ref(),
     }
 }
 
@@ -166,20 +114,19 @@ impl<E: External> Pass<'_, E> {
             Ok(slot) => slot,
             Err(refusal) => return Ok(Next::After(refusal.after)),
         };
+        facts.anothers = match self.is_anothers(&step, &parts.creation, &claims).await {
+            Ok(anothers) => anothers,
+            Err(error) => return outcome::failed::<E>(self.engine, &mut target, &error).await,
+        };
+        step = decide(&facts);
         if let Step::Look(look) = &step {
             (sightings, records) = match self.look(&target, look, &parts.creation, &claims, want.as_ref().ok()).await {
                 Ok(found) => found,
                 Err(error) => return outcome::failed::<E>(self.engine, &mut target, &error).await,
             };
-            if let Creation::Done(id) = &parts.creation {
-                self.engine.memory.missed(&target.uid, !sightings.iter().any(|s: &Sighting| s.id == *id));
-                facts.in_grace = !self.engine.patience(&target.uid, &parts.creation).is_zero();
-            }
+            self.note_absence(&mut facts, &target, &sightings);
             let fresh = supplies.fresh(&target, &parts.creation);
-            facts.drift = Self::drift(&target, &parts.creation, want.as_ref().ok(), &records, fresh);
-            let health = health::<E>(want.as_ref().ok(), &records);
-            facts.needs_person = health.as_ref().is_some_and(Health::needs_person);
-            facts.refresh_due = self.refresh_due(&target, health.as_ref());
+            self.compare(&mut facts, &target, want.as_ref().ok(), &records, fresh);
             late = self.obstacle(&target, &facts, want.as_ref()).await?;
             facts.problem = late.as_ref().or(facts.problem);
             facts.seen = Some(&sightings);
@@ -200,6 +147,19 @@ impl<E: External> Pass<'_, E> {
             claims,
         };
         scene.act(&mut target, step).await
+    }
+
+    /// Before it is looked at with a token of its own: whether the record that a step would use is what another object
+    /// declares, and not what this one does. Then somebody has written its id into the wrong status. Which of two objects that
+    /// name the same id holds it is told elsewhere.
+    async fn is_anothers(&self, step: &Step, creation: &Creation, claims: &Claims<'_>) -> Result<bool, ApiError> {
+        let Creation::Done(id) = creation else { return Ok(false) };
+        let others = claims.keys_of_others();
+        let uses = matches!(step, Step::Look(Look::Id(_)) | Step::Delete(_));
+        if !uses || others.is_empty() {
+            return Ok(false);
+        }
+        Ok(self.external.is_any_of(id, &others).await? && !self.external.is_any_of(id, &claims.own_keys()).await?)
     }
 
     /// What keeps the correction of a difference from being carried out.
@@ -243,6 +203,29 @@ impl<E: External> Pass<'_, E> {
             any_link: link::any(target, self.now()),
             ..facts_without_account(self.engine, target, parts, None)
         }
+    }
+
+    /// A record that is not shown is waited for.
+    fn note_absence(&self, facts: &mut Facts<'_>, target: &Target, sightings: &[Sighting]) {
+        if let Creation::Done(id) = facts.creation {
+            self.engine.memory.missed(&target.uid, !sightings.iter().any(|sighting| sighting.id == *id));
+            facts.in_grace = !self.engine.patience(&target.uid, facts.creation).is_zero();
+        }
+    }
+
+    /// What the record tells beside that it is there.
+    fn compare(
+        &self,
+        facts: &mut Facts<'_>,
+        target: &Target,
+        want: Option<&E::Want>,
+        records: &[Record<E::Have>],
+        fresh: Option<&Credentials>,
+    ) {
+        facts.drift = Self::drift(target, facts.creation, want, records, fresh);
+        let health = health::<E>(want, records);
+        facts.needs_person = health.as_ref().is_some_and(Health::needs_person);
+        facts.refresh_due = self.refresh_due(target, health.as_ref());
     }
 
     async fn look(

@@ -1,4 +1,4 @@
-//! Which objects of this process are about to create, by the key they create with.
+//! Which objects of this process are about to start: by the key they create with, and by the account they do it in.
 //!
 //! The cache shows an intent a moment after it is stored. Two objects that declare the same store at the same moment
 //! would each see the other as one that has not started; here the second one waits until the cache tells the truth.
@@ -17,6 +17,15 @@ pub(super) struct Starting {
     keys: Mutex<HashSet<(String, NaturalKey)>>,
     /// When a create in an account that nobody can name yet last ended, by endpoint.
     nameless: Mutex<HashMap<String, Instant>>,
+    /// How many passes may be about to bind an object, by the UID of its account.
+    joining: Mutex<HashMap<String, usize>>,
+}
+
+/// A pass that may bind an object to an account, until it is dropped.
+#[derive(Debug)]
+pub(super) struct Joining<'a> {
+    starting: &'a Starting,
+    account: String,
 }
 
 /// The sole right to create with a key, until it is dropped.
@@ -32,6 +41,18 @@ impl Starting {
         let place = (account.to_owned(), key.clone());
         let is_free = self.keys.lock().unwrap_or_else(PoisonError::into_inner).insert(place.clone());
         is_free.then(|| Turn { starting: self, place })
+    }
+
+    /// An object of this account may be about to start. To be called before it is asked whether the account stays: who lets
+    /// go of an account asks in the other order.
+    pub(super) fn joins(&self, account: &str) -> Joining<'_> {
+        *self.joining.lock().unwrap_or_else(PoisonError::into_inner).entry(account.to_owned()).or_default() += 1;
+        Joining { starting: self, account: account.to_owned() }
+    }
+
+    /// Whether an object of this account may be about to start.
+    pub(super) fn is_joined(&self, account: &str) -> bool {
+        self.joining.lock().unwrap_or_else(PoisonError::into_inner).contains_key(account)
     }
 
     /// A create in an account without a name has ended: another login there may be one of the same account.
@@ -53,6 +74,16 @@ impl Drop for Turn<'_> {
     }
 }
 
+impl Drop for Joining<'_> {
+    fn drop(&mut self) {
+        let mut joining = self.starting.joining.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(passes) = joining.get_mut(&self.account) {
+            *passes -= 1;
+        }
+        joining.retain(|_, passes| *passes > 0);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -65,5 +96,16 @@ mod tests {
         assert!(starting.turn("b", &key).is_some(), "another account has other records");
         drop(first);
         assert!(starting.turn("a", &key).is_some());
+    }
+
+    #[test]
+    fn an_account_is_joined_until_the_last_pass_has_ended() {
+        let starting = Starting::default();
+        let (one, other) = (starting.joins("a"), starting.joins("a"));
+        assert!(starting.is_joined("a") && !starting.is_joined("b"));
+        drop(one);
+        assert!(starting.is_joined("a"));
+        drop(other);
+        assert!(!starting.is_joined("a"));
     }
 }

@@ -8,7 +8,8 @@ use super::{
     context::Engine,
     error::PassError,
     guard,
-    object::{AccountTarget, Lean},
+    lean::Lean,
+    object::AccountTarget,
 };
 use crate::api::v1alpha1::{
     Account, AccountKind, AccountRef, ClusterProviderAccount, Connection, IntegrationInstance, Managed, ProviderAccount,

@@ -37,6 +37,8 @@ pub struct ConnectSettings {
     pub timing: Timing,
     /// How often something that is under way at the provider is looked at.
     pub poll: Duration,
+    /// So many passes at most wait for one account at the same time, whatever its `limits` say: the workers are everybody's.
+    pub share: u32,
     /// A wire of the caller's own instead of the network; for deterministic tests.
     pub wire: Option<Wire>,
 }
@@ -205,7 +207,8 @@ pub fn connect(
     metrics: &Metrics,
 ) -> Result<Session, Problem> {
     let meter = metrics.at(login.provider);
-    let gate = Arc::new(Gate::new(positive(limits.requests_per_minute), positive(limits.max_in_flight), meter.clone()));
+    let in_flight = positive(limits.max_in_flight).min(settings.share);
+    let gate = Arc::new(Gate::new(positive(limits.requests_per_minute), in_flight, meter.clone()));
     let wire = match &settings.wire {
         Some(wire) => wire.clone(),
         None => http::over_reqwest(client(settings).map_err(|_| {

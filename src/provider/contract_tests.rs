@@ -40,6 +40,7 @@ pub(super) fn measured(wire: Wire, login: &Login, metrics: &Metrics) -> Session 
         ca_bundle: None,
         timing: Timing { permit: second * 60, call: second * 60, lag: second },
         poll: second,
+        share: 8,
         wire: Some(wire),
     };
     let limits = Limits { requests_per_minute: 10_000_000, max_in_flight: 8 };

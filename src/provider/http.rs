@@ -55,7 +55,24 @@ pub(super) const LIST_CAP: usize = 8 << 20;
 struct Cap(usize);
 
 /// What is left for the next pages of a list. A provider without an end to them must not fill the memory.
-pub(super) struct Room(pub(super) usize);
+pub(super) struct Room {
+    left: usize,
+    all: usize,
+    /// What an object of a page weighs at least.
+    object: usize,
+}
+
+impl Room {
+    /// For rows that are read as what they are.
+    pub(super) fn of_rows(all: usize) -> Self {
+        Self { left: all, all, object: OBJECT }
+    }
+
+    /// For rows that are read as maps first, each of whose smallest takes a kilobyte.
+    pub(super) fn of_maps(all: usize) -> Self {
+        Self { left: all, all, object: 1 << 10 }
+    }
+}
 
 /// One request.
 pub(super) struct Call<'a> {
@@ -134,8 +151,12 @@ impl Http {
     pub(super) async fn page(&self, call: Call<'_>, pace: Pace, room: &mut Room) -> Result<Reply, ApiError> {
         let operation = call.operation;
         let reply = self.send(call, pace).await?;
-        let left = room.0.checked_sub(weight(&reply.body));
-        room.0 = left.ok_or_else(|| ApiError::wire(operation, WireError::TooBig(LIST_CAP)))?;
+        let (weight, too_big) =
+            (weight(&reply.body, room.object), |cap| ApiError::wire(operation, WireError::TooBig(cap)));
+        if weight > LIST_CAP {
+            return Err(too_big(LIST_CAP));
+        }
+        room.left = room.left.checked_sub(weight).ok_or_else(|| too_big(room.all))?;
         Ok(reply)
     }
 
@@ -167,7 +188,7 @@ impl Http {
         let status = answer.as_ref().ok().map(|r| r.status().as_u16());
         self.meter.request(operation.into(), status, begun.elapsed());
         let (head, body) = answer.map_err(wire_error)?.into_parts();
-        if weight(&body) > cap {
+        if weight(&body, OBJECT) > cap {
             return Err(wire_error(WireError::TooBig(cap)));
         }
         self.heard(&head.headers);
@@ -230,10 +251,12 @@ impl Http {
     }
 }
 
+/// What an object of an answer weighs at least, where it is read as what it is.
+const OBJECT: usize = 256;
+
 /// The size of an answer, or of what reading it would make of it: the smallest object or value of JSON takes far more memory
 /// than its few bytes. What providers really send has more text than that.
-fn weight(body: &[u8]) -> usize {
-    const OBJECT: usize = 256;
+fn weight(body: &[u8], object: usize) -> usize {
     const VALUE: usize = 32;
     let count = |(objects, values), byte: &u8| match byte {
         b'{' => (objects + 1, values),
@@ -241,7 +264,7 @@ fn weight(body: &[u8]) -> usize {
         _ => (objects, values),
     };
     let (objects, values) = body.iter().fold((0, 0), count);
-    body.len().max(objects * OBJECT).max(values * VALUE)
+    body.len().max(objects * object).max(values * VALUE)
 }
 
 /// `Retry-After` in seconds or as a date, by the provider's own clock; bounded both ways, since nothing obliges it to be
@@ -278,7 +301,7 @@ pub(super) fn over_reqwest(client: reqwest::Client) -> Wire {
             // them are wanted, since what grows in one piece is there twice.
             let (mut chunks, mut weighs) = (Vec::new(), 0);
             while let Some(chunk) = response.chunk().await.map_err(|e| classify(&e))? {
-                weighs += weight(&chunk);
+                weighs += weight(&chunk, OBJECT);
                 if weighs > cap {
                     return Err(WireError::TooBig(cap));
                 }

@@ -43,6 +43,7 @@ pub struct Metrics {
     panics: Counter,
     errors: Labelled<Counter, 2>,
     drifts: Labelled<Counter, 1>,
+    rotations: Labelled<Counter, 2>,
     time_to_ready: Labelled<Histogram, 1>,
     objects: Counted<4>,
     leader: Gauge,
@@ -91,6 +92,7 @@ impl Metrics {
             ),
             errors: all.counter("errors", ["kind", "reason"], "Warnings that objects were given as events"),
             drifts: all.counter("drifts", ["kind"], "Records that were found to differ from an unchanged declaration"),
+            rotations: all.counter("account_rotations", ["provider", "outcome"], "Tries of new secrets of logins"),
             writes: all.counter(
                 "provider_writes",
                 ["provider", "operation", "cause", "outcome"],
@@ -174,6 +176,11 @@ impl Metrics {
     /// A record was found to differ.
     pub fn drift(&self, kind: &str) {
         self.drifts.of([kind]).inc();
+    }
+
+    /// The new secret of an account's login was tried: it is used from now on, or was not accepted.
+    pub fn rotation(&self, provider: Provider, accepted: bool) {
+        self.rotations.of([provider.into(), if accepted { "taken_over" } else { "rejected" }]).inc();
     }
 
     /// An object became Ready for the first time, so long after it was created.

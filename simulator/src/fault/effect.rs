@@ -87,6 +87,12 @@ pub enum Effect {
     UnknownFields,
     /// A success with values that no client knows wherever there is an enumeration.
     UnknownValues,
+    /// A success whose `created_at` tell a time this much too early, as a server does whose clocks differ.
+    Backdate {
+        /// How much.
+        #[serde(with = "compact::required")]
+        by: Duration,
+    },
     /// A success with null wherever there is a field of this name.
     NullField {
         /// The name.

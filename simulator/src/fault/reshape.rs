@@ -1,8 +1,11 @@
 //! How effects change a successful answer.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::StatusCode;
 use http::header::CONTENT_TYPE;
+use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use super::Effect;
@@ -61,6 +64,7 @@ pub(crate) fn reshape(effect: &Effect, response: &mut http::Response<Bytes>) {
                 }
             }
         }),
+        Effect::Backdate { by } => edit(response.body(), &mut |object| backdate(object, *by)),
         Effect::NullField { field } => edit(response.body(), &mut |object| {
             if let Some(value) = object.get_mut(field) {
                 *value = Value::Null;
@@ -78,6 +82,14 @@ pub(crate) fn reshape(effect: &Effect, response: &mut http::Response<Bytes>) {
         | Effect::StatusAfterApply { .. } => return,
     };
     *response.body_mut() = body;
+}
+
+fn backdate(object: &mut Map<String, Value>, by: Duration) {
+    if let Some(value) = object.get_mut("created_at") {
+        let told = value.as_str().and_then(|text| text.parse::<Timestamp>().ok());
+        let earlier = told.and_then(|told| told.checked_sub(by).ok());
+        *value = earlier.map_or(Value::Null, |earlier| Value::from(earlier.to_string()));
+    }
 }
 
 /// Puts a field in front of the others. By text, because a value tree of any depth could not be dropped safely.

@@ -147,7 +147,7 @@ impl Arcus {
 
     async fn list(&self, pace: Pace) -> Result<Vec<Row>, ApiError> {
         let (operation, path) = (Operation::List, [INTEGRATIONS]);
-        let (mut rows, mut after, mut room) = (Vec::new(), None::<String>, Room(LIST_CAP));
+        let (mut rows, mut after, mut room) = (Vec::new(), None::<String>, Room::of_maps(LIST_CAP));
         for page in 0..MAX_PAGES {
             let mut query = vec![("limit", LIMIT)];
             query.extend(after.as_deref().map(|id| ("starting_after", id)));
@@ -159,13 +159,13 @@ impl Arcus {
             rows.extend(more);
             after = next;
             if after.is_none() {
-                break;
+                if let Some(row) = rows.first() {
+                    self.learn(row);
+                }
+                return Ok(rows);
             }
         }
-        if let Some(row) = rows.first() {
-            self.learn(row);
-        }
-        Ok(rows)
+        Err(ApiError::unreadable(operation, None))
     }
 
     /// A link and how long it works.

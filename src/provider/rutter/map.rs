@@ -3,7 +3,7 @@
 //! Source: Rutter's public reference, "Errors" and "Connections"; what it leaves open is marked.
 
 use super::{
-    reads::Have,
+    have::Have,
     wire::{ErrorReply, Status},
 };
 use crate::{

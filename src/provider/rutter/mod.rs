@@ -3,11 +3,12 @@
 //! Rutter has no read by id and no usable update: a record is seen in the account-wide list, read with its own token,
 //! and changed only by a new one.
 
+mod have;
 mod map;
 mod reads;
 mod wire;
 
-pub use reads::Have;
+pub use have::Have;
 
 use super::{
     ApiError, ConnectSettings, ConnectionSecret, CreatePermit, Created, DeletePermit, External, Freshness, Job, Login,
@@ -265,6 +266,10 @@ impl External for Rutter {
                 Ok(rows.into_iter().filter(inside).map(record).collect())
             }
         }
+    }
+
+    async fn is_any_of(&self, id: &ExternalId, keys: &[NaturalKey]) -> Result<bool, ApiError> {
+        self.reads.is_any_of(id, keys).await
     }
 
     async fn create(

@@ -7,6 +7,7 @@
 //! anew whenever its last request is refused would use the budget up and never come to its end.
 
 use super::{
+    have::Have,
     map,
     wire::{Detail, DetailReply, ListReply, Row, StatusReply},
 };
@@ -15,13 +16,12 @@ use crate::{
         conditions::Health,
         ids::{ExternalId, NaturalKey},
         intent::Stamps,
-        rules,
         stores::{self, Recognition},
         text::plain,
         verdict::Kind,
     },
     provider::{
-        ApiError, Freshness, Operation, Record,
+        ApiError, Freshness, Operation, Record, WHOSE,
         http::{Call, Http, LIST_CAP, Pace, Room},
         inventory::{Inventory, Snapshot},
     },
@@ -51,54 +51,6 @@ const HINTS: [&str; 4] = [FIRST_SYNC, UNHEALTHY, "needs_reauth", "disabled"];
 const FIRST_SYNC: &str = "not_ready";
 /// The one that shows connections with errors; older servers tell it nowhere else.
 const UNHEALTHY: &str = "unhealthy";
-
-/// A connection as Rutter shows it.
-#[derive(Clone, Debug)]
-pub struct Have {
-    pub(super) row: Row,
-    pub(super) store: Option<Detail>,
-    pub(super) health: Option<(Health, Option<Timestamp>)>,
-}
-
-impl Have {
-    pub(super) fn new(row: Row, store: Option<Detail>) -> Self {
-        Self { row, store, health: None }
-    }
-
-    /// Whether anything is told of a store.
-    pub(super) fn has_store(&self) -> bool {
-        let named = |text: Option<&String>| text.is_some_and(|t| !t.is_empty());
-        let told =
-            |s: &Detail| [&s.store_domain, &s.store_unique_id, &s.store_name].into_iter().any(|t| named(t.as_ref()));
-        self.store.as_ref().is_some_and(told)
-    }
-
-    fn told(&self) -> (Option<&str>, Option<&str>) {
-        let store = self.store.as_ref();
-        (store.and_then(|s| s.store_domain.as_deref()), store.and_then(|s| s.store_unique_id.as_deref()))
-    }
-
-    /// Whether its store is the one with this key.
-    pub(super) fn recognise(&self, key: &NaturalKey) -> Recognition {
-        let platform = self.row.platform.as_deref().and_then(rules::rutter_platform);
-        let (Some(platform), Some((name, store))) = (platform, stores::read_key(key)) else {
-            return Recognition::Doubt;
-        };
-        let (domain, unique_id) = self.told();
-        if platform.name == name { platform.recognise(store, domain, unique_id) } else { Recognition::Other }
-    }
-
-    /// Whether Rutter tells its store already.
-    fn is_told(&self) -> bool {
-        let (domain, unique_id) = self.told();
-        let platform = self.row.platform.as_deref().and_then(rules::rutter_platform);
-        platform.is_none_or(|p| p.is_told(domain, unique_id))
-    }
-
-    fn born(&self) -> Option<Timestamp> {
-        self.row.created_at.or_else(|| self.store.as_ref().and_then(|d| d.created_at))
-    }
-}
 
 /// The reading side of one login.
 pub(super) struct Reads {
@@ -204,7 +156,7 @@ impl Reads {
 
     async fn read_list(&self, filter: &str, pace: Pace) -> Result<Vec<Row>, ApiError> {
         let (operation, path) = (Operation::List, ["connections"]);
-        let (mut rows, mut cursor, mut room) = (Vec::new(), None::<String>, Room(LIST_CAP));
+        let (mut rows, mut cursor, mut room) = (Vec::new(), None::<String>, Room::of_rows(LIST_CAP));
         for page in 0..MAX_PAGES {
             let mut query = vec![("status", filter)];
             query.extend(cursor.as_deref().map(|c| ("cursor", c)));
@@ -308,6 +260,21 @@ impl Reads {
             (recognition != Recognition::Other).then_some(Record { id, stamps: Stamps::born(born), have })
         });
         Ok(records.collect())
+    }
+
+    /// Whether the connection is certainly of a store with one of these keys.
+    pub(super) async fn is_any_of(&self, id: &ExternalId, keys: &[NaturalKey]) -> Result<bool, ApiError> {
+        let find = |rows: Vec<Row>| rows.into_iter().find(|row| row.id == id.as_str());
+        let mut row = find(self.rows(&*self.list(WHOSE, Pace::InTurn).await?));
+        if row.is_none() {
+            // It may have been made since.
+            row = find(self.rows(&*self.list(Freshness::After(Instant::now()), Pace::InTurn).await?));
+        }
+        let Some(row) = row else { return Ok(false) };
+        let detail =
+            self.details(std::slice::from_ref(&row)).await.ok().and_then(|all| all.into_iter().next().flatten());
+        let have = Have::new(row, detail);
+        Ok(keys.iter().any(|key| have.recognise(key) == Recognition::Same))
     }
 
     /// The record with this id, with its health.

@@ -156,12 +156,12 @@ impl External for SkuIo {
         applied: &[AppliedField],
         fresh: Option<&Credentials>,
     ) -> Difference<Change> {
-        let told = have.row.told("integration_id", false).and_then(wire::id_text);
+        let told = have.fields.told("integration_id", false).and_then(wire::id_text);
         let kind = told.or_else(|| applied.iter().find(|f| f.path == TYPE_PATH).map(|f| f.value.clone()));
         if want.integration_id.zip(kind).is_some_and(|(want, kind)| want.to_string() != kind) {
             return Difference::Replace(vec![TYPE_PATH.to_owned()]);
         }
-        let differs = |f: &&instances::Field| f.differs(have.row.told(&f.name, f.is_setting), applied);
+        let differs = |f: &&instances::Field| f.differs(have.fields.told(&f.name, f.is_setting), applied);
         let fields: Vec<&instances::Field> = want.fields().iter().filter(differs).collect();
         let token = fresh.and_then(token);
         let mut paths: Vec<String> = fields.iter().map(|f| f.path.clone()).collect();
@@ -191,11 +191,15 @@ impl External for SkuIo {
                 rows.retain(|row| row.created_at.is_some_and(|t| window.contains(t)));
                 let record = |row: Row| {
                     let (id, born) = (ExternalId::new(row.id.to_string()), row.created_at);
-                    Record { id, stamps: Stamps::born(born), have: Some(Have { row }) }
+                    Record { id, stamps: Stamps::born(born), have: Some(Have::new(row)) }
                 };
                 Ok(rows.into_iter().map(record).collect())
             }
         }
+    }
+
+    async fn is_any_of(&self, id: &ExternalId, keys: &[NaturalKey]) -> Result<bool, ApiError> {
+        self.reads.is_any_of(id, keys).await
     }
 
     async fn create(
@@ -221,7 +225,7 @@ impl External for SkuIo {
         // and so now, where it does not say when.
         let born = row.created_at.or_else(|| self.now());
         let id = ExternalId::new(row.id.to_string());
-        let summary = Self::summary(Some(want), &Have { row });
+        let summary = Self::summary(Some(want), &Have::new(row));
         Ok(Made::Created(Box::new(Created { id, born, summary, known_before, restored: false })))
     }
 

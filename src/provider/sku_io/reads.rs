@@ -5,7 +5,7 @@
 
 use super::{
     map,
-    wire::{self, Page, Row},
+    wire::{self, Fields, Page, Row},
 };
 use crate::{
     domain::{
@@ -14,7 +14,7 @@ use crate::{
         verdict::Kind,
     },
     provider::{
-        ApiError, Freshness, Operation, Record,
+        ApiError, Freshness, Operation, Record, WHOSE,
         http::{Call, Http, Pace, Room},
         inventory::{Inventory, Snapshot},
     },
@@ -32,8 +32,8 @@ use tokio::time::Instant;
 const LIMIT: usize = 100;
 /// Pages that are read at most: a server that has ever more is cut off.
 const MAX_PAGES: i64 = 1000;
-/// All pages together are no larger than this: room for ten thousand instances with all of their settings.
-const ROOM: usize = 32 << 20;
+/// All pages together weigh no more than this: room for ten thousand instances with all of their settings.
+const ROOM: usize = 24 << 20;
 /// A limit without `Retry-After` is waited out this long.
 const WAIT: Duration = Duration::from_secs(10);
 /// Where instances live.
@@ -43,6 +43,13 @@ pub(super) const INSTANCES: [&str; 2] = ["api", "big-commerce"];
 #[derive(Clone, Debug)]
 pub struct Have {
     pub(super) row: Row,
+    pub(super) fields: Fields,
+}
+
+impl Have {
+    pub(super) fn new(row: Row) -> Self {
+        Self { fields: row.fields(), row }
+    }
 }
 
 /// The account's reads.
@@ -139,7 +146,7 @@ impl Reads {
 
     async fn pages(&self, filter: &[(&str, &str)], pace: Pace) -> Result<Vec<Row>, ApiError> {
         let (operation, limit) = (Operation::List, LIMIT.to_string());
-        let (mut rows, mut room) = (Vec::new(), Room(ROOM));
+        let (mut rows, mut room) = (Vec::new(), Room::of_maps(ROOM));
         for page in 1..=MAX_PAGES {
             let number = page.to_string();
             let mut query = vec![("limit", limit.as_str()), ("page", number.as_str())];
@@ -170,10 +177,22 @@ impl Reads {
         rows.retain(|row| row.name.as_deref().is_none_or(|name| name == key.as_str()));
         let record = |row: Row| {
             let (id, born) = (ExternalId::new(row.id.to_string()), row.created_at);
-            let have = row.name.is_some().then_some(Have { row });
+            let have = row.name.is_some().then(|| Have::new(row));
             Record { id, stamps: Stamps::born(born), have }
         };
         Ok(rows.into_iter().map(record).collect())
+    }
+
+    /// Whether the instance has one of these names.
+    pub(super) async fn is_any_of(&self, id: &ExternalId, keys: &[NaturalKey]) -> Result<bool, ApiError> {
+        let Ok(number) = id.as_str().parse::<i64>() else { return Ok(false) };
+        let mut snapshot = self.list(WHOSE, Pace::InTurn).await?;
+        if !snapshot.rows.contains_key(&number) {
+            // It may have been made since.
+            snapshot = self.list(Freshness::After(Instant::now()), Pace::InTurn).await?;
+        }
+        let name = snapshot.rows.get(&number).and_then(|row| row.name.as_deref());
+        Ok(keys.iter().any(|key| name == Some(key.as_str())))
     }
 
     /// The instance with this id. The shared list will do where it shows the settings and is newer than what we last wrote,
@@ -185,13 +204,14 @@ impl Reads {
         pace: Pace,
     ) -> Result<Vec<Record<Have>>, ApiError> {
         let Some(number) = id.as_str().parse::<i64>().ok().filter(|n| !self.is_deleted(*n)) else { return Ok(vec![]) };
-        let record =
-            |row: Row| vec![Record { id: id.clone(), stamps: Stamps::born(row.created_at), have: Some(Have { row }) }];
+        let record = |row: Row| {
+            vec![Record { id: id.clone(), stamps: Stamps::born(row.created_at), have: Some(Have::new(row)) }]
+        };
         let mut pace = pace;
         if let Freshness::Within(_) = freshness {
             let snapshot = self.list(freshness, pace).await?;
             let newer = self.known().newer.get(&number).copied();
-            let listed = snapshot.rows.get(&number).filter(|row| row.settings.is_some());
+            let listed = snapshot.rows.get(&number).filter(|row| row.has_settings);
             if let Some(row) = listed.filter(|_| newer.is_none_or(|at| at < snapshot.began)) {
                 return Ok(record(row.clone()));
             }

@@ -6,18 +6,27 @@
 
 use crate::domain::instances::SETTINGS_OBJECT;
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-/// One instance, as far as it is told.
+/// One instance, as far as it is told. Of what most look-ups do not need, the text alone: a list holds thousands.
 #[derive(Clone, Debug)]
 pub(super) struct Row {
     pub(super) id: i64,
     pub(super) name: Option<String>,
     pub(super) created_at: Option<Timestamp>,
     pub(super) archived: bool,
-    /// The fields at the top; the settings stand apart.
-    pub(super) top: Map<String, Value>,
-    pub(super) settings: Option<Map<String, Value>>,
+    pub(super) has_settings: bool,
+    /// [`Fields`] as JSON.
+    text: Box<str>,
+}
+
+/// The fields of an instance.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Fields {
+    /// Those at the top; the settings stand apart.
+    top: Map<String, Value>,
+    settings: Option<Map<String, Value>>,
 }
 
 impl Row {
@@ -29,17 +38,25 @@ impl Row {
             Some(_) | None => None,
         };
         top.retain(|_, value| !value.is_object() && !value.is_array());
-        let text = |key: &str| top.get(key).and_then(Value::as_str);
+        let fields = Fields { top, settings };
+        let text = |key: &str| fields.top.get(key).and_then(Value::as_str);
         Some(Self {
-            id: top.get("id")?.as_i64().filter(|id| *id > 0)?,
+            id: fields.top.get("id")?.as_i64().filter(|id| *id > 0)?,
             name: text("name").map(str::to_owned),
             created_at: text("created_at").and_then(stamp),
-            archived: top.get("archived").is_some_and(is_set) || top.get("archived_at").is_some_and(is_set),
-            settings,
-            top,
+            archived: ["archived", "archived_at"].iter().any(|key| fields.top.get(*key).is_some_and(is_set)),
+            has_settings: fields.settings.is_some(),
+            text: serde_json::to_string(&fields).ok()?.into(),
         })
     }
 
+    /// All that is told of it.
+    pub(super) fn fields(&self) -> Fields {
+        serde_json::from_str(&self.text).unwrap_or_default()
+    }
+}
+
+impl Fields {
     /// What is told of a field.
     pub(super) fn told(&self, name: &str, is_setting: bool) -> Option<&Value> {
         if is_setting { self.settings.as_ref()?.get(name) } else { self.top.get(name) }
@@ -143,7 +160,7 @@ mod tests {
         let row = Row::read(&json!({"id": 7, "name": null, "integration_settings": [], "created_at": 5,
                                     "connection_settings": {"access_token": "test-canary"}}))
         .expect("a row");
-        assert_eq!((row.name.clone(), row.created_at, row.settings.is_none()), (None, None, true));
+        assert_eq!((row.name.clone(), row.created_at, row.has_settings), (None, None, false));
         assert!(!format!("{row:?}").contains("test-canary"));
     }
 
