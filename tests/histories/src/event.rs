@@ -24,6 +24,8 @@ pub enum Event {
     KubeLost,
     /// It is refused: 500.
     KubeDown,
+    /// It is refused, and so is all that follows for a while.
+    KubeOut,
     /// Watches lag from here on, until the next rest.
     StaleView,
     /// All watches end, and who watches has to list anew.
@@ -115,8 +117,10 @@ impl Event {
             *site != Site::Rest
         } else if matches!(self, Self::CrashAfter | Self::Stall | Self::Takeover) {
             (changes || asks && self == Self::CrashAfter) && !site.is_courtesy()
-        } else if matches!(self, Self::KubeLost | Self::KubeDown) {
+        } else if matches!(self, Self::KubeLost | Self::KubeOut) {
             site.is_kube_write()
+        } else if self == Self::KubeDown {
+            site.is_kube_write() || site.is_kube_read()
         } else if self.effect().is_some() {
             let of_reads = [Self::CutAnswer, Self::Refuse400, Self::Refuse429, Self::Refuse503];
             asks && (changes || of_reads.contains(&self))
@@ -151,6 +155,23 @@ impl Event {
             )
     }
 
+    /// Whether it cannot come between a request and what is known of it.
+    #[must_use]
+    pub fn is_light(self) -> bool {
+        matches!(
+            self,
+            Self::StaleView
+                | Self::WatchLost
+                | Self::Edit
+                | Self::Suspend
+                | Self::AskReconcile
+                | Self::AskRefresh
+                | Self::DeleteSecret
+                | Self::DeleteCredentials
+                | Self::Drift
+        )
+    }
+
     /// Whether a create that it meets may leave an outcome that only an identity can tell.
     #[must_use]
     pub fn is_uncertain(self) -> bool {
@@ -160,7 +181,7 @@ impl Event {
 
     /// Whether it happens to the request itself and not to the world around it.
     pub(crate) fn meets_the_request(self) -> bool {
-        self.effect().is_some() || self == Self::KubeLost || self == Self::KubeDown
+        self.effect().is_some() || matches!(self, Self::KubeLost | Self::KubeDown | Self::KubeOut)
     }
 
     /// What the provider does to the request that it meets.

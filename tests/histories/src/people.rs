@@ -28,6 +28,7 @@ impl World {
             | Event::Stall
             | Event::KubeLost
             | Event::KubeDown
+            | Event::KubeOut
             | Event::LostAnswer
             | Event::CutAnswer
             | Event::FailAfter
@@ -102,7 +103,12 @@ impl World {
     pub(crate) fn delete_object(&self, name: &str) -> bool {
         let Some(object) = self.object(name) else { return false };
         if !carries(&object, self.scenario().finalizer()) {
-            self.track().let_go = true;
+            let taken = |event| matches!(event, Event::Replace | Event::RestoreFull | Event::RestoreBare);
+            if self.has_happened(taken) {
+                self.track().let_go = true;
+            } else if recorded(&object).is_some() && !observes(&object) || open_attempt(&object).is_some() {
+                self.blame("unbound: it has what its deletion would leave behind".to_owned());
+            }
         }
         let deleted = !is_deleting(&object) && self.api().delete(self.scenario().plural(), NAMESPACE, name).is_ok();
         self.track().ended |= deleted;

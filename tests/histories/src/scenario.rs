@@ -226,7 +226,11 @@ impl Scenario {
             })
         };
         match self.flavour {
-            Flavour::Rutter => rutter("BIG_COMMERCE", json!({"store_url": self.store()})),
+            Flavour::Rutter => {
+                let mut spec = rutter("BIG_COMMERCE", json!({"store_url": self.store()}));
+                extend(&mut spec, json!({"sync": {"orders": {"startDate": "2026-01-01"}}}));
+                spec
+            }
             Flavour::Nameless => rutter("STRIPE", json!({"account_id": self.store()})),
             Flavour::RutterLink => json!({
                 "provider": "Rutter", "platform": "BIG_COMMERCE", "connectionSecretRef": {"name": SECRET},
@@ -330,6 +334,11 @@ impl Scenario {
     /// Whether data can be refreshed on request.
     pub(crate) fn refreshes(self) -> bool {
         !matches!(self.flavour, Flavour::Arcus | Flavour::ArcusLink)
+    }
+
+    /// Whether this is loaded once for each record that is made, beside what is asked for.
+    pub(crate) fn loads_at_first(self, what: &str) -> bool {
+        self.flavour == Flavour::Rutter && what == "order"
     }
 
     /// A stranger makes a record of the same store; whether that was possible.

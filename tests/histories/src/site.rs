@@ -32,6 +32,12 @@ impl Site {
         matches!(self, Self::Kube(_, path) if path.contains("/events"))
     }
 
+    /// A read of one object.
+    pub(crate) fn is_kube_read(&self) -> bool {
+        let Self::Kube(Method::GET, path) = self else { return false };
+        path.split_once("/namespaces/").is_some_and(|(_, rest)| rest.matches('/').count() == 2)
+    }
+
     /// A write of an object.
     pub(crate) fn is_kube_write(&self) -> bool {
         matches!(self, Self::Kube(..)) && self.has_effect() && !self.is_courtesy()

@@ -29,8 +29,8 @@ const LATENCY: Duration = Duration::from_millis(20);
 const TURNS: u64 = 31;
 /// So many operators there are at most at once: two that run all the time, and one that takes over.
 const OPERATORS: u64 = 3;
-/// Longer than a permit lives, shorter than the API server may take.
-const STALL: Duration = Duration::from_secs(14);
+/// Longer than a permit lives, and than another process waits before it concludes anything.
+const STALL: Duration = Duration::from_secs(25);
 
 /// One process of the operator.
 #[derive(Clone, Debug, Default)]
@@ -45,6 +45,11 @@ impl Process {
     /// A new process of this operator: one that takes the place of a killed one has its number.
     pub(crate) fn numbered(number: u64) -> Self {
         Self { number, ..Self::default() }
+    }
+
+    /// Whether another one was there before it.
+    pub(crate) fn is_second(&self) -> bool {
+        self.number > 1
     }
 
     /// Ends it in the middle of whatever it does: this never returns.
@@ -167,7 +172,7 @@ impl Service<Request<Body>> for KubeTap {
         Box::pin(async move {
             let site = Site::Kube(request.method().clone(), path(&request).to_owned());
             let arrival = Arrival::at(&world, &process, &site, turn(&process, &request)).await;
-            if arrival.has(Event::KubeDown) {
+            if arrival.has(Event::KubeDown) || world.is_kube_out() {
                 let mut answer = Response::new(Full::new(Bytes::from_static(DOWN.as_bytes())).boxed_unsync());
                 *answer.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
                 return Ok(answer);

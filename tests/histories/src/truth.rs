@@ -4,11 +4,12 @@ use serde_json::Value;
 use tradewind::domain::reason::Reason;
 
 use crate::{
+    event::Event,
     judge::QUESTIONS,
     ledger,
     life::{condition, says},
     people::{is_deleting, observes, recorded},
-    scenario::{ACCOUNT, LOGIN, NAMESPACE, STORE_LOGIN},
+    scenario::{ACCOUNT, LOGIN, NAMESPACE, Policy, STORE_LOGIN},
     well::told,
     world::World,
 };
@@ -31,10 +32,24 @@ pub(crate) fn is_told(world: &World) {
         if ready && !live {
             world.blame(format!("untrue: it is ready, and {id:?} is not there: {}", told(&object)));
         }
+        // An identity tells what became of a create, unless the object has lost what it knew of it or a stranger came meanwhile.
+        if says(&object, &[Reason::CreateOutcomeUnknown]) && is_told_apart(world) {
+            world.blame(format!("it asks what it could know: {}", told(&object)));
+        }
         if !ready && !says(&object, &QUESTIONS) && !waits_for_what_is_missing(world, &object) {
             world.blame(format!("untold: {}", told(&object)));
         }
     }
+}
+
+/// Whether an object can know what became of its creates.
+fn is_told_apart(world: &World) -> bool {
+    let (flavour, adopts) = (world.scenario().flavour, world.scenario().policy == Policy::Adopt);
+    let is_lost = |event| {
+        matches!(event, Event::Replace | Event::WipeStatus | Event::RestoreFull | Event::RestoreBare | Event::Redeclare)
+            || adopts && event == Event::EditKey
+    };
+    !flavour.is_nameless() && !world.has_happened(is_lost) && !world.track().blurred
 }
 
 /// Whether an object waits for something that is indeed not there, or cannot be as somebody has written it.

@@ -9,7 +9,7 @@ use crate::{
     ledger,
     life::condition,
     people::{carries, name},
-    scenario::{ACCOUNT, NAME, NAMESPACE, Policy, SECRET, TWIN},
+    scenario::{ACCOUNT, NAME, NAMESPACE, Policy, SECRET},
     world::World,
 };
 
@@ -84,7 +84,7 @@ pub(crate) fn is_gone(world: &World) {
 
 /// Nothing of ours keeps anything from going.
 pub(crate) fn nothing_is_left(world: &World) {
-    if world.object(NAME).is_some() || world.object(TWIN).is_some() {
+    if !world.api().list(world.scenario().plural(), NAMESPACE).is_empty() {
         return;
     }
     let mut left: Vec<String> = Vec::new();

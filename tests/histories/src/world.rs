@@ -10,6 +10,7 @@ use std::{
 use futures::{FutureExt, future};
 use http::Method;
 use jiff::{SignedDuration, Timestamp};
+use tokio::time::Instant;
 use tradewind::{
     api::crd,
     domain::intent::Timing,
@@ -37,6 +38,8 @@ const TIMING: Timing =
     Timing { permit: Duration::from_secs(8), call: Duration::from_secs(5), lag: Duration::from_secs(3) };
 /// How long a killed process is away.
 const RESTART: Duration = Duration::from_secs(2);
+/// How long the API server is gone, where it is: longer than an answered id is held on to.
+const OUTAGE: Duration = Duration::from_secs(15);
 /// More requests than any life takes.
 const MOST: usize = 10_000;
 /// How far a clock is off, where one is.
@@ -91,10 +94,16 @@ pub(crate) struct Track {
     pub(crate) unnoticed: usize,
     /// It was so before its Secret told of anything: only the pass that had the answer could tell.
     pub(crate) blind: bool,
+    /// Somebody has asked for a refresh.
+    pub(crate) refreshing: bool,
+    /// Something has happened since that can come between a refresh and what is known of it.
+    pub(crate) refresh_disturbed: bool,
     /// When the last stranger came, by the provider's clock.
     pub(crate) stranger: Option<Timestamp>,
     /// A stranger came while an attempt was open: nobody can tell theirs from ours.
     pub(crate) blurred: bool,
+    /// The API server refuses everything until then.
+    pub(crate) kube_out_until: Option<Instant>,
     /// An event that changed nothing: the history is another one's double.
     pub(crate) void: bool,
 }
@@ -184,12 +193,20 @@ impl World {
         };
         for event in &events {
             judge::before(self, site, *event);
+            if *event == Event::KubeOut {
+                self.track().kube_out_until = Some(Instant::now() + OUTAGE);
+            }
             if !self.happen(*event) {
                 self.track().void = true;
             }
             self.track().happened.push(*event);
         }
         events
+    }
+
+    /// Whether the API server refuses everything now.
+    pub(crate) fn is_kube_out(&self) -> bool {
+        self.track().kube_out_until.is_some_and(|until| Instant::now() < until)
     }
 
     /// Whether nobody may send another request: nothing is asked of this life any more, or it has sent more than any does.
@@ -250,7 +267,21 @@ impl World {
 
     fn operator(&self, process: &Process) -> impl Future<Output = Result<(), engine::RunError>> + Send + 'static {
         let tap = KubeTap::new(self.clone(), process.clone(), self.api().service());
-        let behind = if self.scenario().policy == Policy::Behind { SKEW } else { SignedDuration::ZERO };
+        let behind = match self.scenario().policy {
+            Policy::Behind => SKEW,
+            // Their clocks differ too.
+            Policy::Twins if process.is_second() => SKEW,
+            Policy::Plain
+            | Policy::Answer
+            | Policy::Retain
+            | Policy::Recreate
+            | Policy::Replace
+            | Policy::Adopt
+            | Policy::Observe
+            | Policy::Stranger
+            | Policy::Twins
+            | Policy::Ahead => SignedDuration::ZERO,
+        };
         let clock = self.simulator().clock().clone();
         let now = move || clock.now().saturating_sub(behind).unwrap_or(EPOCH);
         let reach = Reach::simulated(tap, Some(tap::wire(self.clone(), process.clone())), now);
@@ -292,6 +323,7 @@ fn setup(links: Duration) -> Setup {
         history: seconds(4),
         sync_period: never,
         list_lag: TIMING.lag,
+        deleted_rows_linger: true,
         ..rutter::Settings::default()
     };
     let sku_io = sku_io::Settings {
@@ -305,6 +337,7 @@ fn setup(links: Duration) -> Setup {
         live_rate: None,
         sync_period: never,
         link_lifetime: links,
+        honours_idempotency_keys: false,
         ..arcus::Settings::default()
     };
     Setup { rutter, sku_io, arcus, ..Setup::default() }
