@@ -9,6 +9,7 @@
 //! * `proxy`, `tap`, `program`: the way of a request, what happens at which write, the process.
 //! * `board`, `oracle`, `totals`: what the objects say, what is true of the records, and what it adds up to.
 //! * `sweep`: every write, both sides. `random`: at any moment. `stopped`: two operators, one stopped around its permit.
+//! * `refreshes`: what a provider must have been asked to load.
 //!
 //! # Guarantees
 //! * It listens and calls on loopback only.
@@ -20,6 +21,7 @@ pub mod plane;
 pub mod program;
 pub mod proxy;
 pub mod random;
+pub mod refreshes;
 pub mod run;
 pub mod stopped;
 pub mod sweep;

@@ -37,10 +37,8 @@ pub struct Program {
 /// The kills so far.
 #[derive(Clone, Debug, Default)]
 pub struct Kills {
-    /// How many.
-    pub count: usize,
-    /// When the last one was.
-    pub last: Option<Instant>,
+    /// When each of them was over: the old process gone, and the new one begun.
+    pub at: Vec<Instant>,
     /// What went wrong with them: it had ended before, or could not be started again.
     pub trouble: Option<String>,
 }
@@ -76,8 +74,7 @@ impl Program {
         match result {
             Ok(new) => {
                 *child = Some(new);
-                kills.count += 1;
-                kills.last = Some(now);
+                kills.at.push(now);
             }
             Err(error) => {
                 kills.trouble.get_or_insert_with(|| format!("{error:#}; see {}", self.recipe.log.display()));

@@ -10,8 +10,10 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use axum::Router;
 use axum::body::Body;
-use axum::extract::State;
+use axum::extract::connect_info::Connected;
+use axum::extract::{ConnectInfo, State};
 use axum::response::{IntoResponse, Response};
+use axum::serve::IncomingStream;
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, StatusCode, Uri, header};
 use http_body_util::BodyExt;
@@ -19,6 +21,7 @@ use kube::Config;
 use reqwest::Client;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 use tower::ServiceExt;
 
 use crate::program::Program;
@@ -54,6 +57,16 @@ impl Upstream {
     }
 }
 
+/// When a connection was accepted.
+#[derive(Clone, Copy, Debug)]
+struct Accepted(Instant);
+
+impl Connected<IncomingStream<'_, TcpListener>> for Accepted {
+    fn connect_info(_: IncomingStream<'_, TcpListener>) -> Self {
+        Self(Instant::now())
+    }
+}
+
 struct Proxy {
     upstream: Upstream,
     tap: Arc<Tap>,
@@ -77,11 +90,15 @@ pub fn serve(listener: TcpListener, upstream: Upstream, tap: Arc<Tap>, program: 
     let router = Router::new().fallback(answer).with_state(proxy);
     tokio::spawn(async move {
         // It ends with the test, and not before: `serve` knows no errors of its own.
-        let _ = axum::serve(listener, router).await;
+        let _ = axum::serve(listener, router.into_make_service_with_connect_info::<Accepted>()).await;
     })
 }
 
-async fn answer(State(proxy): State<Arc<Proxy>>, request: Request<Body>) -> Response {
+async fn answer(
+    State(proxy): State<Arc<Proxy>>,
+    ConnectInfo(Accepted(since)): ConnectInfo<Accepted>,
+    request: Request<Body>,
+) -> Response {
     let (head, body) = request.into_parts();
     let Ok(body) = axum::body::to_bytes(body, LIMIT).await else { return lost() };
     let request = Request::from_parts(head, body);
@@ -89,13 +106,13 @@ async fn answer(State(proxy): State<Arc<Proxy>>, request: Request<Body>) -> Resp
         return proxy.upstream.forward(request).await.unwrap_or_else(|_| lost());
     }
     // A task of its own: it goes on when the connection of a killed operator is gone.
-    tokio::spawn(async move { proxy.write(request).await }).await.unwrap_or_else(|_| lost())
+    tokio::spawn(async move { proxy.write(request, since).await }).await.unwrap_or_else(|_| lost())
 }
 
 impl Proxy {
-    async fn write(&self, request: Request<Bytes>) -> Response {
+    async fn write(&self, request: Request<Bytes>, since: Instant) -> Response {
         let path = request.uri().path().to_owned();
-        let write = Write { method: request.method().clone(), path, body: request.body().clone() };
+        let write = Write { method: request.method().clone(), path, body: request.body().clone(), since };
         match self.tap.order(&write) {
             Order::Pass => self.upstream.whole(request).await,
             Order::Kill(side) => {

@@ -14,7 +14,7 @@ use tradewind::domain::intent::SLACK;
 use tradewind_simulator::arcus::Act;
 use tradewind_simulator::rutter;
 use tradewind_simulator::sku_io;
-use tradewind_simulator::{Provider, Random, Simulator, arcus};
+use tradewind_simulator::{Effect, Fault, Operation, Provider, Random, Simulator, arcus};
 
 use crate::board::Picture;
 use crate::oracle::{Record, STRANGERS};
@@ -42,6 +42,8 @@ const PAUSE: std::ops::Range<u64> = 200..2000;
 const DELETED: u64 = 3;
 /// So many objects of Rutter and of SKU.io each are declared although their records are strangers'.
 const CONTESTED: usize = 3;
+/// How long a provider takes to answer a create whose record is there already. So a kill at any moment often comes between the two.
+const THOUGHT: Duration = Duration::from_millis(500);
 
 /// What is drawn from a seed.
 #[derive(Clone, Debug)]
@@ -62,8 +64,12 @@ impl Draw {
 }
 
 impl Course {
-    /// Half of them at Rutter, a tenth at Arcus as far as it has types, the rest at SKU.io; in the order in which they are made.
-    fn things(self) -> (Vec<Thing>, usize) {
+    /// Half of them at Rutter, a tenth at Arcus as far as it has types, the rest at SKU.io; in the order in which they are made. For a
+    /// naive controller all of them at Rutter, which is all that it knows, and none whose record is a stranger's.
+    fn things(self, ours: bool) -> (Vec<Thing>, usize) {
+        if !ours {
+            return ((0..self.objects).map(|n| Thing::new(Provider::Rutter, CONTESTED + n)).collect(), 1);
+        }
         let entities = (self.objects / 10).div_ceil(CONFIGURED.len()).max(1);
         let arcus = (self.objects / 10).min(entities * CONFIGURED.len());
         let rutter = self.objects / 2;
@@ -84,9 +90,11 @@ impl Course {
     /// # Errors
     /// The machinery failed. What the operator does wrong is in the outcome.
     pub async fn run(self, plane: &Plane, subject: &Subject) -> Result<Outcome> {
-        let (things, entities) = self.things();
+        let (things, entities) = self.things(subject.is_ours());
         let simulator = simulator(self.seed, entities);
-        let contested = strangers(&simulator)?;
+        let mut contested = strangers(&simulator)?;
+        contested.retain(|key| things.iter().any(|thing| thing.key() == *key));
+        simulator.push_fault(Fault::on(Operation::Create, Effect::SlowAfter { delay: THOUGHT }).forever());
         let old = Instant::now() + LIST_LAG + SLACK.unsigned_abs();
         let mut world = World::new(plane, "random", simulator).await?;
         for _ in 0..self.operators {
@@ -111,7 +119,7 @@ impl Course {
         let recovery = world.last_kill().map(|kill| kill.elapsed()).unwrap_or_default();
         // What a stranger has is nobody's to name: such an object has no record of its own.
         let own: Vec<_> = things.into_iter().filter(|thing| !contested.contains(&thing.key())).collect();
-        let mut outcome = world.conclude(&own, &stuck).await;
+        let mut outcome = world.conclude(&own, &stuck, Vec::new()).await;
         outcome.objects += contested.len();
         Ok(Outcome { recovery, ..outcome })
     }
@@ -207,10 +215,19 @@ mod tests {
     fn each_object_is_declared_once() {
         for objects in [30, 120, 500] {
             let course = Course { objects, work: Duration::ZERO, operators: 1, seed: 7 };
-            let (things, _) = course.things();
+            let (things, _) = course.things(true);
             let keys: BTreeSet<_> = things.iter().map(|thing| (thing.provider, thing.key())).collect();
             assert_eq!((things.len(), keys.len()), (objects, objects));
         }
+    }
+
+    #[test]
+    fn a_naive_controller_has_stores_of_rutter_that_are_no_strangers() {
+        let course = Course { objects: 40, work: Duration::ZERO, operators: 1, seed: 7 };
+        let (things, entities) = course.things(false);
+        let contested = strangers(&simulator(7, entities)).expect("strangers");
+        assert_eq!(things.iter().filter(|thing| thing.provider == Provider::Rutter).count(), 40);
+        assert!(!things.iter().any(|thing| contested.contains(&thing.key())));
     }
 
     #[test]

@@ -14,7 +14,7 @@ use tradewind_simulator::Provider;
 use crate::plane::Plane;
 use crate::random::Course;
 use crate::stopped::{Moment, stop};
-use crate::sweep::{Manner, Script, sweep};
+use crate::sweep::{Manner, Script, Swept, sweep};
 use crate::thing::LIST_LAG;
 use crate::totals::Totals;
 use crate::world::{Outcome, Subject, TIMES};
@@ -55,26 +55,32 @@ const fn script(provider: Provider, objects: usize, retain: bool) -> Script {
 const ALL: [Provider; 3] = [Provider::Rutter, Provider::SkuIo, Provider::Arcus];
 const EVERY: &[Manner] = &[Manner::Once, Manner::Twice(1), Manner::Twice(3)];
 const ONCE: &[Manner] = &[Manner::Once];
+/// A life whose records are retained is like the others until they are deleted: these are all the writes from then on, and the one or
+/// two before.
+const LATE: &[Manner] = &[Manner::Late(6)];
+
+/// For how long a naive controller is killed at any moment: a dozen times and more.
+const NAIVE: Duration = Duration::from_secs(20);
 
 impl Plan {
     fn scripts(&self) -> Vec<(Script, &'static [Manner])> {
-        let one = ALL.map(|provider| (script(provider, 1, false), if self.short { ONCE } else { EVERY }));
-        let mut scripts = one.to_vec();
-        if !self.short {
-            scripts.extend(ALL.map(|provider| (script(provider, 3, false), ONCE)));
-            scripts.extend(ALL.map(|provider| (script(provider, 1, true), ONCE)));
+        let all = |objects, retain, manners| ALL.map(|provider| (script(provider, objects, retain), manners));
+        if self.short {
+            [all(1, false, ONCE), all(1, true, LATE)].concat()
+        } else {
+            [all(1, false, EVERY), all(3, false, ONCE), all(1, true, ONCE)].concat()
         }
-        scripts
     }
 
-    fn courses(&self) -> Vec<Course> {
-        let course = |objects, seconds, operators| Course {
+    fn courses(&self) -> [Course; 2] {
+        let course = |(objects, seconds), operators| Course {
             objects,
             work: Duration::from_secs(seconds),
             operators,
             seed: self.seed,
         };
-        if self.short { vec![course(40, 12, 1)] } else { vec![course(500, 240, 1), course(150, 60, 2)] }
+        let [one, two] = if self.short { [(40, 12), (20, 12)] } else { [(500, 240), (150, 60)] };
+        [course(one, 1), course(two, 2)]
     }
 
     /// Runs all of it, and tells `say` about each part when it is over.
@@ -87,29 +93,60 @@ impl Plan {
         say(self.to_string());
         let mut report = Report::default();
         for (script, manners) in self.scripts() {
-            let begun = Instant::now();
-            let (writes, totals) = sweep(&plane, &ours, script, manners, self.lanes).await?;
-            say(format!("every write {script}, n={writes:<3} {totals} in {:.0}s", begun.elapsed().as_secs_f64()));
-            if totals.missed * 10 > totals.kills {
-                report.failures.push(format!("{script}: {} of the kills never came", totals.missed));
-            }
-            report.ours.absorb(totals);
+            self.sweep(&plane, &ours, (script, manners), &mut report, &say).await?;
         }
         self.stops(&plane, &ours, &mut report, &say).await?;
-        for course in self.courses() {
-            let Course { objects, operators, work, seed } = course;
-            let begun = Instant::now();
-            let outcome = course.run(&plane, &ours).await?;
-            let what = format!("any moment, {objects} objects, {operators} operator(s), {work:?} of work, seed {seed}");
-            let totals = total(&what, &outcome);
-            say(format!("{what}: {totals} in {:.0}s", begun.elapsed().as_secs_f64()));
-            report.ours.absorb(totals);
-        }
-        let (writes, naive) = sweep(&plane, &theirs, script(Provider::Rutter, 1, false), ONCE, self.lanes).await?;
-        say(format!("naive, every write of n={writes}: {naive}"));
-        report.naive = naive;
+        self.sweep(&plane, &theirs, (script(Provider::Rutter, 1, false), ONCE), &mut report, &say).await?;
+        let mut courses = Vec::from(self.courses().map(|course| (course, &ours)));
+        courses.push((Course { objects: 40, work: NAIVE, operators: 1, seed: self.seed }, &theirs));
+        self.any_moment(&plane, courses, &mut report, &say).await?;
         self.judge(&mut report);
         Ok(report)
+    }
+
+    async fn sweep(
+        &self,
+        plane: &Plane,
+        subject: &Subject,
+        (script, manners): (Script, &[Manner]),
+        report: &mut Report,
+        say: &impl Fn(String),
+    ) -> Result<()> {
+        let begun = Instant::now();
+        let swept = sweep(plane, subject, script, manners, self.lanes).await?;
+        let Swept { writes, fewest, totals, missed, beyond } = swept;
+        let (part, took) = (part(subject, manners), begun.elapsed().as_secs_f64());
+        say(format!("{part} {script}, n={writes:<3} (shortest {fewest}) {totals} in {took:.0}s"));
+        for line in beyond {
+            say(format!("    beyond the end of a life: {line}"));
+        }
+        report.failures.extend(missed.into_iter().map(|line| format!("{part}: {line}")));
+        report.absorb(subject, part, totals);
+        Ok(())
+    }
+
+    /// All at the same time: one operator does little, and most of that is waiting.
+    async fn any_moment(
+        &self,
+        plane: &Plane,
+        courses: Vec<(Course, &Subject)>,
+        report: &mut Report,
+        say: &impl Fn(String),
+    ) -> Result<()> {
+        let ended = stream::iter(courses).map(|(course, subject)| async move {
+            let (begun, outcome) = (Instant::now(), course.run(plane, subject).await?);
+            anyhow::Ok((course, subject, outcome, begun.elapsed()))
+        });
+        let mut ended = ended.buffer_unordered(self.lanes);
+        while let Some((course, subject, outcome, took)) = ended.try_next().await? {
+            let Course { objects, operators, work, seed } = course;
+            let part = if subject.is_ours() { "any moment" } else { "naive, any moment" };
+            let what = format!("{part}, {objects} objects, {operators} operator(s), {work:?} of work, seed {seed}");
+            let totals = total(&what, &outcome);
+            say(format!("{what}: {totals} in {:.0}s", took.as_secs_f64()));
+            report.absorb(subject, part, totals);
+        }
+        Ok(())
     }
 
     async fn stops(&self, plane: &Plane, ours: &Subject, report: &mut Report, say: &impl Fn(String)) -> Result<()> {
@@ -134,9 +171,29 @@ impl Plan {
         if report.ours.kills < least {
             report.failures.push(format!("{} kills, and not {least}", report.ours.kills));
         }
-        if report.naive.faults.duplicates == 0 {
-            report.failures.push("the naive controller made no duplicates: this run proves nothing".to_owned());
+    }
+}
+
+impl Report {
+    /// Adds a part. One in which a naive controller does no harm is one in which ours proves nothing.
+    fn absorb(&mut self, subject: &Subject, part: &str, totals: Totals) {
+        if subject.is_ours() {
+            self.ours.absorb(totals);
+            return;
         }
+        if totals.faults.duplicates == 0 {
+            self.failures.push(format!("{part}: the naive controller made no duplicates, so this run proves nothing"));
+        }
+        self.naive.absorb(totals);
+    }
+}
+
+/// What a sweep is called.
+fn part(subject: &Subject, manners: &[Manner]) -> &'static str {
+    match (subject.is_ours(), manners) {
+        (true, [Manner::Late(_)]) => "late writes",
+        (true, _) => "every write",
+        (false, _) => "naive, every write",
     }
 }
 

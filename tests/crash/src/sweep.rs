@@ -1,6 +1,7 @@
 //! Every write of a whole life, each with a kill before it and a kill after it.
 //!
-//! Owns the script of a life and the list of lives. A life must never know where its kills are.
+//! Owns the script of a life and the list of lives. A life must never know where its kills are, and no kill that did not come is passed
+//! over in silence.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,10 +14,11 @@ use tradewind_simulator::Provider;
 use crate::board::{Picture, Seen};
 use crate::oracle::Record;
 use crate::plane::Plane;
+use crate::refreshes::odd;
 use crate::tap::{Side, Strike};
 use crate::thing::Thing;
 use crate::totals::Totals;
-use crate::world::{Outcome, Stuck, Subject, World, simulator};
+use crate::world::{Outcome, Station, Stuck, Subject, World, simulator};
 
 /// What the objects of a life are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,24 +64,10 @@ impl Script {
         }
         let stuck = self.course(&world, subject, &things).await?;
         let recovery = world.last_kill().map(|kill| kill.elapsed()).unwrap_or_default();
-        let asked = world.simulator.stats().refreshes.remove(&self.provider).unwrap_or_default();
-        let mut outcome = world.conclude(&things, &stuck).await;
-        let odd = self.odd_refreshes(&asked, subject.is_ours() && plan.is_empty());
-        outcome.broken += odd.len();
-        outcome.notes.extend(odd);
-        Ok(Outcome { refreshes: asked.values().sum(), recovery, ..outcome })
-    }
-
-    /// What is wrong with the refreshes that a provider was asked for, a line each. `whole`: nothing came in between, so that each was
-    /// asked for, and once.
-    fn odd_refreshes(self, asked: &BTreeMap<String, usize>, whole: bool) -> Vec<String> {
-        let objects = self.objects;
-        let known = loads(self.provider).iter().map(|load| (*load, asked.get(*load).copied().unwrap_or_default()));
-        let more = known.filter(|(_, times)| *times > objects || whole && *times < objects);
-        let more = more.map(|(load, times)| format!("{times} refreshes of {load}, and {objects} objects"));
-        let unasked = asked.iter().filter(|(load, _)| !loads(self.provider).contains(&load.as_str()));
-        more.chain(unasked.map(|(load, times)| format!("{times} refreshes of {load}, which nobody asked for")))
-            .collect()
+        let writes: Vec<_> = world.stations.iter().flat_map(Station::writes).collect();
+        let odd = odd(&world.simulator, &things, &writes, subject.is_ours() && stuck.is_empty());
+        let outcome = world.conclude(&things, &stuck, odd).await;
+        Ok(Outcome { recovery, ..outcome })
     }
 
     async fn course(self, world: &World, subject: &Subject, things: &[Thing]) -> Result<Stuck> {
@@ -148,22 +136,54 @@ fn answered(seen: &Seen) -> bool {
     done("products") && done("orders")
 }
 
-/// What a provider is asked to load when a life asks for a refresh of its objects: each of these once for each object.
-fn loads(provider: Provider) -> &'static [&'static str] {
-    match provider {
-        Provider::Rutter => &["incremental_sync"],
-        Provider::SkuIo => &["products", "orders"],
-        Provider::Arcus => &[],
-    }
-}
-
 /// How the kills of a life follow one another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Manner {
     /// One kill.
     Once,
+    /// One kill, at one of the last so many writes: for lives that differ from others only there.
+    Late(u64),
     /// And another one while the next process finds its way: at so many writes after the first kill.
     Twice(u64),
+}
+
+impl Manner {
+    /// The kills of a life whose first one is this, in lives of so many writes; none where that is none of its kills, or where the life
+    /// is over before the second one.
+    fn plan(self, first: Strike, writes: u64) -> Option<Vec<Strike>> {
+        match self {
+            Self::Once => Some(vec![first]),
+            Self::Late(last) => (first.at + last > writes).then(|| vec![first]),
+            Self::Twice(again) => {
+                // A write that was never sent is made again.
+                let end = writes + u64::from(first.side == Side::Before);
+                // The other side, so that all four pairs of sides come up.
+                let side = if (first.at + again).is_multiple_of(2) { Side::Before } else { Side::After };
+                (first.at + again <= end).then(|| vec![first, Strike { at: again, side }])
+            }
+        }
+    }
+}
+
+/// At most so many lives among the others are left unharmed. How many writes one has depends on what comes first, such as the last status
+/// of an account or its deletion; and that depends on what else the machine does.
+const UNHARMED: usize = 12;
+/// A kill that did not come in a life is planned in another one, until it was planned in so many.
+const TRIES: usize = 5;
+
+/// What came of a sweep.
+#[derive(Clone, Debug, Default)]
+pub struct Swept {
+    /// The writes of the reference run.
+    pub writes: u64,
+    /// Those of the shortest life without kills.
+    pub fewest: u64,
+    /// What all lives add up to.
+    pub totals: Totals,
+    /// Kills that never came though the shortest life without kills has their write, a line each.
+    pub missed: Vec<String>,
+    /// Kills that never came, at writes that are beyond the end of the shortest life without kills, a line each.
+    pub beyond: Vec<String>,
 }
 
 /// Kills at every write of the script's reference run, on both sides.
@@ -176,37 +196,68 @@ pub async fn sweep(
     script: Script,
     manners: &[Manner],
     lanes: usize,
-) -> Result<(u64, Totals)> {
+) -> Result<Swept> {
     let reference = script.live(plane, subject, &[]).await?;
-    anyhow::ensure!(
-        reference.notes.is_empty(),
-        "{script}: the run without kills is not clean:\n{}",
-        reference.notes.join("\n")
-    );
-    let mut kills = Vec::new();
-    for at in 1..=reference.writes {
-        for side in [Side::Before, Side::After] {
-            let first = Strike { at, side };
-            kills.extend(manners.iter().map(|manner| match manner {
-                Manner::Once => vec![first],
-                // The other side, so that all four pairs of sides come up.
-                Manner::Twice(again) => {
-                    let side = if (at + again) % 2 == 0 { Side::Before } else { Side::After };
-                    vec![first, Strike { at: *again, side }]
-                }
-            }));
+    let (writes, notes) = (reference.writes, reference.notes);
+    anyhow::ensure!(notes.is_empty(), "{script}: the run without kills is not clean:\n{}", notes.join("\n"));
+    let lives = stream::iter(plans(manners, writes)).map(|plan| async move {
+        let mut outcomes: Vec<Outcome> = Vec::new();
+        // A life in which something else went wrong is told as it is.
+        while outcomes.len() < TRIES && outcomes.last().is_none_or(|life| life.missed > 0 && life.notes.is_empty()) {
+            outcomes.push(script.live(plane, subject, &plan).await?);
+        }
+        anyhow::Ok((plan, outcomes))
+    });
+    let (mut swept, mut never) = (Swept { writes, fewest: writes, ..Swept::default() }, Vec::new());
+    let mut ended = lives.buffer_unordered(lanes);
+    while let Some((plan, outcomes)) = ended.try_next().await? {
+        for outcome in &outcomes {
+            swept.totals.add(&format!("{script}, {plan:?}"), outcome);
+            if plan.is_empty() && outcome.notes.is_empty() {
+                swept.fewest = swept.fewest.min(outcome.writes);
+            }
+        }
+        if let Some(last) = outcomes.last().filter(|life| life.missed > 0) {
+            never.push((plan, last.missed, outcomes.len()));
         }
     }
-    let lives = stream::iter(kills).map(|plan| async move {
-        let outcome = script.live(plane, subject, &plan).await?;
-        anyhow::Ok((format!("{script}, {plan:?}"), outcome))
-    });
-    let mut totals = Totals::default();
-    let mut ended = lives.buffer_unordered(lanes);
-    while let Some((what, outcome)) = ended.try_next().await? {
-        totals.add(&what, &outcome);
+    for (plan, missed, lives) in never {
+        let line = format!("{script}: killed {}: that never came in {lives} lives", told(&plan));
+        if is_due(&plan, swept.fewest) {
+            swept.totals.missed += missed;
+            swept.missed.push(line);
+        } else {
+            swept.beyond.push(line);
+        }
     }
-    Ok((reference.writes, totals))
+    Ok(swept)
+}
+
+/// The kills of all lives; empty for those that are left unharmed. From the last write to the first: which may have to be planned again
+/// begins early.
+fn plans(manners: &[Manner], writes: u64) -> Vec<Vec<Strike>> {
+    let firsts = (1..=writes).rev().flat_map(|at| [Side::Before, Side::After].map(|side| Strike { at, side }));
+    let kills: Vec<_> =
+        firsts.flat_map(|first| manners.iter().filter_map(move |manner| manner.plan(first, writes))).collect();
+    let every = kills.len().div_ceil(UNHARMED).max(1);
+    let mut plans = Vec::new();
+    for some in kills.chunks(every) {
+        plans.push(Vec::new());
+        plans.extend_from_slice(some);
+    }
+    plans
+}
+
+/// Whether every life must come to these kills: the shortest life without kills has so many writes, also if a write that was killed is
+/// not made again, as an event is not.
+fn is_due(plan: &[Strike], fewest: u64) -> bool {
+    plan.iter().map(|strike| strike.at).sum::<u64>() <= fewest
+}
+
+/// The kills of a life in words.
+fn told(plan: &[Strike]) -> String {
+    let kills = plan.iter().map(|Strike { at, side }| format!("{side:?} write {at}").to_lowercase());
+    kills.collect::<Vec<_>>().join(", and then ")
 }
 
 #[cfg(test)]
@@ -230,19 +281,36 @@ mod tests {
         assert!(!answered(&Seen { generation: 1, deleting: false, status: json!({}) }));
     }
 
+    fn kills(manner: Manner, writes: u64) -> Vec<String> {
+        let planned = plans(&[manner], writes).into_iter().filter(|plan| !plan.is_empty());
+        planned.map(|plan| told(&plan)).collect()
+    }
+
     #[test]
-    fn a_refresh_too_many_or_too_few_is_seen_by_what_it_loads() {
-        let odd = |provider, asked: &[(&str, usize)], whole| {
-            let asked = asked.iter().map(|(load, times)| ((*load).to_owned(), *times)).collect();
-            Script { provider, objects: 2, retain: false }.odd_refreshes(&asked, whole).len()
-        };
-        let sku = Provider::SkuIo;
-        assert_eq!(odd(sku, &[("products", 2), ("orders", 2)], true), 0);
-        // The sum alone would be in order.
-        assert_eq!(odd(sku, &[("products", 3), ("orders", 1)], false), 1);
-        assert_eq!(odd(sku, &[("products", 1)], false), 0);
-        assert_eq!(odd(sku, &[("products", 1)], true), 2);
-        assert_eq!(odd(Provider::Rutter, &[("incremental_sync", 2), ("order", 1)], true), 1);
-        assert_eq!(odd(Provider::Arcus, &[], true), 0);
+    fn every_write_is_killed_on_both_sides() {
+        let all = ["before write 2", "after write 2", "before write 1", "after write 1"];
+        assert_eq!(kills(Manner::Once, 2), all);
+        assert_eq!(kills(Manner::Late(1), 2), all[..2].to_vec());
+    }
+
+    #[test]
+    fn a_second_kill_is_planned_where_a_life_goes_on_after_the_first() {
+        let first = |plan: Vec<Strike>| plan.first().map(|strike| (strike.at, strike.side));
+        let planned: Vec<_> = plans(&[Manner::Twice(2)], 3).into_iter().filter_map(first).collect();
+        assert_eq!(planned, [(2, Side::Before), (1, Side::Before), (1, Side::After)]);
+    }
+
+    #[test]
+    fn some_lives_among_the_others_are_left_unharmed() {
+        let plans = plans(&[Manner::Once], 30);
+        assert_eq!(plans.iter().filter(|plan| plan.is_empty()).count(), UNHARMED);
+        assert_eq!(plans.len(), 60 + UNHARMED);
+    }
+
+    #[test]
+    fn a_kill_must_come_where_the_shortest_life_has_its_write() {
+        let kill = |at| Strike { at, side: Side::After };
+        assert!(is_due(&[kill(3)], 3) && !is_due(&[kill(4)], 3));
+        assert!(is_due(&[kill(2), kill(1)], 3) && !is_due(&[kill(3), kill(1)], 3));
     }
 }

@@ -8,6 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use bytes::Bytes;
 use http::Method;
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 /// On which side of a write something happens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +37,8 @@ pub struct Write {
     pub path: String,
     /// Its body.
     pub body: Bytes,
+    /// When the connection was accepted through which it came.
+    pub since: Instant,
 }
 
 /// A write that is to be held up: the first of these.
@@ -89,6 +92,7 @@ struct State {
     plan: VecDeque<Strike>,
     trap: Option<(Trap, Held)>,
     log: Vec<String>,
+    writes: Vec<Write>,
 }
 
 impl Tap {
@@ -113,6 +117,7 @@ impl Tap {
             state.count += 1;
             state.since += 1;
             state.log.push(format!("{:>3} {} {}", state.count, write.method, write.path));
+            state.writes.push(write.clone());
             if let Some((_, held)) = state.trap.take_if(|(trap, _)| (trap.is_it)(write)) {
                 return Order::Hold(held);
             }
@@ -140,6 +145,18 @@ impl Tap {
         self.state(|state| state.planned)
     }
 
+    /// Kills whose write has arrived.
+    #[must_use]
+    pub fn ordered(&self) -> usize {
+        self.state(|state| state.planned.saturating_sub(state.plan.len()))
+    }
+
+    /// Every write so far.
+    #[must_use]
+    pub fn writes(&self) -> Vec<Write> {
+        self.state(|state| state.writes.clone())
+    }
+
     /// Every write so far, and the kills among them, a line each.
     #[must_use]
     pub fn log(&self) -> Vec<String> {
@@ -156,7 +173,7 @@ mod tests {
     use super::*;
 
     fn write(path: &str) -> Write {
-        Write { method: Method::POST, path: path.to_owned(), body: Bytes::new() }
+        Write { method: Method::POST, path: path.to_owned(), body: Bytes::new(), since: Instant::now() }
     }
 
     #[test]
@@ -165,7 +182,17 @@ mod tests {
         let tap = Tap::with(&plan);
         let orders: Vec<_> = (0..4).map(|_| format!("{:?}", tap.order(&write("/a")))).collect();
         assert_eq!(orders, ["Pass", "Kill(Before)", "Kill(After)", "Pass"]);
-        assert_eq!((tap.count(), tap.planned()), (4, 2));
+        assert_eq!((tap.count(), tap.planned(), tap.ordered(), tap.writes().len()), (4, 2, 2, 4));
+    }
+
+    #[test]
+    fn a_kill_is_ordered_when_its_write_has_arrived() {
+        let tap = Tap::with(&[Strike { at: 2, side: Side::After }]);
+        let ordered = [(); 2].map(|()| {
+            tap.order(&write("/a"));
+            tap.ordered()
+        });
+        assert_eq!(ordered, [0, 1]);
     }
 
     #[test]

@@ -23,7 +23,7 @@ use crate::oracle::{Faults, Look, Record, foreign, records};
 use crate::plane::{Ground, Plane, apply};
 use crate::program::{Program, Recipe};
 use crate::proxy::{self, Upstream};
-use crate::tap::{Strike, Tap};
+use crate::tap::{Strike, Tap, Write};
 use crate::thing::{self, Thing};
 
 /// Everything must be as declared this long after the last kill.
@@ -81,6 +81,31 @@ pub struct Station {
     /// Where it reaches the providers.
     pub providers: SocketAddr,
     proxies: [JoinHandle<()>; 2],
+}
+
+impl Station {
+    /// Every write so far, with the number of the process that made it: a connection ends with its process, so one that is older than
+    /// a process is not its own.
+    #[must_use]
+    pub fn writes(&self) -> Vec<(usize, Write)> {
+        let begun = self.program.kills().at;
+        let process = |write: &Write| begun.iter().filter(|at| **at <= write.since).count();
+        self.tap.writes().into_iter().map(|write| (process(&write), write)).collect()
+    }
+
+    /// Waits until every kill that was ordered has come: a life may be over before the kill after its last write is.
+    async fn settle(&self) {
+        let all = async {
+            loop {
+                let kills = self.program.kills();
+                if kills.at.len() >= self.tap.ordered() || kills.trouble.is_some() {
+                    return;
+                }
+                tokio::time::sleep(LOOK).await;
+            }
+        };
+        let _ = tokio::time::timeout(PATIENCE, all).await;
+    }
 }
 
 impl Drop for Station {
@@ -193,7 +218,7 @@ impl World {
     /// The last kill of any operator.
     #[must_use]
     pub fn last_kill(&self) -> Option<Instant> {
-        self.stations.iter().filter_map(|station| station.program.kills().last).max()
+        self.stations.iter().filter_map(|station| station.program.kills().at.last().copied()).max()
     }
 
     /// Waits until nothing is left of what `missing` names, by its name on the board; what is left a minute after the last kill is
@@ -224,14 +249,16 @@ impl World {
         }
     }
 
-    /// Ends the operators, and counts.
-    pub async fn conclude(self, things: &[Thing], stuck: &Stuck) -> Outcome {
-        let mut outcome = Outcome { objects: things.len(), elapsed: self.begun.elapsed(), ..Outcome::default() };
+    /// Ends the operators, and counts. `odd` is what was found to be wrong with what they have done, a line each.
+    pub async fn conclude(self, things: &[Thing], stuck: &Stuck, odd: Vec<String>) -> Outcome {
+        let (objects, elapsed) = (things.len(), self.begun.elapsed());
+        let mut outcome = Outcome { objects, elapsed, notes: odd, ..Outcome::default() };
         for station in &self.stations {
+            station.settle().await;
             let kills = station.program.kills();
-            outcome.kills += kills.count;
+            outcome.kills += kills.at.len();
             outcome.writes += station.tap.count();
-            outcome.missed += station.tap.planned().saturating_sub(kills.count);
+            outcome.missed += station.tap.planned().saturating_sub(kills.at.len());
             let ended = station.program.end().await.err().map(|error| format!("{error:#}"));
             outcome.notes.extend(kills.trouble.into_iter().chain(ended));
         }
@@ -258,14 +285,12 @@ pub struct Outcome {
     pub objects: usize,
     /// Writes of the operators.
     pub writes: u64,
-    /// Planned kills that never came: the life was over, or had fewer writes than its reference.
+    /// Planned kills that never came: the life had fewer writes.
     pub missed: usize,
     /// What went wrong.
     pub faults: Faults,
-    /// Operators that ended by themselves, or could not be started.
+    /// Operators that ended by themselves, or could not be started; refreshes too many, or too few.
     pub broken: usize,
-    /// Refreshes that were asked for.
-    pub refreshes: usize,
     /// From the last kill until everything was as declared.
     pub recovery: Duration,
     /// How long it took.
