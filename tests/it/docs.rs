@@ -115,6 +115,10 @@ pub(crate) fn states() -> Vec<(&'static str, State)> {
             "an account whose login works, and whose new one does not",
             State::AccountWorks(Some(why(Reason::RotationRejected))),
         ),
+        (
+            "an account whose login works, and whose Secret is being deleted while objects use it",
+            State::AccountWorks(Some(why(Reason::DeletionHeld))),
+        ),
     ]
 }
 

@@ -22,5 +22,6 @@ mod manifests;
 mod memory;
 mod observability;
 mod process;
+mod reach_provider;
 mod security;
 mod world;

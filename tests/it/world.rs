@@ -448,8 +448,8 @@ pub(crate) fn status_of(connection: &Connection) -> ManagedStatus {
 }
 
 /// What a condition says in words.
-pub(crate) fn message(connection: &Connection, kind: &str) -> String {
-    connection.condition(kind).map(|condition| condition.message.clone()).unwrap_or_default()
+pub(crate) fn message(object: &impl Observed, kind: &str) -> String {
+    object.condition(kind).map(|condition| condition.message.clone()).unwrap_or_default()
 }
 
 /// All that an object says, one line a condition: for the message of a failing test.

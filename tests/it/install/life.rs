@@ -3,19 +3,20 @@
 //! No controller makes pods of Deployments here and no kubelet runs them. So the operator runs beside the control plane: as the program
 //! that the image holds, with the arguments of the rendered Deployment and a token of the rendered service account.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde_json::{Value, json};
 use tradewind::api::v1alpha1::Connection;
 use tradewind_simulator::Clock;
 
+use super::pods::restrict;
 use super::render::copy;
 use super::rights::until_may;
-use super::{CHART, Right, helm, objects, text, the};
-use crate::cluster::{Sandbox, control_plane_without_crds};
+use super::{CHART, Right, helm, objects, rights, text, the};
+use crate::cluster::{HANG, Sandbox, control_plane_without_crds};
 use crate::process::Program;
-use crate::world::{World, connection, store};
+use crate::world::{World, connection, id_of, store};
 
 /// Short times, the provider's address, and what the tests' cluster is like.
 pub(super) fn values(world: &World) -> String {
@@ -38,7 +39,7 @@ async fn create(sandbox: &Sandbox, object: &Value) -> Result<String, String> {
 }
 
 /// What the Deployment of the release makes pods of.
-fn pod(deployment: &Value, name: &str) -> Value {
+pub(super) fn pod(deployment: &Value, name: &str) -> Value {
     let template = &deployment["spec"]["template"];
     json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "labels": template["metadata"]["labels"]}, "spec": template["spec"]})
 }
@@ -70,26 +71,61 @@ async fn operator(sandbox: &Sandbox, release: &str) -> Program {
     Program::run(&kubeconfig, arguments(the(&objects, "Deployment"), "tradewind-0"))
 }
 
-#[tokio::test]
-async fn a_release_is_installed_upgraded_and_removed_and_no_connection_is_harmed() {
-    let cluster = control_plane_without_crds().await;
-    let world = World::on(Sandbox::on(Arc::clone(&cluster), "install").await, Clock::real(), World::setup());
-    let (sandbox, values) = (&world.sandbox, values(&world));
-    let levels = ["enforce", "warn"].map(|mode| format!("pod-security.kubernetes.io/{mode}=restricted"));
-    let labelled = sandbox.kubectl(&["label", "namespace", sandbox.namespace(), &levels[0], &levels[1]]).await;
-    assert!(labelled.ok, "{labelled:?}");
+/// A field of a CRD that objects need not have.
+const FIELD: &str = "              suspend:
+                default: false
+                description: Stops all writes at the provider, except for deletion.
+                type: boolean
+";
 
-    // There is no earlier release of this chart, so an earlier version is made up from it.
-    let earlier = Path::new(env!("CARGO_TARGET_TMPDIR")).join("it/chart-of-before");
-    copy(Path::new(CHART), &earlier);
-    let chart = std::fs::read_to_string(earlier.join("Chart.yaml")).expect("Chart.yaml");
-    std::fs::write(earlier.join("Chart.yaml"), chart.replace("version: 0.1.0\n", "version: 0.0.9\n"))
-        .expect("Chart.yaml");
-    let earlier = earlier.to_str().expect("a path");
-    let notes = release(sandbox, &["install", "op", earlier, "--values", "-"], &values).await;
-    assert!(notes.contains(&format!("watches namespace {}", sandbox.namespace())), "{notes}");
-    let established = ["wait", "--for=condition=Established", "crd", "--all", "--timeout=60s"];
-    assert!(sandbox.kubectl(&established).await.ok);
+/// There is no earlier release of this chart, so one is made up from it: of another version, without a field of a CRD, a verb of a Role and
+/// an argument of the container. The program is the same one, and does without them.
+fn chart_of_before() -> PathBuf {
+    let chart = Path::new(env!("CARGO_TARGET_TMPDIR")).join("it/chart-of-before");
+    copy(Path::new(CHART), &chart);
+    let version = concat!("\nversion: ", env!("CARGO_PKG_VERSION"), "\n");
+    let may = "resources: [events]\n    verbs: [create, patch]\n";
+    for (file, now, before) in [
+        ("Chart.yaml", version, "\nversion: 0.0.9\n"),
+        ("files/crds/tradewind.dev_connections.yaml", FIELD, ""),
+        ("templates/rbac.yaml", may, "resources: [events]\n    verbs: [create]\n"),
+        ("templates/_helpers.tpl", "- --log-format={{ .Values.log.format }}\n", ""),
+    ] {
+        let path = chart.join(file);
+        let text = std::fs::read_to_string(&path).expect("a file of the chart");
+        assert_eq!(text.matches(now).count(), 1, "{file} has this once: {now}");
+        std::fs::write(path, text.replace(now, before)).expect("a copy to write");
+    }
+    chart
+}
+
+/// An object as the cluster has it.
+async fn live(sandbox: &Sandbox, object: &str) -> Value {
+    let said = sandbox.kubectl(&["get", object, "--output=json"]).await;
+    serde_json::from_str(&said.out).unwrap_or_else(|error| panic!("{object}: {error}: {said:?}"))
+}
+
+/// Whether the cluster has what [`chart_of_before`] lacks: the field, the verb, the argument.
+async fn brought(sandbox: &Sandbox) -> [bool; 3] {
+    let crd = live(sandbox, "crd/connections.tradewind.dev").await;
+    let role = live(sandbox, "role/op-tradewind").await;
+    let deployment = live(sandbox, "deployment/op-tradewind").await;
+    let field = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/suspend";
+    let [group, resource, verb] = ["events.k8s.io", "events", "patch"].map(str::to_owned);
+    [
+        crd.pointer(field).is_some(),
+        rights([&role]).contains(&Right { group, resource, verb }),
+        arguments(&deployment, "tradewind-0").iter().any(|argument| argument.starts_with("--log-format=")),
+    ]
+}
+
+/// Whether the API server keeps the field of an object that somebody sets.
+async fn keeps_the_field(world: &World) -> bool {
+    world.change("acme", &json!({"spec": {"suspend": true}})).await.spec.suspend
+}
+
+/// The release under Pod Security "restricted": it is taken without a warning, and so is its pod; a looser pod is not.
+async fn is_taken_under_restricted(sandbox: &Sandbox) {
     let manifest = release(sandbox, &["get", "manifest", "op"], "").await;
     // Helm keeps some of the API server's warnings to itself; kubectl says them all.
     let again = ["apply", "--server-side", "--force-conflicts", "--dry-run=server", "--filename=-"];
@@ -102,19 +138,41 @@ async fn a_release_is_installed_upgraded_and_removed_and_no_connection_is_harmed
     loose["spec"]["containers"][0]["securityContext"] = json!({"allowPrivilegeEscalation": true});
     let refused = create(sandbox, &loose).await;
     assert!(refused.as_ref().is_err_and(|why| why.contains("violates PodSecurity")), "{refused:?}");
+}
+
+#[tokio::test]
+async fn a_release_is_installed_upgraded_and_removed_and_no_connection_is_harmed() {
+    let cluster = control_plane_without_crds().await;
+    let world = World::on(Sandbox::on(Arc::clone(&cluster), "install").await, Clock::real(), World::setup());
+    let (sandbox, values) = (&world.sandbox, values(&world));
+    restrict(sandbox).await;
+    let earlier = chart_of_before();
+    let earlier = earlier.to_str().expect("a path");
+    let notes = release(sandbox, &["install", "op", earlier, "--values", "-"], &values).await;
+    assert!(notes.contains(&format!("watches namespace {}", sandbox.namespace())), "{notes}");
+    let established = ["wait", "--for=condition=Established", "crd", "--all", "--timeout=60s"];
+    assert!(sandbox.kubectl(&established).await.ok);
+    is_taken_under_restricted(sandbox).await;
+    assert_eq!(brought(sandbox).await, [false; 3], "of before");
 
     let program = operator(sandbox, "op").await;
     world.furnish().await;
     sandbox.apply(&connection("acme", &store("install"), "")).await;
     let made = world.settled("acme").await;
     program.terminate().await;
+    assert!(!keeps_the_field(&world).await, "its CRD does not have it");
 
     let notes = release(sandbox, &["upgrade", "op", CHART, "--values", "-"], &values).await;
     assert!(notes.contains("REVISION: 2"), "{notes}");
+    assert_eq!(brought(sandbox).await, [true; 3], "of the upgrade");
+    // The API server takes a new schema up by a watch of its own.
+    let kept = async { while !keeps_the_field(&world).await {} };
+    tokio::time::timeout(HANG, kept).await.expect("a field that is kept");
+    world.change("acme", &json!({"spec": {"suspend": false}})).await;
     let program = operator(sandbox, "op").await;
     world.reconciled("acme").await;
     let upgraded = world.settled("acme").await;
-    assert_eq!(upgraded.metadata.uid, made.metadata.uid);
+    assert_eq!((&upgraded.metadata.uid, id_of(&upgraded)), (&made.metadata.uid, id_of(&made)));
     program.terminate().await;
 
     there_and_back(&world, earlier, &values).await;
@@ -145,13 +203,15 @@ async fn there_and_back(world: &World, earlier: &str, values: &str) {
     let sandbox = &world.sandbox;
     let alone = format!("{}, crds: {{enabled: false}}}}", values.trim_end_matches('}'));
     let upgrade = |chart| ["upgrade", "op", chart, "--values", "-"];
-    for (args, values) in [
-        (&["rollback", "op"][..], ""),
-        (&upgrade(CHART), values),
-        (&upgrade(earlier), &alone),
-        (&upgrade(CHART), values),
+    for (args, values, expected) in [
+        (&["rollback", "op"][..], "", [false; 3]),
+        (&upgrade(CHART), values, [true; 3]),
+        // The operator of before beside the CRDs of today.
+        (&upgrade(earlier), &alone, [true, false, false]),
+        (&upgrade(CHART), values, [true; 3]),
     ] {
         release(sandbox, args, values).await;
+        assert_eq!(brought(sandbox).await, expected, "{args:?}");
         let program = operator(sandbox, "op").await;
         world.reconciled("acme").await;
         program.terminate().await;

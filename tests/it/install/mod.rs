@@ -5,6 +5,8 @@
 
 mod conform;
 mod life;
+mod monitoring;
+mod pods;
 mod release;
 mod render;
 mod rights;

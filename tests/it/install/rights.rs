@@ -4,9 +4,12 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use futures::{StreamExt, stream};
+use kube::api::{Api, DeleteParams};
+use kube::runtime::wait::await_condition;
 use serde_json::{Value, json};
-use tradewind::api::v1alpha1::{Connection, IntegrationInstance, ProviderAccount};
+use tradewind::api::v1alpha1::{ClusterProviderAccount, Connection, IntegrationInstance, ProviderAccount};
 use tradewind_cluster::{AuditLog, Event};
+use tradewind_simulator::Clock;
 use tradewind_simulator::rutter::{Deed, Trouble};
 
 use super::life::{arguments, values};
@@ -14,11 +17,28 @@ use super::{Right, rendered, rights, text, the};
 use crate::cluster::{HANG, Sandbox};
 use crate::conditions::Observed;
 use crate::lifecycle::instances::instance;
+use crate::lifecycle::tenancy::{sharing, team, until};
 use crate::process::Program;
 use crate::world::{World, connection, id_of, store};
 
-/// What renders every rule that there is in a namespace.
-const WITH_SECRETS: &str = "watchSecrets: true";
+/// What an operator looks after: the value `scope` of the chart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Scope {
+    Namespaced,
+    Cluster,
+}
+
+impl Scope {
+    /// Values, to be put in braces. What people may do by the cluster's own roles is none of the operator's rights.
+    fn values(self, secrets: bool) -> String {
+        format!("scope: {self:?}, watchSecrets: {secrets}, rbac: {{aggregate: false}}")
+    }
+
+    /// Every right that there is for it.
+    async fn rights(self) -> BTreeSet<Right> {
+        rights(&rendered("tradewind", &format!("{{{}}}", self.values(true))).await)
+    }
+}
 
 /// A world whose operator has the rights of the chart and is run as its Deployment says.
 struct Installed {
@@ -27,8 +47,13 @@ struct Installed {
 }
 
 impl Installed {
-    async fn new(name: &str, more: &str) -> Self {
-        let world = World::quiet(name).await;
+    async fn new(name: &str, scope: Scope, secrets: bool) -> Self {
+        let world = match scope {
+            Scope::Namespaced => World::quiet(name).await,
+            // It would look after what other tests make.
+            Scope::Cluster => World::on(Sandbox::alone(name).await, Clock::real(), World::setup()),
+        };
+        let more = scope.values(secrets);
         let values = format!("{}, {more}, crds: {{enabled: false}}}}", values(&world).trim_end_matches('}'));
         let objects = rendered(world.sandbox.namespace(), &values).await;
         let installed = Self { world, objects };
@@ -45,7 +70,7 @@ impl Installed {
 
     /// Applies the account, roles and bindings of the chart, less one right.
     async fn grant(&self, missing: Option<&Right>) {
-        let kinds = ["ServiceAccount", "Role", "RoleBinding"];
+        let kinds = ["ServiceAccount", "Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding"];
         for object in self.objects.iter().filter(|object| kinds.contains(&text(object, "/kind"))) {
             let mut object = object.clone();
             let granted = rights([&object]).into_iter().filter(|right| Some(right) != missing);
@@ -76,7 +101,7 @@ pub(super) async fn until_may(sandbox: &Sandbox, user: &str, right: &Right, may:
     tokio::time::timeout(HANG, followed).await.unwrap_or_else(|late| panic!("may {right} is not {may}: {late}"));
 }
 
-/// Everything that the operator does in Kubernetes, at least once.
+/// Everything that the operator of a namespace does in Kubernetes, at least once.
 async fn story(world: &World) {
     let sandbox = &world.sandbox;
     world.furnish().await;
@@ -105,6 +130,36 @@ async fn story(world: &World) {
     }
 }
 
+/// Everything that the operator of a whole cluster does besides, at least once: a shared account with its login in one namespace, and a
+/// connection in another one, which its label lets in.
+async fn story_of_a_shared_account(world: &World) {
+    world.sandbox.apply(&shared_account(world)).await;
+    let team = team(world, "team").await;
+    team.apply(&sharing("acme", &store(team.namespace()), "")).await;
+    until(&team, "acme", "False", "NamespaceNotAllowed").await;
+    team.label("rutter", Some("yes")).await;
+    until(&team, "acme", "True", "Succeeded").await;
+    team.delete::<Connection>("acme").await;
+    team.wait_gone::<Connection>("acme", HANG).await;
+    let accounts = shared_accounts(world);
+    accounts.delete("rutter", &DeleteParams::default()).await.expect("an account to delete");
+    let gone = await_condition(accounts, "rutter", |account: Option<&ClusterProviderAccount>| account.is_none());
+    tokio::time::timeout(HANG, gone).await.expect("in time").expect("a watch");
+}
+
+/// The manifests of the shared account `rutter`, for namespaces with a label, and of its login.
+fn shared_account(world: &World) -> String {
+    let login = format!("credentialsSecretRef: {{name: rutter-api, namespace: {}}}", world.sandbox.namespace());
+    world
+        .account_with("allowedNamespaces: {selector: {matchLabels: {rutter: \"yes\"}}}")
+        .replace("kind: ProviderAccount", "kind: ClusterProviderAccount")
+        .replace("credentialsSecretRef: {name: rutter-api}", &login)
+}
+
+fn shared_accounts(world: &World) -> Api<ClusterProviderAccount> {
+    Api::all(world.sandbox.client().clone())
+}
+
 /// What the audit log says that a user asked for, allowed or not.
 fn used(sandbox: &Sandbox, user: &str) -> BTreeSet<Right> {
     let events = sandbox.cluster().audit_log().and_then(AuditLog::events).expect("an audit log");
@@ -124,11 +179,16 @@ fn used(sandbox: &Sandbox, user: &str) -> BTreeSet<Right> {
 
 #[tokio::test]
 async fn what_is_granted_is_used_and_what_is_used_is_granted() {
-    for more in ["watchSecrets: false", WITH_SECRETS] {
-        let installed = Installed::new("rights", more).await;
+    for (scope, secrets) in
+        [(Scope::Namespaced, false), (Scope::Namespaced, true), (Scope::Cluster, false), (Scope::Cluster, true)]
+    {
+        let installed = Installed::new("rights", scope, secrets).await;
         installed.grant(None).await;
         let program = installed.start();
         story(&installed.world).await;
+        if scope == Scope::Cluster {
+            story_of_a_shared_account(&installed.world).await;
+        }
         // Ended, so that its watches are in the log.
         program.terminate().await;
         let granted = rights(&installed.objects);
@@ -142,31 +202,47 @@ async fn what_is_granted_is_used_and_what_is_used_is_granted() {
         let _ = tokio::time::timeout(Duration::from_secs(10), same).await;
         let used = used(sandbox, &installed.user());
         let words = |rights: BTreeSet<&Right>| rights.into_iter().map(Right::to_string).collect::<Vec<_>>();
-        assert_eq!(words(granted.difference(&used).collect()), [""; 0], "granted and not used ({more})");
-        assert_eq!(words(used.difference(&granted).collect()), [""; 0], "used and not granted ({more})");
+        let install = scope.values(secrets);
+        assert_eq!(words(granted.difference(&used).collect()), [""; 0], "granted and not used ({install})");
+        assert_eq!(words(used.difference(&granted).collect()), [""; 0], "used and not granted ({install})");
     }
 }
 
 /// How many operators are under way at the same time.
 const AT_ONCE: usize = 4;
+/// The same where each has a control plane of its own.
+const CONTROL_PLANES_AT_ONCE: usize = 2;
 
 #[tokio::test]
 async fn without_any_one_right_it_says_so_and_runs_on_and_recovers() {
-    let granted = rights(&rendered("tradewind", WITH_SECRETS).await);
+    let granted = Scope::Namespaced.rights().await;
     assert!(granted.len() > 20, "{granted:?}");
-    stream::iter(granted).for_each_concurrent(AT_ONCE, |right| async move { goes_on_without(&right).await }).await;
+    let less = |right: Right| async move { goes_on_without(Scope::Namespaced, &right).await };
+    stream::iter(granted).for_each_concurrent(AT_ONCE, less).await;
 }
 
-async fn goes_on_without(right: &Right) {
+/// Those that only an operator of the whole cluster has. All others are those of the test above: the same program asks for them, of all
+/// namespaces at once.
+#[tokio::test]
+async fn without_any_one_right_to_shared_accounts_it_says_so_and_runs_on_and_recovers() {
+    let here = Scope::Namespaced.rights().await;
+    let mut only = Scope::Cluster.rights().await;
+    only.retain(|right| !here.contains(right));
+    assert_eq!(only.len(), 7, "{only:?}");
+    let less = |right: Right| async move { goes_on_without(Scope::Cluster, &right).await };
+    stream::iter(only).for_each_concurrent(CONTROL_PLANES_AT_ONCE, less).await;
+}
+
+async fn goes_on_without(scope: Scope, right: &Right) {
     let name = format!("less-{}-{}", right.verb, right.resource.replace('/', "-"));
-    let installed = Installed::new(&name, WITH_SECRETS).await;
+    let installed = Installed::new(&name, scope, true).await;
     installed.grant(Some(right)).await;
     let world = &installed.world;
     let mut program = installed.start();
     tokio::select! {
         () = names(&program, world, right) => {}
         // Mostly it cannot end without the right.
-        () = story(world) => tokio::time::timeout(HANG, names(&program, world, right))
+        () = part_of_the_story(scope, world) => tokio::time::timeout(HANG, names(&program, world, right))
             .await
             .unwrap_or_else(|late| panic!("nothing says that it may not {right}: {late}")),
     }
@@ -185,11 +261,35 @@ async fn goes_on_without(right: &Right) {
     assert_eq!(program.ended(), None, "{right}: it ended: {}", program.log());
 
     installed.grant(None).await;
-    world.furnish().await;
-    world.sandbox.apply(&connection("later", &store(&format!("{}-later", world.sandbox.namespace())), "")).await;
-    world.settled("later").await;
+    works_again(scope, world).await;
     assert_eq!(program.ended(), None, "{right}: it ended: {}", program.log());
     program.terminate().await;
+}
+
+/// What needs every right that [`goes_on_without`] takes away in this scope.
+async fn part_of_the_story(scope: Scope, world: &World) {
+    match scope {
+        Scope::Namespaced => story(world).await,
+        Scope::Cluster => story_of_a_shared_account(world).await,
+    }
+}
+
+async fn works_again(scope: Scope, world: &World) {
+    match scope {
+        Scope::Namespaced => {
+            world.furnish().await;
+            let store = store(&format!("{}-later", world.sandbox.namespace()));
+            world.sandbox.apply(&connection("later", &store, "")).await;
+            world.settled("later").await;
+        }
+        Scope::Cluster => {
+            world.sandbox.apply(&shared_account(world)).await;
+            let team = team(world, "later").await;
+            team.label("rutter", Some("yes")).await;
+            team.apply(&sharing("later", &store(team.namespace()), "")).await;
+            until(&team, "later", "True", "Succeeded").await;
+        }
+    }
 }
 
 /// Done once a condition or a line of the log names the right.
@@ -208,9 +308,12 @@ async fn names(program: &Program, world: &World, right: &Right) {
         }
         let connection = world.sandbox.get::<Connection>("acme").await;
         let account = world.sandbox.get::<ProviderAccount>("rutter").await;
-        let conditions =
+        let shared = shared_accounts(world).get_opt("rutter").await.expect("an answer of the API server");
+        let observed =
             connection.iter().filter_map(|c| c.observed()).chain(account.iter().filter_map(|a| a.observed()));
-        conditions.flat_map(|(conditions, _)| conditions).any(|condition| advice(&condition.message))
+        let observed = observed.chain(shared.iter().filter_map(|a| a.observed()));
+        let mut conditions = observed.flat_map(|(conditions, _)| conditions);
+        conditions.any(|condition| condition.message.contains(&refusal) || advice(&condition.message))
     };
     while !told().await {
         tokio::time::sleep(Duration::from_millis(200)).await;

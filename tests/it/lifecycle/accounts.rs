@@ -7,7 +7,6 @@ use std::time::Duration;
 use futures::future::join_all;
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
-use kube::api::{Patch, PatchParams};
 use rstest::rstest;
 use serde_json::{Value, json};
 use tradewind::api::keys;
@@ -18,7 +17,7 @@ use tradewind_simulator::rutter::{self, Deed};
 use super::expect::{assert_healed, assert_stalled, assert_waiting, changed};
 use crate::cluster::HANG;
 use crate::conditions::{Kstatus, Observed};
-use crate::world::{LOGIN_CANARY, World, connection, id_of, secret, store};
+use crate::world::{LOGIN_CANARY, World, connection, id_of, message, secret, store};
 
 /// Another login of the organisation that the first one belongs to.
 const COLLEAGUE: (&str, &str) = ("test-colleague-id", "test-canary-colleague-5d20");
@@ -416,13 +415,6 @@ async fn an_account_and_its_secret_are_held_while_they_are_in_use_and_not_longer
     assert!(!is_held(&unused) && !held_secret(&world, "rutter-api").await, "{unused:#?}");
     assert_eq!(status(&unused).held_secret, None);
     assert_healed(&unused);
-
-    // Another process held it once more, after this one had let go of it.
-    let late = json!({"metadata": {"finalizers": [keys::ACCOUNT_FINALIZER]}});
-    let secrets = world.sandbox.api::<Secret>();
-    secrets.patch("rutter-api", &PatchParams::default(), &Patch::Merge(&late)).await.expect("a Secret");
-    world.looked_at::<ProviderAccount>("rutter").await;
-    assert!(!held_secret(&world, "rutter-api").await, "nothing needs it");
     world.assert_made(1, &[]);
 }
 
@@ -522,6 +514,28 @@ async fn everything_that_is_deleted_at_once_goes_whatever_comes_first(#[case] or
     world.sandbox.wait_gone::<Secret>("store-login", HANG).await;
     world.assert_made(3, &[]);
     assert_eq!(world.simulator.stats().deletes, 3);
+}
+
+#[tokio::test]
+async fn a_secret_that_somebody_deletes_while_it_is_in_use_is_held_and_its_account_says_so() {
+    let world = World::new("secret-held").await;
+    world.sandbox.apply(&connection("acme", &store("acme"), "")).await;
+    world.settled("acme").await;
+    world.sandbox.delete::<Secret>("rutter-api").await;
+    let seen = world.looked_at::<ProviderAccount>("rutter").await;
+    assert!(seen.says("CredentialsValid", "True", "DeletionHeld"), "{:#?}", seen.status);
+    let text = message(&seen, "CredentialsValid");
+    assert!(
+        text.contains("Secret rutter-api is being deleted") && text.contains("1 object uses this account"),
+        "{text}"
+    );
+    assert!(seen.says("Ready", "True", "Succeeded"), "it works on: {:#?}", seen.status);
+
+    world.sandbox.delete::<Connection>("acme").await;
+    world.sandbox.wait_gone::<Connection>("acme", HANG).await;
+    world.sandbox.wait_gone::<Secret>("rutter-api", HANG).await;
+    world.assert_made(1, &[]);
+    assert_eq!(world.simulator.stats().deletes, 1);
 }
 
 #[tokio::test]

@@ -52,6 +52,14 @@ async fn an_object_that_does_not_parse_is_told_so_and_stops_nobody() {
     assert_eq!(condition(&object, "Stalled")["status"], "True");
     assert_eq!(object.data["status"]["externalId"], id, "what it recorded stays");
 
+    world
+        .sandbox
+        .apply(&connection("twin", &store("malformed"), "  adoptionPolicy: Match\n  deletionPolicy: Retain\n"))
+        .await;
+    world.until("twin", "Ready", "False", "ExternalIdConflict").await;
+    world.sandbox.delete::<Connection>("twin").await;
+    world.sandbox.wait_gone::<Connection>("twin", HANG).await;
+
     patch(Value::Null).await;
     assert_eq!(id_of(&world.settled("acme").await), id);
     assert_eq!(world.live().len(), 2);

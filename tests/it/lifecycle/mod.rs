@@ -18,6 +18,7 @@ mod malformed;
 mod platforms;
 mod recovery;
 mod refresh;
+mod rotation;
 pub(crate) mod tenancy;
 mod user_actions;
 mod writes;

@@ -184,6 +184,24 @@ async fn a_record_that_a_person_has_looked_at_and_then_named_is_the_objects(#[ca
     }
 }
 
+/// By a clock that is off, the record that a create is answered with was made before it: the next create would make another one.
+#[tokio::test]
+async fn what_nothing_tells_apart_is_not_made_again_where_the_answered_record_seems_to_be_older() {
+    let world = World::new("stripe-old").await;
+    let by = Duration::from_mins(1);
+    for operation in [Operation::List, Operation::ReadDetail] {
+        world.simulator.push_fault(Fault::on(operation, Effect::Backdate { by }).forever());
+    }
+    world.sandbox.apply(&stripe("acme", "")).await;
+    world.until("acme", "Ready", "False", "CreateOutcomeUnknown").await;
+    let made = world.live();
+    assert_eq!(made.len(), 1);
+    let asking = asks(&world, "acme", &made, 1).await;
+    world.resolve(&asking, &Resolution::Adopt(ExternalId::new(&made[0]))).await;
+    assert_eq!(id_of(&world.settled("acme").await), made[0]);
+    world.ends_with(&[&made[0]], 1, 0);
+}
+
 #[tokio::test]
 async fn what_nothing_tells_apart_is_created_anew_when_a_person_says_so() {
     let world = World::new("anew").await;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use flate2::{Compress, Compression, FlushCompress};
-use serde_json::json;
+use serde_json::{Value, json};
 use tradewind::provider::AllowList;
 
 use super::hostile::{Attack, Hostile};
@@ -18,6 +18,8 @@ const PIECE: usize = 64 << 10;
 const MORE_KIB: u64 = 16 << 10;
 
 const LIST: &str = "GET /versioned/connections?";
+const INSTANCES: &str = "GET /api/big-commerce?";
+const CONNECTORS: &str = "GET /v1/integrations?";
 const STATUS: &str = "GET /versioned/connections/status?";
 const DETAIL: &str = "GET /versioned/connections/access_token?";
 const CREATE: &str = "POST /versioned/connections/create";
@@ -50,20 +52,25 @@ fn slow(head: &str) -> Attack {
     Attack { head: head.to_owned(), piece: b" ".to_vec(), times: PIECE, pause: Duration::from_secs(1) }
 }
 
-fn deep() -> Attack {
-    let body = format!("{{\"connections\":{}{}}}", "[".repeat(10_000), "]".repeat(10_000));
+fn deep(field: &str) -> Attack {
+    let body = format!("{{\"{field}\":{}{}}}", "[".repeat(10_000), "]".repeat(10_000));
     Attack::whole("200 OK", "content-type: application/json\r\n", body)
 }
 
 /// As large as a list may be, and nothing but rows without anything in them.
-fn hollow() -> Attack {
-    let row = r#"{"id":"a"},"#;
-    let body = format!(r#"{{"connections":[{}{{"id":"a"}}]}}"#, row.repeat((7 << 20) / row.len()));
-    Attack::whole("200 OK", "content-type: application/json\r\n", body)
+fn hollow(field: &str, row: &str) -> Attack {
+    let rows = format!("{row},").repeat((7 << 20) / row.len());
+    Attack::whole("200 OK", "content-type: application/json\r\n", format!("{{\"{field}\":[{rows}{row}]}}"))
 }
 
-/// A page of a thousand rows, after which there is always another one.
-fn endless() -> Attack {
+/// A page of a thousand rows. `more`: what says that there is always another one.
+fn endless(field: &str, row: fn(usize) -> Value, more: &Value) -> Attack {
+    let mut page = more.clone();
+    page[field] = (1..=1000).map(row).collect();
+    Attack::whole("200 OK", "content-type: application/json\r\n", page.to_string())
+}
+
+fn endless_connections() -> Attack {
     let row = |n: usize| {
         let id = format!("00000000-0000-4000-8000-{n:012}");
         json!({
@@ -71,9 +78,43 @@ fn endless() -> Attack {
             "platform": "BIG_COMMERCE", "created_at": "2026-01-05T10:00:00Z", "updated_at": "2026-01-05T10:00:00Z",
         })
     };
-    let rows: Vec<_> = (0..1000).map(row).collect();
-    let page = json!({"connections": rows, "next_cursor": "on-and-on"});
-    Attack::whole("200 OK", "content-type: application/json\r\n", page.to_string())
+    endless("connections", row, &json!({"next_cursor": "on-and-on"}))
+}
+
+fn endless_instances() -> Attack {
+    let row = |n: usize| {
+        json!({
+            "id": n, "name": format!("instance-{n}"), "integration_id": 5, "created_at": "2026-01-05T10:00:00Z",
+            "is_automatic_sync_enabled": true, "archived": 0, "integration_settings": {
+                "store_hash": format!("hash{n}"), "start_date": "2026-01-01", "store_id": 1, "auto_link_products": true,
+                "auto_create_products": false, "sales_nominal_code_id": null, "cogs_nominal_code_id": null,
+            },
+        })
+    };
+    endless("data", row, &json!({"last_page": 1_000_000}))
+}
+
+fn endless_connectors() -> Attack {
+    let row = |n: usize| {
+        json!({
+            "id": format!("00000000-0000-4000-8000-{n:012}"), "connector_type": "shippo", "is_active": true,
+            "entity_id": "00000000-0000-4000-8000-0000000000e1", "display_name": format!("Connector {n}"),
+            "created_at": "2026-01-05T10:00:00Z", "updated_at": "2026-01-05T10:00:00Z",
+        })
+    };
+    endless("data", row, &json!({"has_more": true}))
+}
+
+/// What any answer is attacked with. `field`: where the rows of a list stand.
+fn attacks(field: &str) -> [(&'static str, Attack); 6] {
+    [
+        ("a length of a gibibyte", with_length()),
+        ("a gibibyte in chunks", chunked()),
+        ("a gzip bomb", gzip_bomb()),
+        ("a slow body", slow("HTTP/1.1 200 OK\r\ncontent-length: 65536\r\n\r\n")),
+        ("a slow head", slow("HTTP/1.1 200 OK\r\nx-slow:")),
+        ("a deep body", deep(field)),
+    ]
 }
 
 /// A provider that turns hostile, before the one of a world.
@@ -90,12 +131,15 @@ mod real {
     use k8s_openapi::api::events::v1::Event;
     use kube::api::ListParams;
     use serde_json::Value;
-    use tradewind::api::v1alpha1::{Connection, ProviderAccount};
+    use tradewind::api::v1alpha1::{Connection, IntegrationInstance, ProviderAccount};
 
+    use super::super::manifests::until_they_work;
+    use super::super::tenants::looked_at;
     use super::*;
     use crate::conditions::Observed;
+    use crate::lifecycle::instances::instance;
     use crate::process::Program;
-    use crate::world::{connection, id_of, message, status_of, store, told};
+    use crate::world::{ARCUS_KEY, connection, id_of, message, status_of, store, told};
 
     #[tokio::test]
     async fn no_answer_takes_more_memory_than_a_list_may_or_holds_a_pass_up() {
@@ -116,16 +160,11 @@ mod real {
             assert!(more <= MORE_KIB, "{what}: {more} KiB more than when idle");
         };
 
-        let attacks = [
-            ("a length of a gibibyte", with_length()),
-            ("a gibibyte in chunks", chunked()),
-            ("a gzip bomb", gzip_bomb()),
-            ("a slow body", slow("HTTP/1.1 200 OK\r\ncontent-length: 65536\r\n\r\n")),
-            ("a slow head", slow("HTTP/1.1 200 OK\r\nx-slow:")),
-            ("a deep body", deep()),
-        ];
+        let attacks = attacks("connections");
         let every = [LIST, STATUS].into_iter().flat_map(|of| attacks.clone().map(|attack| (of, attack)));
-        let of_lists = [("endless pages", endless()), ("hollow rows", hollow())].map(|attack| (LIST, attack));
+        let of_lists =
+            [("endless pages", endless_connections()), ("hollow rows", hollow("connections", r#"{"id":"a"}"#))];
+        let of_lists = of_lists.map(|attack| (LIST, attack));
         for (requests, (what, attack)) in every.chain(of_lists) {
             hostile.attack(requests, attack);
             // That it answers at all says that the pass came to its end.
@@ -147,11 +186,70 @@ mod real {
         hostile.relent();
         world.all_settled(7).await;
         bounded("all of them");
+        assert_unharmed(&world, program, &address).await;
+    }
+
+    /// No pass came to its deadline, and none to a panic.
+    async fn assert_unharmed(world: &World, program: Program, address: &str) {
         let metrics = world.get(&format!("http://{address}/metrics")).await;
         let log = program.terminate().await;
         assert!(metrics.contains("result=\"done\"") && !metrics.contains("result=\"deadline\""), "{metrics}");
         assert!(metrics.contains("tradewind_reconcile_panics_total 0\n"), "{metrics}");
         assert!(!log.contains("panicked"), "{log}");
+    }
+
+    /// The list of SKU.io is read before an instance is made, that of Arcus to see whether the login works.
+    #[tokio::test]
+    async fn no_list_of_sku_io_or_arcus_takes_more_memory_than_a_list_may_or_holds_a_pass_up() {
+        let mut world = World::quiet("hostile-lists").await;
+        let hostile = turncoat(&mut world).await;
+        world.furnish_sku("").await;
+        world.sandbox.apply(&world.arcus_account("arcus", ARCUS_KEY)).await;
+        let program = Program::start(&world, &[]);
+        let address = program.address().await;
+        until_they_work(&world, &["sku", "arcus"]).await;
+        world.sandbox.apply(&instance("acme", "")).await;
+        world.well("acme").await;
+        for _ in 0..3 {
+            looked_at::<IntegrationInstance>(&world.sandbox, "acme").await;
+            looked_at::<ProviderAccount>(&world.sandbox, "arcus").await;
+        }
+        let idle = program.memory().now();
+        let bounded = |what: &str| {
+            let more = program.memory().peak().saturating_sub(idle);
+            program.memory().forget_peak();
+            (more > MORE_KIB).then(|| format!("{what}: {more} KiB more than when idle"))
+        };
+        program.memory().forget_peak();
+
+        let mut beyond = Vec::new();
+        let of_lists = [("hollow rows", hollow("data", r#"{"id":1}"#)), ("endless pages", endless_instances())];
+        for (what, attack) in attacks("data").into_iter().chain(of_lists) {
+            hostile.attack(INSTANCES, attack);
+            world.sandbox.apply(&instance("new", "")).await;
+            let failed = |i: &IntegrationInstance| i.says("Synced", "False", "ProviderUnavailable");
+            world.sandbox.wait_for::<IntegrationInstance>("new", HANG, failed).await;
+            assert!(hostile.served() > 0, "{what} of instances was never asked for");
+            beyond.extend(bounded(&format!("{what} of instances")));
+            // There is no record, so that it goes at once: one list at a time is read.
+            world.sandbox.delete::<IntegrationInstance>("new").await;
+            world.sandbox.wait_gone::<IntegrationInstance>("new", HANG).await;
+        }
+        let row = r#"{"connector_type":"a"}"#;
+        let of_lists = [("hollow rows", hollow("data", row)), ("endless pages", endless_connectors())];
+        for (what, attack) in attacks("data").into_iter().chain(of_lists) {
+            hostile.attack(CONNECTORS, attack);
+            // That it answers at all says that the pass came to its end.
+            looked_at::<ProviderAccount>(&world.sandbox, "arcus").await;
+            assert!(hostile.served() > 0, "{what} of connectors was never asked for");
+            beyond.extend(bounded(&format!("{what} of connectors")));
+        }
+        hostile.relent();
+        world.sandbox.apply(&instance("new", "")).await;
+        world.well("new").await;
+        beyond.extend(bounded("all of them"));
+        assert_eq!(beyond, [""; 0]);
+        assert_unharmed(&world, program, &address).await;
     }
 
     /// Every text in a JSON document that a terminal would do something with.

@@ -3,20 +3,23 @@
 //! It owns the making of them, out of the schemas of the CRDs. Each is a good manifest but for its mistake, so that whatever reads it
 //! gets as far as the mistake.
 
-use std::time::Duration;
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 use futures::FutureExt;
 use kube::ResourceExt;
 use kube::api::{DynamicObject, ListParams, PostParams};
 use regex::Regex;
 use serde_json::{Value, json};
+use tradewind::api::v1alpha1::ProviderAccount;
 use tradewind::engine;
 use tradewind::serve::Readiness;
 use tradewind::telemetry::Metrics;
-use tradewind_simulator::Clock;
+use tradewind_simulator::{Clock, Provider};
 
 use crate::cli::run_with;
 use crate::cluster::{HANG, Sandbox};
+use crate::conditions::Observed;
 use crate::manifests::{cases, crds};
 use crate::world::{ARCUS_KEY, STORE_CANARY, World, connection, id_of, secret, store};
 
@@ -188,80 +191,138 @@ fn the_command_line_refuses_what_has_no_bottom() {
 }
 
 /// Every object of a kind, with what it says of itself by now.
-async fn looked_at(sandbox: &Sandbox, kind: &str) -> Vec<DynamicObject> {
+pub(super) async fn all_looked_at(sandbox: &Sandbox, kind: &str) -> Vec<DynamicObject> {
     let any = json!({"apiVersion": "tradewind.dev/v1alpha1", "kind": kind, "metadata": {"name": "any"}});
     let api = sandbox.dynamic_api(&serde_json::from_value(any).expect("an object")).await;
-    let look = async {
-        loop {
-            let all = api.list(&ListParams::default()).await.expect("the objects").items;
-            let told = |object: &DynamicObject| {
-                let observed = object.data.pointer("/status/observedGeneration").and_then(Value::as_i64);
-                observed == object.metadata.generation
-            };
-            if all.iter().all(told) {
-                return all;
-            }
-            tokio::time::sleep(Duration::from_millis(200)).await;
-        }
+    let untold = |object: &&DynamicObject| {
+        let observed = object.data.pointer("/status/observedGeneration").and_then(Value::as_i64);
+        observed != object.metadata.generation
     };
-    tokio::time::timeout(HANG * 2, look).await.expect("a look at every object")
+    let deadline = Instant::now() + HANG * 2;
+    loop {
+        let all = api.list(&ListParams::default()).await.expect("the objects").items;
+        let left: Vec<_> = all.iter().filter(untold).map(|object| object.annotations().get("mistake")).collect();
+        if left.is_empty() {
+            return all;
+        }
+        assert!(Instant::now() < deadline, "{} of {kind} were not looked at: {left:?}", left.len());
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
 }
 
-/// As if the CRDs had been installed without their schemas, or an older version of them had been.
-#[tokio::test]
-async fn an_operator_that_meets_them_unchecked_serves_the_good_one_and_nobody_else() {
-    let world = World::on(Sandbox::unchecked("unchecked"), Clock::real(), World::setup());
+/// The condition `Ready` of an object.
+pub(super) fn ready_of(object: &DynamicObject) -> &Value {
+    let conditions = object.data.pointer("/status/conditions").and_then(Value::as_array).expect("conditions");
+    conditions.iter().find(|condition| condition["type"] == "Ready").expect("Ready")
+}
+
+/// Waits until accounts work: from then on nothing keeps an object that names one from being carried out but its own mistakes.
+pub(super) async fn until_they_work(world: &World, accounts: &[&str]) {
+    for name in accounts {
+        let works = |account: &ProviderAccount| account.says("Ready", "True", "Succeeded");
+        world.sandbox.wait_for::<ProviderAccount>(name, HANG, works).await;
+    }
+}
+
+/// Lets an operator of the whole cluster meet all manifests with this mistake, more than so many, as if the CRDs had been installed
+/// without their schemas, or an older version of them had been. Nobody is asked for anything because of them, each is told, and what
+/// is good is served beside them.
+async fn meet(name: &str, mistake: Mistake, least: usize) {
+    let mut world = World::on(Sandbox::unchecked(name), Clock::real(), World::setup());
+    world.settings.namespace = None;
     world.furnish().await;
     world.furnish_sku("").await;
     world.sandbox.apply(&world.arcus_account("arcus", ARCUS_KEY)).await;
     world.sandbox.apply(&secret("acme", &[("oauth_access_token", STORE_CANARY)])).await;
-    let kinds = ["Connection", "IntegrationInstance", "ProviderAccount"];
-    // A draw of the accounts: each of them looks at every object.
-    let met = |(n, one): &(usize, Bad)| match one.manifest["kind"].as_str() {
-        Some("ProviderAccount") => one.mistake != Mistake::Unknown && n % 10 == 0,
-        Some("Connection" | "IntegrationInstance") => one.mistake == Mistake::Form,
-        _ => false,
-    };
+    let (metrics, never) = (Metrics::new(), std::future::pending::<()>().boxed().shared());
+    let reach = world.sandbox.reach(None).await;
+    let ready = Readiness::default().gate("watches");
+    let operator = tokio::spawn(engine::run(reach, world.settings.clone(), metrics.clone(), ready, never));
+    until_they_work(&world, &["rutter", "sku", "arcus"]).await;
+    // The good accounts have proven their logins, with a request each.
+    let proofs = BTreeMap::from([(Provider::Rutter, 1), (Provider::SkuIo, 1), (Provider::Arcus, 1)]);
+    let asked = || world.simulator.stats().by_provider;
+    assert_eq!(asked(), proofs);
+
     let mut count = 0;
-    for (_, one) in all().into_iter().enumerate().filter(met) {
+    for one in all().into_iter().filter(|one| one.mistake == mistake) {
         let object: DynamicObject = serde_json::from_value(one.manifest).expect("an object");
         let api = world.sandbox.dynamic_api(&object).await;
         api.create(&PostParams::default(), &object).await.unwrap_or_else(|error| panic!("{}: {error}", one.why));
         count += 1;
     }
-    assert!(count > 500, "{count} are too few");
-    world.sandbox.apply(&connection("good", &store("good"), "")).await;
-    let (metrics, never) = (Metrics::new(), std::future::pending::<()>().boxed().shared());
-    let reach = world.sandbox.reach(None).await;
-    let ready = Readiness::default().gate("watches");
-    let operator = tokio::spawn(engine::run(reach, world.settings.clone(), metrics.clone(), ready, never));
-
-    let id = id_of(&world.settled("good").await);
-    for kind in kinds {
-        for object in looked_at(&world.sandbox, kind).await {
-            let condition = object.data.pointer("/status/conditions").and_then(Value::as_array).expect("conditions");
-            let ready = condition.iter().find(|c| c["type"] == "Ready").expect("Ready");
+    assert!(count > least, "{count} are too few");
+    let mut carried_out = Vec::new();
+    for kind in ["Connection", "IntegrationInstance", "ProviderAccount", "ClusterProviderAccount"] {
+        for object in all_looked_at(&world.sandbox, kind).await {
             let Some(mistake) = object.annotations().get("mistake") else { continue };
-            let made = object.data.pointer("/status/externalId");
-            assert!(ready["status"] == "False" && made.is_none(), "{mistake}: {made:?}, {ready}");
+            let (ready, made) = (ready_of(&object), object.data.pointer("/status/externalId"));
+            if ready["status"] != "False" || made.is_some() {
+                carried_out.push(format!("{mistake}: {made:?}, {ready}"));
+            }
         }
     }
+    assert_eq!(carried_out, [""; 0]);
+    assert_eq!(asked(), proofs, "nobody was asked for anything");
+
+    world.sandbox.apply(&connection("good", &store("good"), "")).await;
+    let id = id_of(&world.settled("good").await);
     world.ends_with(&[&id], 1, 0);
     assert!(metrics.text().contains("tradewind_reconcile_panics_total 0\n"));
     operator.abort();
 }
 
+#[tokio::test]
+async fn an_operator_that_meets_them_unchecked_serves_the_good_one_and_nobody_else() {
+    meet("unchecked", Mistake::Form, 500).await;
+}
+
+/// The API server is there to refuse these; that it has not is no reason to carry them out.
+#[tokio::test]
+async fn an_operator_that_meets_what_is_beyond_a_limit_asks_nobody_for_anything() {
+    meet("unlimited", Mistake::Limit, 200).await;
+}
+
 /// What is refused, a real API server has to say.
 mod real {
+    use futures::{StreamExt, stream};
+    use kube::Client;
+
     use super::*;
 
+    /// Sends a manifest as a client does that wants to hear of every mistake. `None`: it was refused for its own.
+    async fn taken(client: &Client, place: &str, one: &Bad) -> Option<String> {
+        let request = http::Request::post(format!("{place}?fieldValidation=Strict"));
+        let request = request.header("content-type", "application/json");
+        let request = request.body(serde_json::to_vec(&one.manifest).expect("JSON")).expect("a request");
+        let answer = client.request::<Value>(request).await;
+        // 500 would be a mistake of the server's.
+        let refused = matches!(&answer, Err(kube::Error::Api(status)) if [400, 422].contains(&status.code));
+        (!refused).then(|| format!("{}: {answer:?}", one.why))
+    }
+
     #[tokio::test]
-    async fn the_api_server_refuses_a_draw_of_them() {
-        let sandbox = Sandbox::new("bad-manifests").await;
-        for one in all().iter().step_by(7) {
-            let answer = sandbox.try_apply(&one.manifest.to_string()).await;
-            let refused = matches!(&answer, Err(kube::Error::Api(status)) if [400, 422, 500].contains(&status.code));
-            assert!(refused, "{}: {answer:?}", one.why);
+    async fn the_api_server_refuses_every_one_and_no_provider_hears_of_any() {
+        let world = World::new("bad-manifests").await;
+        world.account_until("Ready", "True", "Succeeded").await;
+        let asked = world.simulator.stats().requests;
+        let mut places = BTreeMap::new();
+        for base in cases::bases() {
+            let object: DynamicObject = serde_json::from_value(base.clone()).expect("an object");
+            let kind = base["kind"].as_str().expect("a kind").to_owned();
+            places.insert(kind, world.sandbox.dynamic_api(&object).await.resource_url().to_owned());
         }
+        let place = |one: &Bad| places[one.manifest["kind"].as_str().expect("a kind")].as_str();
+        let (bad, client) = (all(), world.sandbox.client());
+        assert!(bad.len() > 2000, "{} are too few", bad.len());
+        // So many at a time: the server has others to serve.
+        let answers = stream::iter(&bad).map(|one| taken(client, place(one), one)).buffer_unordered(8);
+        let taken: Vec<String> = answers.filter_map(std::future::ready).collect().await;
+        assert_eq!(taken, [""; 0]);
+        assert_eq!(world.simulator.stats().requests, asked, "nobody was asked for anything");
+        // What is good is taken by the same server and carried out by the same operator.
+        world.sandbox.apply(&connection("good", &store("among-bad"), "")).await;
+        let id = id_of(&world.settled("good").await);
+        world.ends_with(&[&id], 1, 0);
     }
 }

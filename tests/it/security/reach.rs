@@ -1,17 +1,21 @@
 //! Whom credentials go to: the provider that an account names and the operator's allow-list has, and nobody that either is talked into.
 
-use kube::api::{Patch, PatchParams};
+use std::collections::BTreeSet;
+
+use kube::api::{Patch, PatchParams, PostParams};
 use rstest::rstest;
-use serde_json::json;
-use tradewind::api::v1alpha1::{Connection, ProviderAccount};
-use tradewind_simulator::Clock;
+use serde_json::{Value, json};
+use tradewind::api::v1alpha1::Connection;
+use tradewind_simulator::{Clock, Operation};
 
 use super::answers::turncoat;
 use super::hostile::{Attack, Hostile};
-use crate::cluster::{HANG, Sandbox};
+use super::manifests::{all_looked_at, ready_of, until_they_work};
+use crate::cluster::{HANG, Sandbox, documents};
 use crate::conditions::Observed;
 use crate::lifecycle::accounts::{assert_silent, canary};
-use crate::world::{LOGIN_CANARY, World, connection, id_of, secret, store, told};
+use crate::lifecycle::instances::instance;
+use crate::world::{ARCUS_KEY, LOGIN_CANARY, World, connection, id_of, secret, store, told};
 
 /// Ways to write an endpoint that leads to one place and looks like another. `there`: nobody may call, `here` is on the allow-list.
 fn disguised(there: &str, here: &str) -> Vec<String> {
@@ -59,37 +63,71 @@ fn tenants(there: &str) -> Vec<String> {
         .to_vec()
 }
 
+/// Accounts of every provider and of both kinds, each with one endpoint or tenant that leads elsewhere. Their logins are there.
+fn hostile_accounts(there: &str, here: &str, namespace: &str) -> Vec<Value> {
+    let spec = |provider: &str, secret: &str| json!({"provider": provider, "credentialsSecretRef": {"name": secret}});
+    let (mut specs, providers) = (Vec::new(), [("Rutter", "rutter-api"), ("Arcus", "arcus-api"), ("SkuIo", "sku-api")]);
+    for (provider, secret) in providers {
+        for endpoint in disguised(there, here) {
+            let mut account = spec(provider, secret);
+            account["endpoint"] = json!(endpoint);
+            if provider == "SkuIo" {
+                account["skuIo"] = json!({"tenant": "acme"});
+            }
+            specs.push(account);
+        }
+    }
+    for tenant in tenants(there) {
+        let mut account = spec("SkuIo", "sku-api");
+        account["skuIo"] = json!({"tenant": tenant});
+        specs.push(account);
+    }
+    let account =
+        |kind: &str, spec: &Value| json!({"apiVersion": "tradewind.dev/v1alpha1", "kind": kind, "spec": spec});
+    let mut accounts: Vec<Value> = specs.iter().map(|spec| account("ProviderAccount", spec)).collect();
+    accounts.extend(specs.iter().map(|spec| {
+        let mut spec = spec.clone();
+        spec["credentialsSecretRef"]["namespace"] = json!(namespace);
+        spec["allowedNamespaces"] = json!({"selector": {}});
+        account("ClusterProviderAccount", &spec)
+    }));
+    for (n, account) in accounts.iter_mut().enumerate() {
+        account["metadata"] = json!({"name": format!("a-{n}"), "annotations": {"leads": "elsewhere"}});
+    }
+    accounts
+}
+
 /// On an API server that checks nothing: the schemas refuse most of these before the operator sees them.
 #[tokio::test]
 async fn no_spelling_of_an_endpoint_or_tenant_reaches_who_is_not_allowed() {
     let mut world = World::on(Sandbox::unchecked("disguised"), Clock::real(), World::setup());
+    world.settings.namespace = None;
     let canary = canary();
     let there = canary.local_addr().expect("an address").to_string();
     let here = world.endpoint.trim_start_matches("http://").trim_end_matches("/versioned").to_owned();
     world.furnish().await;
     world.sandbox.apply(&secret("sku-api", &[("token", LOGIN_CANARY)])).await;
-    let account = |spec| json!({"apiVersion": "tradewind.dev/v1alpha1", "kind": "ProviderAccount", "spec": spec});
-    let login = |name: &str| json!({"name": name});
-    let of_rutter = disguised(&there, &here).into_iter().map(|endpoint| {
-        account(json!({"provider": "Rutter", "endpoint": endpoint, "credentialsSecretRef": login("rutter-api")}))
-    });
-    let of_sku = tenants(&there).into_iter().map(|tenant| {
-        account(json!({"provider": "SkuIo", "skuIo": {"tenant": tenant}, "credentialsSecretRef": login("sku-api")}))
-    });
-    let mut count = 0;
-    for (n, mut account) in of_rutter.chain(of_sku).enumerate() {
-        account["metadata"] = json!({"name": format!("a-{n}")});
+    world.sandbox.apply(&secret("arcus-api", &[("api_key", ARCUS_KEY)])).await;
+    let accounts = hostile_accounts(&there, &here, world.sandbox.namespace());
+    for account in &accounts {
         world.sandbox.apply(&account.to_string()).await;
-        count += 1;
     }
     world.start().await;
-    for n in 0..count {
-        let refused = |a: &ProviderAccount| {
-            a.says("Ready", "False", "EndpointNotAllowed") || a.says("Ready", "False", "InvalidSpec")
-        };
-        world.sandbox.wait_for::<ProviderAccount>(&format!("a-{n}"), HANG, refused).await;
+    until_they_work(&world, &["rutter"]).await;
+    let mut refused = 0;
+    for kind in ["ProviderAccount", "ClusterProviderAccount"] {
+        for account in all_looked_at(&world.sandbox, kind).await {
+            let leads = account.metadata.annotations.as_ref().is_some_and(|all| all.contains_key("leads"));
+            if !leads {
+                continue;
+            }
+            let ready = ready_of(&account);
+            let is_refused = ["EndpointNotAllowed", "InvalidSpec"].iter().any(|reason| ready["reason"] == *reason);
+            assert!(ready["status"] == "False" && is_refused, "{}: {ready}", account.data["spec"]);
+            refused += 1;
+        }
     }
-    world.account_until("Ready", "True", "Succeeded").await;
+    assert_eq!(refused, accounts.len());
     assert_silent(&canary);
 }
 
@@ -138,23 +176,25 @@ fn asked(hostile: &Hostile) -> Vec<String> {
     hostile.seen().into_iter().map(first).map(|line| line.trim_end_matches(" HTTP/1.1").to_owned()).collect()
 }
 
+/// Ids that mean something where they stand: in a path, in a query, in a header.
+const IDS: [&str; 12] = [
+    "..",
+    ".",
+    "../../organizations",
+    "a/b",
+    "a?x=y",
+    "a#b",
+    "%2e%2e",
+    "%2f..%2f",
+    "a\r\nx-evil: yes",
+    "a%0d%0ax-evil: yes",
+    "\u{fc}n\u{ef}\u{202e}",
+    "a\tb",
+];
+
 /// Whoever may write a status may write any id into it.
 #[tokio::test]
 async fn a_forged_id_never_leads_to_another_resource() {
-    const IDS: [&str; 12] = [
-        "..",
-        ".",
-        "../../organizations",
-        "a/b",
-        "a?x=y",
-        "a#b",
-        "%2e%2e",
-        "%2f..%2f",
-        "a\r\nx-evil: yes",
-        "a%0d%0ax-evil: yes",
-        "\u{fc}n\u{ef}\u{202e}",
-        "a\tb",
-    ];
     let mut world = World::quiet("paths").await;
     let hostile = turncoat(&mut world).await;
     world.furnish().await;
@@ -185,4 +225,97 @@ async fn a_forged_id_never_leads_to_another_resource() {
     let known = ["", "/status", "/access_token"].map(|path| format!("GET /versioned/connections{path}"));
     assert!(asked.iter().all(|line| known.iter().any(|one| one == line)), "{asked:#?}");
     assert_eq!((world.live().len(), world.simulator.stats().deletes), (all.len(), 0), "nobody's record is gone");
+}
+
+/// A connector of Arcus.
+const CONNECTOR: &str = "apiVersion: tradewind.dev/v1alpha1
+kind: Connection
+metadata: {name: any}
+spec:
+  provider: Arcus
+  accountRef: {name: arcus}
+  platform: shippo
+  arcus: {mode: Sandbox}
+";
+
+/// Good manifests of all providers, each with an `externalRef` that is not: to be taken over, and to be looked at.
+fn referring() -> Vec<Value> {
+    let bases = [connection("any", &store("referring"), ""), CONNECTOR.to_owned(), instance("any", "")];
+    let policies =
+        [json!({"adoptionPolicy": "Match", "deletionPolicy": "Retain"}), json!({"managementPolicy": "ObserveOnly"})];
+    let more = ["/", "a\\b", "a\u{0}b", "\u{1b}[31m", "?access_token=a", "#", "a b", ""];
+    let mut made = Vec::new();
+    for base in &bases {
+        for (policy, id) in policies.iter().flat_map(|policy| IDS.into_iter().chain(more).map(move |id| (policy, id))) {
+            let mut manifest = serde_json::to_value(&documents(base)[0]).expect("JSON");
+            let spec = manifest["spec"].as_object_mut().expect("a spec");
+            spec.extend(policy.as_object().expect("policies").clone());
+            spec.insert("externalRef".to_owned(), json!({"id": id}));
+            manifest["metadata"] = json!({"name": format!("e-{}", made.len())});
+            made.push(manifest);
+        }
+    }
+    made
+}
+
+/// How many of them the API server has refused. The operator was asked to take over, or to look at, what is left, and has sent nothing
+/// for it but for lists.
+async fn refused(sandbox: Sandbox) -> usize {
+    const LINES: [&str; 3] = [
+        "GET /api/me HTTP/1.1",
+        "GET /v1/integrations?limit=100 HTTP/1.1",
+        "GET /versioned/connections?status=any HTTP/1.1",
+    ];
+    let mut world = World::on(sandbox, Clock::real(), World::setup());
+    let hostile = turncoat(&mut world).await;
+    world.furnish().await;
+    world.furnish_sku("  adoption: Allowed\n").await;
+    world.sandbox.apply(&world.arcus_account("arcus", ARCUS_KEY)).await;
+    world.start().await;
+    // Before there are objects: whatever is told of them is told by a pass that could have asked the provider.
+    until_they_work(&world, &["rutter", "sku", "arcus"]).await;
+    let (mut taken, mut refused) = (0, 0);
+    for manifest in referring() {
+        let object = serde_json::from_value(manifest).expect("an object");
+        let api = world.sandbox.dynamic_api(&object).await;
+        match api.create(&PostParams::default(), &object).await {
+            Ok(_) => taken += 1,
+            Err(kube::Error::Api(status)) if [400, 422].contains(&status.code) => refused += 1,
+            Err(error) => panic!("{error}: {object:#?}"),
+        }
+    }
+    assert!(taken > 0 && taken + refused == referring().len(), "{taken} taken, {refused} refused");
+    for kind in ["Connection", "IntegrationInstance"] {
+        for object in all_looked_at(&world.sandbox, kind).await {
+            let (ready, made) = (ready_of(&object), object.data.pointer("/status/externalId"));
+            assert!(ready["status"] == "False" && made.is_none(), "{}: {made:?}, {ready}", object.data["spec"]);
+        }
+    }
+    world.stop().await;
+    let line = |said: &Vec<u8>| {
+        let line = said.split(|byte| b"\r\n".contains(byte)).next().unwrap_or_default();
+        String::from_utf8_lossy(line).into_owned()
+    };
+    let lines: BTreeSet<String> = hostile.seen().iter().map(line).collect();
+    assert_eq!(lines.iter().map(String::as_str).collect::<Vec<_>>(), LINES);
+    let writes = [Operation::Create, Operation::Update, Operation::Delete, Operation::Refresh];
+    assert!(writes.iter().all(|operation| world.asked(*operation) == 0), "{:?}", world.simulator.stats());
+    refused
+}
+
+/// The schemas refuse most ids before the operator sees them; here nobody does.
+#[tokio::test]
+async fn an_external_ref_that_nobody_has_checked_never_leads_to_another_resource() {
+    assert_eq!(refused(Sandbox::unchecked("unchecked-refs")).await, 0);
+}
+
+/// Patterns and rules are a real API server's to hold.
+mod real {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_external_ref_never_leads_to_another_resource() {
+        let (refused, all) = (refused(Sandbox::new("refs").await).await, referring().len());
+        assert!(refused * 10 > all * 8, "{refused} of {all} were refused");
+    }
 }

@@ -1,10 +1,13 @@
 //! References that want to reach into another namespace: a name is a name, and the namespace is the object's own.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
 use kube::api::{DynamicObject, PostParams};
+use rstest::rstest;
 use serde_json::{Value, json};
 use tradewind_cluster::Event;
 use tradewind_simulator::Clock;
@@ -88,6 +91,16 @@ fn manifests(there: &str) -> Vec<Value> {
     made
 }
 
+/// The names of Secrets in a manifest, those that are none among them.
+fn names(value: &Value, found: &mut BTreeSet<String>) {
+    for (field, inner) in value.as_object().into_iter().flatten() {
+        if field.ends_with("SecretRef") {
+            found.extend(inner["name"].as_str().map(str::to_owned));
+        }
+        names(inner, found);
+    }
+}
+
 /// The requests of an operator of the whole cluster, who may read every Secret, once it has looked at every manifest that the API server
 /// has taken; and how many it has refused. There is a tempting Secret in another namespace, and it is as it was.
 async fn tempted(sandbox: Sandbox) -> (Vec<Event>, [String; 2], usize) {
@@ -140,16 +153,70 @@ async fn tempted(sandbox: Sandbox) -> (Vec<Event>, [String; 2], usize) {
     (asked, [thief, victim].map(|sandbox| sandbox.namespace().to_owned()), refused)
 }
 
-/// Asserts that no request was about a Secret of the victim, or about anything by a name that is none.
+/// Whether a request about Secrets is about one that an object of this namespace names by its name, or makes one there.
+fn is_own(event: &Event, namespace: &str, named: &BTreeSet<String>) -> bool {
+    let path = event.request_uri.split('?').next().unwrap_or_default();
+    let own = format!("/api/v1/namespaces/{namespace}/secrets");
+    match path.strip_prefix(&own) {
+        Some("") => event.verb == "create",
+        Some(rest) => rest.strip_prefix('/').is_some_and(|name| is_name(name) && named.contains(name)),
+        None => false,
+    }
+}
+
+/// What may be a name of a Secret.
+fn is_name(text: &str) -> bool {
+    let is_end = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    let is_inner = |c: char| is_end(c) || c == '-' || c == '.';
+    text.len() <= 253 && text.chars().all(is_inner) && text.starts_with(is_end) && text.ends_with(is_end)
+}
+
+/// Asserts that every request about Secrets was about one in the namespace of the objects, by a name that one of them has, and that none
+/// was about anything by a name that is none.
 fn assert_resisted(asked: &[Event], [thief, victim]: &[String; 2]) {
-    let of = |namespace: &str| {
-        let path = format!("/namespaces/{namespace}/secrets");
-        asked.iter().map(|event| &event.request_uri).filter(|uri| uri.contains(&path)).collect::<Vec<_>>()
-    };
-    assert!(!of(thief).is_empty(), "the log shows what is asked for");
-    assert_eq!(of(victim), [""; 0]);
+    let mut named: BTreeSet<String> = ["rutter-api", "sku-api"].map(str::to_owned).into();
+    for manifest in manifests(victim) {
+        names(&manifest["spec"], &mut named);
+    }
+    let about_secrets = |event: &&Event| event.request_uri.to_lowercase().contains("secrets");
+    let (own, others): (Vec<&Event>, Vec<&Event>) =
+        asked.iter().filter(about_secrets).partition(|event| is_own(event, thief, &named));
+    assert!(!own.is_empty(), "the log shows what is asked for");
+    let paths = others.iter().map(|event| (event.verb.as_str(), event.request_uri.as_str()));
+    assert_eq!(paths.collect::<BTreeSet<_>>(), BTreeSet::new(), "requests about Secrets that nobody here may name");
     let odd = |uri: &&String| ["..", "%", "tempting/", "namespace="].iter().any(|part| uri.contains(part));
     assert_eq!(asked.iter().map(|event| &event.request_uri).find(odd), None);
+}
+
+/// A list of what is allowed that allows everything holds nothing off.
+#[rstest]
+#[case::one_that_it_names("get", "/api/v1/namespaces/mine/secrets/acme", true)]
+#[case::with_a_query("patch", "/api/v1/namespaces/mine/secrets/acme?fieldManager=tradewind", true)]
+#[case::a_new_one("create", "/api/v1/namespaces/mine/secrets?fieldManager=tradewind", true)]
+#[case::all_of_them("list", "/api/v1/namespaces/mine/secrets?limit=500", false)]
+#[case::one_that_it_does_not_name("get", "/api/v1/namespaces/mine/secrets/another", false)]
+#[case::one_of_another_namespace("get", "/api/v1/namespaces/yours/secrets/acme", false)]
+#[case::one_of_a_namespace_with_a_longer_name("get", "/api/v1/namespaces/mine-too/secrets/acme", false)]
+#[case::one_behind_it("get", "/api/v1/namespaces/mine/secrets/acme/../../../yours/secrets/acme", false)]
+#[case::one_by_a_name_that_is_none("get", "/api/v1/namespaces/mine/secrets/..", false)]
+#[case::those_of_everybody("watch", "/api/v1/secrets?watch=true", false)]
+fn of_all_secrets_only_those_are_its_own(#[case] verb: &str, #[case] request_uri: &str, #[case] own: bool) {
+    let named: BTreeSet<String> = ["acme", "acme/../../../yours/secrets/acme", "..", ""].map(str::to_owned).into();
+    let event = Event {
+        user: "operator".to_owned(),
+        impersonated_by: None,
+        verb: verb.to_owned(),
+        api_group: String::new(),
+        resource: "secrets".to_owned(),
+        subresource: String::new(),
+        namespace: "mine".to_owned(),
+        name: String::new(),
+        code: 200,
+        request_uri: request_uri.to_owned(),
+        user_agent: String::new(),
+        time: Timestamp::UNIX_EPOCH,
+    };
+    assert_eq!(is_own(&event, "mine", &named), own);
 }
 
 /// The schemas refuse most names before the operator sees them; here nobody does.

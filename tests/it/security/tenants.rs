@@ -1,34 +1,67 @@
 //! Two tenants of one shared account, one of whom forges what objects say of themselves to come by the other's record.
 
+use futures::future::join_all;
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
 use kube::api::{ListParams, Patch, PatchParams};
 use serde_json::{Value, json};
 use tradewind::api::keys;
-use tradewind::api::v1alpha1::Connection;
+use tradewind::api::v1alpha1::{Connection, IntegrationInstance};
 use tradewind::domain::decide::Resolution;
 use tradewind::domain::ids::ExternalId;
-use tradewind_simulator::Operation;
+use tradewind_simulator::{Entry, Operation, Provider};
 
-use crate::cluster::{HANG, Sandbox};
+use crate::cluster::{HANG, Kind, Sandbox};
 use crate::conditions::Observed;
+use crate::lifecycle::instances::instance;
 use crate::lifecycle::tenancy::{shared, sharing, team, until};
-use crate::world::{World, answer, connection, id_of, status_of, store, told};
+use crate::world::{SKU_TOKEN, World, answer, connection, id_of, status_of, store, told};
+
+/// A shared account that admits everybody.
+async fn shared_by_all(name: &str) -> World {
+    shared(name, &json!({"allowedNamespaces": {"selector": {}}})).await
+}
 
 /// A shared account that admits everybody; the victim has a record in it, and the thief has the leave to use it.
 async fn victim_and_thief(name: &str) -> (World, Sandbox, Sandbox, String) {
-    let world = shared(name, &json!({"allowedNamespaces": {"selector": {}}})).await;
+    let world = shared_by_all(name).await;
     let (victim, thief) = (team(&world, "victim").await, team(&world, "thief").await);
     victim.apply(&sharing("acme", &store("victim"), "")).await;
     let loaded = |c: &Connection| c.says("InitialRefreshComplete", "True", "Succeeded");
-    let id = id_of(&victim.wait_for("acme", HANG, loaded).await);
+    victim.wait_for("acme", HANG, loaded).await;
+    let id = id_of(&looked_at::<Connection>(&victim, "acme").await);
     (world, victim, thief, id)
 }
 
-async fn forge_status(namespace: &Sandbox, name: &str, status: Value) {
+/// An object once a person has asked for a look at it and has got it. One whose record is as declared asks nothing by itself
+/// after that, for as long as a test takes.
+pub(super) async fn looked_at<K: Kind>(namespace: &Sandbox, name: &str) -> K {
+    let token = uuid::Uuid::new_v4().to_string();
+    let ask = Patch::Merge(json!({"metadata": {"annotations": {keys::RECONCILE: token}}}));
+    namespace.api::<K>().patch(name, &PatchParams::default(), &ask).await.expect("an object to look at");
+    let is_answered = |object: &K| {
+        let object = serde_json::to_value(object).expect("JSON");
+        object.pointer("/status/lastHandledReconcileAt").and_then(Value::as_str) == Some(token.as_str())
+    };
+    namespace.wait_for(name, HANG, is_answered).await
+}
+
+async fn forge_status<K: Kind>(namespace: &Sandbox, name: &str, status: Value) {
     let forged = Patch::Merge(json!({"status": status}));
-    let api = namespace.api::<Connection>();
-    api.patch_status(name, &PatchParams::default(), &forged).await.expect("a status to forge");
+    namespace.api::<K>().patch_status(name, &PatchParams::default(), &forged).await.expect("a status to forge");
+}
+
+/// What was asked so far of this record and no other: its creation, all that changes it or takes it away, and all that its own token
+/// opens. SKU.io gives no tokens to its records, so that there a read takes nothing from anybody.
+fn asked_of(world: &World, id: &str) -> Vec<Operation> {
+    const READS: [Operation; 2] = [Operation::ReadDetail, Operation::ReadJob];
+    let is_about = |entry: &Entry| {
+        let connection = entry.connection_id.is_some_and(|one| one.to_string() == id);
+        connection || entry.instance_id.is_some_and(|one| one.to_string() == id)
+    };
+    let is_open = |entry: &Entry| entry.provider == Provider::SkuIo && READS.contains(&entry.operation);
+    let journal = world.simulator.journal();
+    journal.iter().filter(|entry| is_about(entry) && !is_open(entry)).map(|entry| entry.operation).collect()
 }
 
 async fn annotate(namespace: &Sandbox, name: &str, key: &str, value: &str) {
@@ -37,16 +70,19 @@ async fn annotate(namespace: &Sandbox, name: &str, key: &str, value: &str) {
     api.patch(name, &PatchParams::default(), &forged).await.expect("an object to annotate");
 }
 
-/// Nothing of the victim's record is in any Secret of the thief.
+/// The victim's record is there, and nothing of it is in any Secret of the thief.
 async fn assert_nothing_taken(world: &World, thief: &Sandbox, id: &str) {
-    let records = world.simulator.connections();
-    let record = records.iter().find(|record| record.id.to_string() == id).expect("the victim's record");
-    assert!(record.deleted_at.is_none(), "it is still there");
+    let connection = world.simulator.connections().into_iter().find(|record| record.id.to_string() == id);
+    let instance = world.simulator.instances().into_iter().find(|record| record.id.to_string() == id);
+    let deleted = [connection.as_ref().map(|record| record.deleted_at), instance.map(|record| record.deleted_at)];
+    let found: Vec<_> = deleted.into_iter().flatten().collect();
+    assert!(matches!(found.as_slice(), [None]), "the victim's record is there: {found:?}");
+    let token = connection.map(|record| record.access_token.to_string());
     let secrets = thief.api::<Secret>().list(&ListParams::default()).await.expect("Secrets");
     let values = secrets.iter().flat_map(|secret| secret.data.iter().flatten());
     for (key, value) in values {
         let value = String::from_utf8_lossy(&value.0);
-        assert!(value != record.access_token.to_string() && value != id, "the thief has the victim's {key}");
+        assert!(Some(&*value) != token.as_deref() && value != id, "the thief has the victim's {key}");
     }
 }
 
@@ -55,7 +91,8 @@ async fn a_forged_status_takes_nothing_from_the_object_that_has_it() {
     let (world, victim, thief, id) = victim_and_thief("forged-status").await;
     thief.apply(&sharing("mine", &store("thief"), "")).await;
     let mine = id_of(&until(&thief, "mine", "True", "Succeeded").await);
-    forge_status(&thief, "mine", json!({"externalId": id})).await;
+    let before = asked_of(&world, &id);
+    forge_status::<Connection>(&thief, "mine", json!({"externalId": id})).await;
     let refused = until(&thief, "mine", "False", "ExternalIdConflict").await;
     assert!(refused.condition("Stalled").is_some(), "{}", told(&refused));
     assert_nothing_taken(&world, &thief, &id).await;
@@ -64,8 +101,121 @@ async fn a_forged_status_takes_nothing_from_the_object_that_has_it() {
     thief.wait_gone::<Connection>("mine", HANG).await;
     assert_nothing_taken(&world, &thief, &id).await;
     assert_eq!(world.asked(Operation::Delete), 0);
+    assert_eq!(asked_of(&world, &id), before, "nothing was asked of the victim's record");
     assert_eq!(id_of(&until(&victim, "acme", "True", "Succeeded").await), id);
     world.ends_with(&[&id, &mine], 2, 0);
+}
+
+/// A tenant of a shared account: a namespace with one object, and the record of that.
+struct Tenant {
+    namespace: Sandbox,
+    name: &'static str,
+    id: String,
+    /// When the object came to be, and its UID: of two objects that record one id, the one where this comes first holds it.
+    since: [String; 2],
+}
+
+impl Tenant {
+    /// A tenant whose object is at rest: it said this condition, and was looked at after that.
+    async fn new<K: Kind + Observed>(world: &World, name: &'static str, manifest: &str, settled: &str) -> Self {
+        let namespace = team(world, name).await;
+        namespace.apply(manifest).await;
+        namespace.wait_for::<K>(name, HANG, |object| object.says(settled, "True", "Succeeded")).await;
+        let object = serde_json::to_value(looked_at::<K>(&namespace, name).await).expect("JSON");
+        let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).expect("a text").to_owned();
+        let since = ["/metadata/creationTimestamp", "/metadata/uid"].map(text);
+        Self { id: text("/status/externalId"), namespace, name, since }
+    }
+
+    /// Two with a store each at Rutter, the one with the older object first.
+    async fn of_rutter(world: &World) -> [Self; 2] {
+        let (loaded, manifest) = ("InitialRefreshComplete", |name: &str| sharing(name, &store(name), ""));
+        let one = Self::new::<Connection>(world, "one", &manifest("one"), loaded).await;
+        let other = Self::new::<Connection>(world, "other", &manifest("other"), loaded).await;
+        if one.since < other.since { [one, other] } else { [other, one] }
+    }
+
+    /// Two with an instance each in one tenant of SKU.io.
+    async fn of_sku(world: &World) -> [Self; 2] {
+        let login = "credentialsSecretRef: {name: sku-api";
+        let shared =
+            format!("allowedNamespaces: {{selector: {{}}}}\n  {login}, namespace: {}", world.sandbox.namespace());
+        let account = world.sku_account(SKU_TOKEN, "").replace("ProviderAccount", "ClusterProviderAccount");
+        world.sandbox.apply(&account.replace(login, &shared)).await;
+        let (named, shared) = ("accountRef: {name: sku}", "accountRef: {kind: ClusterProviderAccount, name: sku}");
+        let manifest = |name: &str| instance(name, "").replace(named, shared);
+        let one = Self::new::<IntegrationInstance>(world, "one", &manifest("one"), "Ready").await;
+        let other = Self::new::<IntegrationInstance>(world, "other", &manifest("other"), "Ready").await;
+        [one, other]
+    }
+
+    /// Waits until its object is refused for this.
+    async fn is_refused<K: Kind + Observed>(&self, reason: &str) {
+        self.namespace.wait_for::<K>(self.name, HANG, |object| object.says("Ready", "False", reason)).await;
+    }
+}
+
+/// Each thief's status names the victim's record from the same moment on: nothing comes of it while the objects are there, nor when
+/// they are deleted.
+async fn rob<K: Kind + Observed>(world: &World, pairs: &[(&Tenant, &Tenant)]) {
+    let asked = || pairs.iter().map(|(_, victim)| asked_of(world, &victim.id)).collect::<Vec<_>>();
+    let (before, deletes) = (asked(), world.asked(Operation::Delete));
+    assert!(before.iter().all(|operations| !operations.is_empty()), "the journal knows the records: {before:?}");
+    join_all(
+        pairs
+            .iter()
+            .map(|(thief, victim)| forge_status::<K>(&thief.namespace, thief.name, json!({"externalId": victim.id}))),
+    )
+    .await;
+    for (thief, victim) in pairs {
+        thief.is_refused::<K>("ExternalIdConflict").await;
+        // Nor does it when somebody asks for a look.
+        let seen = looked_at::<K>(&thief.namespace, thief.name).await;
+        assert!(seen.says("Ready", "False", "ExternalIdConflict"), "{:#?}", seen.observed());
+        assert!(seen.condition("Stalled").is_some(), "{:#?}", seen.observed());
+        assert_nothing_taken(world, &thief.namespace, &victim.id).await;
+    }
+    assert_eq!(asked(), before, "nothing was asked of the victims' records");
+    for (thief, _) in pairs {
+        thief.namespace.delete::<K>(thief.name).await;
+    }
+    for (thief, victim) in pairs {
+        thief.is_refused::<K>("ExternalIdConflict").await;
+        assert_nothing_taken(world, &thief.namespace, &victim.id).await;
+    }
+    assert_eq!(asked(), before, "nothing was asked of the victims' records");
+    assert_eq!(world.asked(Operation::Delete), deletes, "nobody's record was deleted");
+}
+
+/// Each id is recorded by one object alone, so that neither object is in the way of the other.
+#[tokio::test]
+async fn ids_that_two_tenants_have_swapped_give_neither_the_others_record() {
+    let world = shared_by_all("swapped").await;
+    let [one, other] = Tenant::of_rutter(&world).await;
+    let live = world.live();
+    rob::<Connection>(&world, &[(&one, &other), (&other, &one)]).await;
+    assert_eq!(world.live(), live);
+}
+
+/// The same where a record is known by its name.
+#[tokio::test]
+async fn instances_that_two_tenants_have_swapped_are_neither_changed_nor_deleted() {
+    let world = shared_by_all("swapped-instances").await;
+    let [one, other] = Tenant::of_sku(&world).await;
+    rob::<IntegrationInstance>(&world, &[(&one, &other), (&other, &one)]).await;
+    assert_eq!(world.asked(Operation::Update), 0);
+    let names: Vec<_> = world.simulator.instances().into_iter().map(|instance| instance.name).collect();
+    assert_eq!(names, ["one", "other"]);
+}
+
+/// Of two objects that record one id the older one holds it: here that is the forger's.
+#[tokio::test]
+async fn an_older_object_whose_status_is_forged_gets_nothing_of_a_younger_ones_record() {
+    let world = shared_by_all("older-forger").await;
+    let [older, younger] = Tenant::of_rutter(&world).await;
+    let live = world.live();
+    rob::<Connection>(&world, &[(&older, &younger)]).await;
+    assert_eq!(world.live(), live);
 }
 
 /// The status, the annotation and the finalizer of the victim's object, copied whole onto one of the thief's.
@@ -75,9 +225,10 @@ async fn the_copied_life_of_another_object_is_not_gone_on_with() {
     let acme = victim.get::<Connection>("acme").await.expect("the victim's object");
     thief.apply(&sharing("copy", &store("thief"), "  suspend: true\n")).await;
     thief.wait_for::<Connection>("copy", HANG, |c| c.says("Synced", "Unknown", "Suspended")).await;
+    let before = asked_of(&world, &id);
     let intent = acme.annotations().get(keys::CREATE_INTENT).expect("an intent");
     annotate(&thief, "copy", keys::CREATE_INTENT, intent).await;
-    forge_status(&thief, "copy", serde_json::to_value(status_of(&acme)).expect("JSON")).await;
+    forge_status::<Connection>(&thief, "copy", serde_json::to_value(status_of(&acme)).expect("JSON")).await;
     let wake = Patch::Merge(json!({"spec": {"suspend": false}}));
     thief.api::<Connection>().patch("copy", &PatchParams::default(), &wake).await.expect("an object");
     let halted = until(&thief, "copy", "False", "CreateOutcomeUnknown").await;
@@ -88,6 +239,7 @@ async fn the_copied_life_of_another_object_is_not_gone_on_with() {
     until(&thief, "copy", "False", "AdoptionForbidden").await;
     assert_nothing_taken(&world, &thief, &id).await;
     assert_eq!(world.asked(Operation::Delete), 0);
+    assert_eq!(asked_of(&world, &id), before, "nothing was asked of the victim's record");
     world.ends_with(&[&id], 1, 0);
 }
 
