@@ -216,6 +216,9 @@ fn link(spec: &ConnectionSpec, settings: &RutterConnection) -> Result<RutterWant
              that exists is taken by its id alone",
         ));
     }
+    if !settings.parameters.is_empty() {
+        return Err(invalid("spec.rutter.parameters have no use with authorization: Link: the merchant enters them"));
+    }
     if settings.scope.is_some() {
         return Err(invalid("spec.rutter.scope has no use with authorization: Link: remove it"));
     }
@@ -479,7 +482,13 @@ mod tests {
     fn by_link(more: &Value) -> ConnectionSpec {
         let mut patch = json!({"rutter": {"authorization": "Link"}, "connectionSecretRef": {"name": "c"}});
         merge(&mut patch, more);
-        spec(&patch)
+        let mut spec = spec(&patch);
+        if more.pointer("/rutter/parameters").is_none()
+            && let Some(rutter) = &mut spec.rutter
+        {
+            rutter.parameters.clear();
+        }
+        spec
     }
 
     #[test]
@@ -503,6 +512,7 @@ mod tests {
     #[case::adopted(json!({"adoptionPolicy": "Match", "deletionPolicy": "Retain"}), Some("spec.externalRef.id is missing"))]
     #[case::observed_by_id(json!({"managementPolicy": "ObserveOnly", "externalRef": {"id": "a"}}), None)]
     #[case::scope(json!({"rutter": {"scope": "read"}}), Some("spec.rutter.scope has no use"))]
+    #[case::parameters(json!({"rutter": {"parameters": {"store_url": "a"}}}), Some("spec.rutter.parameters have no use"))]
     #[case::no_place_for_the_link(json!({"connectionSecretRef": null}), Some("spec.connectionSecretRef is missing"))]
     fn what_a_merchant_connects_takes_no_more_than_rutter_does(#[case] more: Value, #[case] says: Option<&str>) {
         let got = rutter(&by_link(&more));

@@ -159,7 +159,7 @@ impl<E: External> Pass<'_, E> {
         if !uses || others.is_empty() {
             return Ok(false);
         }
-        Ok(self.external.is_any_of(id, &others).await? && !self.external.is_any_of(id, &claims.own_keys()).await?)
+        Ok(!self.external.is_any_of(id, &claims.own_keys()).await? && self.external.is_any_of(id, &others).await?)
     }
 
     /// What keeps the correction of a difference from being carried out.

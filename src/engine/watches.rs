@@ -286,7 +286,11 @@ where
     K: Resource<DynamicType = ()> + Clone + 'static,
 {
     let all = store.state();
-    all.iter().filter(|o| o.good().is_some_and(&refers)).map(|o| ObjectRef::from_obj(o.as_ref())).collect()
+    let objects = all.iter().filter(|o| o.good().is_some_and(&refers)).map(|o| ObjectRef::from_obj(o.as_ref()));
+    let mut objects: Vec<ObjectRef<_>> = objects.collect();
+    // Who is looked at first is no chance of a hash.
+    objects.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
+    objects
 }
 
 /// Runs a controller to its end. Its passes log for themselves; what is left is the watch itself.

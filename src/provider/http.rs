@@ -60,17 +60,19 @@ pub(super) struct Room {
     all: usize,
     /// What an object of a page weighs at least.
     object: usize,
+    /// So often the text of a page is held in memory, at most.
+    copies: usize,
 }
 
 impl Room {
     /// For rows that are read as what they are.
     pub(super) fn of_rows(all: usize) -> Self {
-        Self { left: all, all, object: OBJECT }
+        Self { left: all, all, object: OBJECT, copies: 1 }
     }
 
     /// For rows that are read as maps first, each of whose smallest takes a kilobyte.
     pub(super) fn of_maps(all: usize) -> Self {
-        Self { left: all, all, object: 1 << 10 }
+        Self { left: all, all, object: 1 << 10, copies: 2 }
     }
 }
 
@@ -151,8 +153,8 @@ impl Http {
     pub(super) async fn page(&self, call: Call<'_>, pace: Pace, room: &mut Room) -> Result<Reply, ApiError> {
         let operation = call.operation;
         let reply = self.send(call, pace).await?;
-        let (weight, too_big) =
-            (weight(&reply.body, room.object), |cap| ApiError::wire(operation, WireError::TooBig(cap)));
+        let weight = weight(&reply.body, room.object).max(reply.body.len() * room.copies);
+        let too_big = |cap| ApiError::wire(operation, WireError::TooBig(cap));
         if weight > LIST_CAP {
             return Err(too_big(LIST_CAP));
         }

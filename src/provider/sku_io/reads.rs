@@ -33,7 +33,7 @@ const LIMIT: usize = 100;
 /// Pages that are read at most: a server that has ever more is cut off.
 const MAX_PAGES: i64 = 1000;
 /// All pages together weigh no more than this: room for ten thousand instances with all of their settings.
-const ROOM: usize = 24 << 20;
+const ROOM: usize = 32 << 20;
 /// A limit without `Retry-After` is waited out this long.
 const WAIT: Duration = Duration::from_secs(10);
 /// Where instances live.

@@ -25,6 +25,7 @@ fn sampled() -> Metrics {
     metrics.pass("Connection", "done", Duration::ZERO);
     metrics.error("Connection", Reason::InvalidSpec);
     metrics.drift("Connection");
+    metrics.rotation(Provider::Rutter, true);
     metrics.ready("Connection", Duration::ZERO);
     metrics
 }
