@@ -216,9 +216,6 @@ fn link(spec: &ConnectionSpec, settings: &RutterConnection) -> Result<RutterWant
              that exists is taken by its id alone",
         ));
     }
-    if !settings.parameters.is_empty() {
-        return Err(invalid("spec.rutter.parameters have no use with authorization: Link: the merchant enters them"));
-    }
     if settings.scope.is_some() {
         return Err(invalid("spec.rutter.scope has no use with authorization: Link: remove it"));
     }
@@ -226,6 +223,9 @@ fn link(spec: &ConnectionSpec, settings: &RutterConnection) -> Result<RutterWant
         return Err(invalid(
             "spec.connectionSecretRef is missing: the link that the merchant has to open is written there and nowhere else",
         ));
+    }
+    if !settings.parameters.is_empty() {
+        return Err(invalid("spec.rutter.parameters have no use with authorization: Link: the merchant enters them"));
     }
     let access = Access::Link { platform: spec.platform.clone() };
     Ok(RutterWant { access, scope: None, loads: loads(spec.sync.as_ref())? })

@@ -58,21 +58,22 @@ struct Cap(usize);
 pub(super) struct Room {
     left: usize,
     all: usize,
-    /// What an object of a page weighs at least.
-    object: usize,
-    /// So often the text of a page is held in memory, at most.
-    copies: usize,
+    /// What an object of a row weighs at least, as it is kept.
+    kept: usize,
+    /// And as long as its page is read.
+    read: usize,
 }
 
 impl Room {
     /// For rows that are read as what they are.
     pub(super) fn of_rows(all: usize) -> Self {
-        Self { left: all, all, object: OBJECT, copies: 1 }
+        Self { left: all, all, kept: OBJECT, read: OBJECT }
     }
 
-    /// For rows that are read as maps first, each of whose smallest takes a kilobyte.
-    pub(super) fn of_maps(all: usize) -> Self {
-        Self { left: all, all, object: 1 << 10, copies: 2 }
+    /// For rows that are read as maps first, the smallest of which takes a kilobyte. `kept`: what an object of a row weighs
+    /// at least after that.
+    pub(super) fn of_maps(all: usize, kept: usize) -> Self {
+        Self { left: all, all, kept, read: 1 << 10 }
     }
 }
 
@@ -153,12 +154,11 @@ impl Http {
     pub(super) async fn page(&self, call: Call<'_>, pace: Pace, room: &mut Room) -> Result<Reply, ApiError> {
         let operation = call.operation;
         let reply = self.send(call, pace).await?;
-        let weight = weight(&reply.body, room.object).max(reply.body.len() * room.copies);
         let too_big = |cap| ApiError::wire(operation, WireError::TooBig(cap));
-        if weight > LIST_CAP {
+        if weight(&reply.body, room.read) > LIST_CAP {
             return Err(too_big(LIST_CAP));
         }
-        room.left = room.left.checked_sub(weight).ok_or_else(|| too_big(room.all))?;
+        room.left = room.left.checked_sub(weight(&reply.body, room.kept)).ok_or_else(|| too_big(room.all))?;
         Ok(reply)
     }
 

@@ -92,7 +92,7 @@ impl Metrics {
             ),
             errors: all.counter("errors", ["kind", "reason"], "Warnings that objects were given as events"),
             drifts: all.counter("drifts", ["kind"], "Records that were found to differ from an unchanged declaration"),
-            rotations: all.counter("account_rotations", ["provider", "outcome"], "Tries of new secrets of logins"),
+            rotations: all.counter("account_rotations", ["provider", "verdict"], "Tries of new secrets of logins"),
             writes: all.counter(
                 "provider_writes",
                 ["provider", "operation", "cause", "outcome"],

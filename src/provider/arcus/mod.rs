@@ -147,7 +147,7 @@ impl Arcus {
 
     async fn list(&self, pace: Pace) -> Result<Vec<Row>, ApiError> {
         let (operation, path) = (Operation::List, [INTEGRATIONS]);
-        let (mut rows, mut after, mut room) = (Vec::new(), None::<String>, Room::of_maps(LIST_CAP));
+        let (mut rows, mut after, mut room) = (Vec::new(), None::<String>, Room::of_maps(LIST_CAP / 2, 1 << 10));
         for page in 0..MAX_PAGES {
             let mut query = vec![("limit", LIMIT)];
             query.extend(after.as_deref().map(|id| ("starting_after", id)));

@@ -33,7 +33,7 @@ const LIMIT: usize = 100;
 /// Pages that are read at most: a server that has ever more is cut off.
 const MAX_PAGES: i64 = 1000;
 /// All pages together weigh no more than this: room for ten thousand instances with all of their settings.
-const ROOM: usize = 32 << 20;
+const ROOM: usize = 20 << 20;
 /// A limit without `Retry-After` is waited out this long.
 const WAIT: Duration = Duration::from_secs(10);
 /// Where instances live.
@@ -146,7 +146,7 @@ impl Reads {
 
     async fn pages(&self, filter: &[(&str, &str)], pace: Pace) -> Result<Vec<Row>, ApiError> {
         let (operation, limit) = (Operation::List, LIMIT.to_string());
-        let (mut rows, mut room) = (Vec::new(), Room::of_maps(ROOM));
+        let (mut rows, mut room) = (Vec::new(), Room::of_maps(ROOM, 512));
         for page in 1..=MAX_PAGES {
             let number = page.to_string();
             let mut query = vec![("limit", limit.as_str()), ("page", number.as_str())];

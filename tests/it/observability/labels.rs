@@ -42,6 +42,7 @@ pub(super) fn values(metric: &str, label: &str) -> Vec<String> {
         "kind" => owned(&KINDS),
         "result" => owned(&RESULTS),
         "type" => all::<Type>(),
+        "verdict" => owned(&["taken_over", "rejected"]),
         "status" => owned(&["True", "False", "Unknown"]),
         "reason" => all::<Reason>(),
         "version" => owned(&[env!("CARGO_PKG_VERSION")]),
