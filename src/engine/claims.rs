@@ -102,17 +102,25 @@ impl<'a> Claims<'a> {
         self.any(|other| claims::claims_key(&other.claimant, &self.me)) || self.unread.iter().any(same)
     }
 
+    /// Whether there are [keys of others](Self::keys_of_others).
+    pub(super) fn has_others(&self) -> bool {
+        self.foreign_keys().next().is_some()
+    }
+
     /// The keys of the other objects that have started, but for those of this one.
     pub(super) fn keys_of_others(&self) -> Vec<NaturalKey> {
-        let own = self.own_keys();
+        self.foreign_keys().cloned().collect()
+    }
+
+    fn foreign_keys(&self) -> impl Iterator<Item = &NaturalKey> {
         let started = |other: &&Arc<Claim>| other.claimant.creation != Creation::NotStarted && self.same_account(other);
-        let keys = self.others.iter().filter(started).flat_map(|other| keys(&other.claimant));
-        keys.filter(|key| !own.contains(key)).collect()
+        let all = self.others.iter().filter(started).flat_map(|other| keys(&other.claimant));
+        all.filter(|key| keys(&self.me).all(|own| own != *key))
     }
 
     /// The key that this object declares, and the one that its record was made with.
     pub(super) fn own_keys(&self) -> Vec<NaturalKey> {
-        keys(&self.me).collect()
+        keys(&self.me).cloned().collect()
     }
 
     /// Whether another object that declares the same key was written by this process later than the cache shows it.
@@ -140,8 +148,8 @@ fn bad<K: Managed>(store: &Store<Lean<K>>) -> Vec<Has> {
     store.state().iter().filter_map(|object| object.bad().cloned()).collect()
 }
 
-fn keys(claimant: &Claimant) -> impl Iterator<Item = NaturalKey> {
-    claimant.key.iter().chain(&claimant.recorded_key).cloned()
+fn keys(claimant: &Claimant) -> impl Iterator<Item = &NaturalKey> {
+    claimant.key.iter().chain(&claimant.recorded_key)
 }
 
 /// The claims of the other objects of one kind, if they are of the same provider.

@@ -154,12 +154,11 @@ impl<E: External> Pass<'_, E> {
     /// name the same id holds it is told elsewhere.
     async fn is_anothers(&self, step: &Step, creation: &Creation, claims: &Claims<'_>) -> Result<bool, ApiError> {
         let Creation::Done(id) = creation else { return Ok(false) };
-        let others = claims.keys_of_others();
         let uses = matches!(step, Step::Look(Look::Id(_)) | Step::Delete(_));
-        if !uses || others.is_empty() {
+        if !uses || !claims.has_others() || self.external.is_any_of(id, &claims.own_keys()).await? {
             return Ok(false);
         }
-        Ok(!self.external.is_any_of(id, &claims.own_keys()).await? && self.external.is_any_of(id, &others).await?)
+        self.external.is_any_of(id, &claims.keys_of_others()).await
     }
 
     /// What keeps the correction of a difference from being carried out.

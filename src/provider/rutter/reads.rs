@@ -264,11 +264,14 @@ impl Reads {
 
     /// Whether the connection is certainly of a store with one of these keys.
     pub(super) async fn is_any_of(&self, id: &ExternalId, keys: &[NaturalKey]) -> Result<bool, ApiError> {
-        let find = |rows: Vec<Row>| rows.into_iter().find(|row| row.id == id.as_str());
-        let mut row = find(self.rows(&*self.list(WHOSE, Pace::InTurn).await?));
+        let find = |snapshot: &Snapshot<Vec<Row>>| {
+            let made = || self.known().made.get(id.as_str()).map(|(row, _)| row.clone());
+            snapshot.rows.iter().find(|row| row.id == id.as_str()).cloned().or_else(made)
+        };
+        let mut row = find(&*self.list(WHOSE, Pace::InTurn).await?);
         if row.is_none() {
             // It may have been made since.
-            row = find(self.rows(&*self.list(Freshness::After(Instant::now()), Pace::InTurn).await?));
+            row = find(&*self.list(Freshness::After(Instant::now()), Pace::InTurn).await?);
         }
         let Some(row) = row else { return Ok(false) };
         let detail =

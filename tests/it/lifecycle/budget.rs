@@ -191,7 +191,8 @@ mod real {
         let mut world = World::quiet("crowd").await;
         // A permit that expires while a crowded API server stores the attempt costs another attempt.
         (world.settings.timing.permit, world.settings.timing.call) = (Duration::from_secs(30), Duration::from_secs(20));
-        world.sandbox.apply(&world.account_with("limits: {requestsPerMinute: 3000, maxInFlight: 4}")).await;
+        // Less than the provider grants: at its limit it says so now and then, and each refusal is told in a status.
+        world.sandbox.apply(&world.account_with("limits: {requestsPerMinute: 2400, maxInFlight: 4}")).await;
         world.sandbox.apply(&World::store_login()).await;
         let all: Vec<String> =
             (0..OBJECTS).map(|n| connection(&format!("c{n}"), &store(&format!("crowd-{n}")), "")).collect();
@@ -209,7 +210,7 @@ mod real {
         let posts = count(&journal, Operation::Create);
         assert_eq!(posts, OBJECTS, "one POST each");
         let worst = busiest_minute(&journal);
-        assert!(worst <= 3000, "{worst} calls in a minute");
+        assert!(worst <= 2400, "{worst} calls in a minute");
         let writes = world.sandbox.audit_writes(since);
         let dear: Vec<_> = writes.iter().filter(|(o, w)| o.starts_with("connections/") && w.len() > 5).collect();
         assert!(dear.is_empty(), "more than intent, mirror, outcome, ready, history: {dear:?}");
