@@ -12,7 +12,9 @@ use super::{
 };
 use crate::{
     api::v1alpha1::{AppliedCredentials, Rotation},
-    domain::{conditions::State, decide::Look, diff::Difference, ids::ExternalId, reason::Reason, writes::Cause},
+    domain::{
+        conditions::State, decide::Look, diff::Difference, ids::ExternalId, reason::Reason, schedule, writes::Cause,
+    },
     provider::{ApiError, External, Freshness, Operation, Pace},
 };
 use std::time::Duration;
@@ -75,7 +77,7 @@ impl<E: External> Scene<'_, E> {
         let Difference::Update(change, fields) = E::diff(want, have, &target.status.applied_fields, fresh) else {
             return Ok(Next::Change);
         };
-        let again = self.is_repeated(target, &fields);
+        let again = if fresh.is_none() { self.is_repeated(target, &fields) } else { None };
         if let Some(rest) = again.filter(|rest| !rest.is_zero()) {
             // The provider did not keep the last change: not sent again and again.
             self.correcting(target, &fields).await?;
@@ -130,13 +132,13 @@ impl<E: External> Scene<'_, E> {
         .await
     }
 
-    /// Whether the very same fields were changed a moment ago, for the same declaration; and how long to wait before
-    /// they are changed again.
+    /// Whether the very same fields were changed a moment ago to the very same values; and how long to wait before they are
+    /// changed again: as long as it had not lasted then.
     fn is_repeated(&self, target: &Target, fields: &[String]) -> Option<Duration> {
         let last = target.status.last_action.as_ref().filter(|a| a.cause == "Updated" && a.fields == fields)?;
         let ago = Duration::try_from(self.engine.clock.now().duration_since(last.at.0)).unwrap_or_default();
-        let same = target.status.observed_generation == target.generation && ago < MOMENT;
-        let delay = outcome::backoff(self.engine, &target.uid, &target.status.conditions);
-        same.then(|| delay.saturating_sub(ago))
+        let sent = self.want.as_ref().is_some_and(|want| E::fields(want) == target.status.applied_fields);
+        let lasted = outcome::lasting(last.at.0, &target.status.conditions);
+        (sent && ago < MOMENT).then(|| schedule::backoff(lasted, &target.uid).saturating_sub(ago))
     }
 }

@@ -67,11 +67,12 @@ pub(super) async fn create<E: External>(scene: Scene<'_, E>, target: &mut Target
     let claims = Claims::gather::<E>(engine, target, &scene.identity);
     // Whoever has started before claims the key, whoever else would.
     let claimed = scene.pending().is_none() && claims.key_claimed();
-    if matches!(turn, Some(None)) || claims.unsettled() || claimed || resolve::is_leaving(engine, target) {
+    if matches!(turn, Some(None)) || claims.unsettled() || claimed {
         return Ok(Next::After(SOON));
     }
     // In its turn: the look before it has used the budget, and would again.
     let ticket = match scene.session.gate.ticket_in_turn(engine.timing().call).await {
+        Ok(_) if resolve::is_leaving(engine, target) => return Ok(Next::After(SOON)),
         Ok(ticket) => ticket,
         Err(refusal) => return Ok(Next::After(refusal.after)),
     };
@@ -283,7 +284,7 @@ async fn taken<E: External>(
     intent: &StoredIntent,
 ) -> Result<Next, PassError> {
     let engine = scene.engine;
-    let lasting = outcome::lasting(engine, &target.status.conditions);
+    let lasting = outcome::lasting(engine.clock.now(), &target.status.conditions);
     let name = intent.key.as_deref().unwrap_or_default();
     let why = if lasting < PATIENCE {
         let text = format!(

@@ -134,17 +134,17 @@ pub(super) async fn blocked(engine: &Engine, target: &mut Target, problem: Probl
 /// The delay that grows with how long the object has not been as it should be.
 pub(super) fn backoff(engine: &Engine, uid: &str, conditions: &[Condition]) -> Duration {
     let kinds = [Type::Ready, Type::Synced, Type::CredentialsValid];
-    schedule::backoff(not_true_for(engine, conditions, &kinds), uid)
+    schedule::backoff(not_true_for(engine.clock.now(), conditions, &kinds), uid)
 }
 
-/// How long an object has not been ready, or not in step.
-pub(super) fn lasting(engine: &Engine, conditions: &[Condition]) -> Duration {
-    not_true_for(engine, conditions, &[Type::Ready, Type::Synced])
+/// How long an object had not been ready, or not in step, at this time.
+pub(super) fn lasting(now: Timestamp, conditions: &[Condition]) -> Duration {
+    not_true_for(now, conditions, &[Type::Ready, Type::Synced])
 }
 
-fn not_true_for(engine: &Engine, conditions: &[Condition], kinds: &[Type]) -> Duration {
+fn not_true_for(now: Timestamp, conditions: &[Condition], kinds: &[Type]) -> Duration {
     let since = kinds.iter().filter_map(|t| not_true_since(conditions, *t)).max();
-    since.map_or(Duration::ZERO, |t| Duration::try_from(engine.clock.now().duration_since(t)).unwrap_or_default())
+    since.map_or(Duration::ZERO, |t| Duration::try_from(now.duration_since(t)).unwrap_or_default())
 }
 
 fn not_true_since(conditions: &[Condition], t: Type) -> Option<Timestamp> {

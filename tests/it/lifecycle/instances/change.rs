@@ -205,3 +205,32 @@ async fn a_correction_of_drift_is_one_change_and_one_write() {
     let record = world.at_sku("acme");
     assert!(record.is_automatic_sync_enabled, "nobody manages it");
 }
+
+/// What the provider refused of the second edit is not taken for the first one that did not last.
+#[tokio::test]
+async fn an_edit_after_an_edit_is_sent_however_it_was_refused() {
+    let world = World::with_sku("sku-edits").await;
+    world.sandbox.apply(&instance("acme", "    salesNominalCodeId: 7\n  interval: 2s\n")).await;
+    world.well("acme").await;
+    let edit = |code: i64| json!({"spec": {"settings": {"salesNominalCodeId": code}}});
+    let has = |code: i64| {
+        let applied = move |i: &IntegrationInstance| {
+            let fields = status_of(i).applied_fields;
+            fields.iter().any(|f| f.path.ends_with("salesNominalCodeId") && f.value == code.to_string())
+        };
+        world.sandbox.wait_for::<IntegrationInstance>("acme", HANG, applied)
+    };
+    world.edit_instance("acme", &edit(8)).await;
+    has(8).await;
+    let since = world.sandbox.mark();
+    world.simulator.push_fault(Fault::on(Operation::Update, Effect::Refuse { status: 503, retry_after: None }));
+    world.edit_instance("acme", &edit(9)).await;
+    has(9).await;
+    world.well("acme").await;
+    let lists = world.asked(Operation::List);
+    world.until_asked(Operation::List, lists + 2).await;
+    let writes = || world.sandbox.audit_writes(since).remove("integrationinstances/acme").unwrap_or_default();
+    world.provider_until("the audit log shows both writes", |_| writes().len() >= 2).await;
+    assert_eq!(writes().len(), 2, "the refusal, and what came of the edit: {:#?}", writes());
+    assert_eq!(world.asked(Operation::Update), 3);
+}
