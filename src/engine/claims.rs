@@ -102,25 +102,16 @@ impl<'a> Claims<'a> {
         self.any(|other| claims::claims_key(&other.claimant, &self.me)) || self.unread.iter().any(same)
     }
 
-    /// Whether there are [keys of others](Self::keys_of_others).
-    pub(super) fn has_others(&self) -> bool {
-        self.foreign_keys().next().is_some()
-    }
-
     /// The keys of the other objects that have started, but for those of this one.
-    pub(super) fn keys_of_others(&self) -> Vec<NaturalKey> {
-        self.foreign_keys().cloned().collect()
-    }
-
-    fn foreign_keys(&self) -> impl Iterator<Item = &NaturalKey> {
+    pub(super) fn keys_of_others(&self) -> impl Iterator<Item = &NaturalKey> {
         let started = |other: &&Arc<Claim>| other.claimant.creation != Creation::NotStarted && self.same_account(other);
         let all = self.others.iter().filter(started).flat_map(|other| keys(&other.claimant));
-        all.filter(|key| keys(&self.me).all(|own| own != *key))
+        all.filter(|key| self.own_keys().all(|own| own != *key))
     }
 
     /// The key that this object declares, and the one that its record was made with.
-    pub(super) fn own_keys(&self) -> Vec<NaturalKey> {
-        keys(&self.me).cloned().collect()
+    pub(super) fn own_keys(&self) -> impl Iterator<Item = &NaturalKey> {
+        keys(&self.me)
     }
 
     /// Whether another object that declares the same key was written by this process later than the cache shows it.

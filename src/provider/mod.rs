@@ -57,6 +57,9 @@ pub enum Freshness {
     Within(Duration),
 }
 
+/// Whether a key names a record for certain.
+pub(crate) type Recogniser = Box<dyn Fn(&NaturalKey) -> bool + Send>;
+
 /// So old may be what tells whose a record is: that does not change while the record is there.
 pub(crate) const WHOSE: Freshness = Freshness::Within(Duration::from_mins(5));
 
@@ -272,10 +275,11 @@ pub trait External: Send + Sync + 'static {
         freshness: Freshness,
         pace: Pace,
     ) -> impl Future<Output = Result<Vec<Record<Self::Have>>, ApiError>> + Send;
-    /// Whether the record is certainly what one of these keys names, by what is told of it whatever its health. Nothing is
-    /// asked that a look has told a few minutes ago; and nothing at all where keys are ids.
-    fn is_any_of(&self, id: &ExternalId, keys: &[NaturalKey]) -> impl Future<Output = Result<bool, ApiError>> + Send {
-        future::ready(Ok(keys.iter().any(|key| key.as_str() == id.as_str())))
+    /// What tells whether a key names the record for certain, by what is told of it whatever its health. Nothing is asked
+    /// that a look has told a few minutes ago; and nothing at all where keys are ids.
+    fn recogniser(&self, id: &ExternalId) -> impl Future<Output = Result<Recogniser, ApiError>> + Send {
+        let id = id.clone();
+        future::ready(Ok(Box::new(move |key: &NaturalKey| key.as_str() == id.as_str()) as Recogniser))
     }
     /// Creates the record.
     fn create(

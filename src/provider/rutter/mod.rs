@@ -12,7 +12,7 @@ pub use have::Have;
 
 use super::{
     ApiError, ConnectSettings, ConnectionSecret, CreatePermit, Created, DeletePermit, External, Freshness, Job, Login,
-    Made, Operation, Record, Summary,
+    Made, Operation, Recogniser, Record, Summary,
     gate::Gate,
     http::{Call, Http, Pace, Wire},
 };
@@ -268,8 +268,8 @@ impl External for Rutter {
         }
     }
 
-    async fn is_any_of(&self, id: &ExternalId, keys: &[NaturalKey]) -> Result<bool, ApiError> {
-        self.reads.is_any_of(id, keys).await
+    async fn recogniser(&self, id: &ExternalId) -> Result<Recogniser, ApiError> {
+        self.reads.recogniser(id).await
     }
 
     async fn create(

@@ -21,7 +21,7 @@ use crate::{
         verdict::Kind,
     },
     provider::{
-        ApiError, Freshness, Operation, Record, WHOSE,
+        ApiError, Freshness, Operation, Recogniser, Record, WHOSE,
         http::{Call, Http, LIST_CAP, Pace, Room},
         inventory::{Inventory, Snapshot},
     },
@@ -262,22 +262,25 @@ impl Reads {
         Ok(records.collect())
     }
 
-    /// Whether the connection is certainly of a store with one of these keys.
-    pub(super) async fn is_any_of(&self, id: &ExternalId, keys: &[NaturalKey]) -> Result<bool, ApiError> {
-        let find = |snapshot: &Snapshot<Vec<Row>>| {
-            let made = || self.known().made.get(id.as_str()).map(|(row, _)| row.clone());
-            snapshot.rows.iter().find(|row| row.id == id.as_str()).cloned().or_else(made)
-        };
-        let mut row = find(&*self.list(WHOSE, Pace::InTurn).await?);
-        if row.is_none() {
-            // It may have been made since.
-            row = find(&*self.list(Freshness::After(Instant::now()), Pace::InTurn).await?);
+    /// The row with this id. One that is not in a list of before may have been made since.
+    async fn row(&self, id: &ExternalId, freshness: Freshness, pace: Pace) -> Result<Option<Row>, ApiError> {
+        let asked = Instant::now();
+        let find = |rows: Vec<Row>| rows.into_iter().find(|r| r.id == id.as_str());
+        let snapshot = self.list(freshness, pace).await?;
+        let row = find(self.rows(&snapshot));
+        if row.is_some() || snapshot.began >= asked || matches!(freshness, Freshness::After(_)) {
+            return Ok(row);
         }
-        let Some(row) = row else { return Ok(false) };
+        Ok(find(self.rows(&*self.list(Freshness::After(asked), pace).await?)))
+    }
+
+    /// What tells whether a key names the connection for certain.
+    pub(super) async fn recogniser(&self, id: &ExternalId) -> Result<Recogniser, ApiError> {
+        let Some(row) = self.row(id, WHOSE, Pace::InTurn).await? else { return Ok(Box::new(|_| false)) };
         let detail =
             self.details(std::slice::from_ref(&row)).await.ok().and_then(|all| all.into_iter().next().flatten());
         let have = Have::new(row, detail);
-        Ok(keys.iter().any(|key| have.recognise(key) == Recognition::Same))
+        Ok(Box::new(move |key| have.recognise(key) == Recognition::Same))
     }
 
     /// The record with this id, with its health.
@@ -288,13 +291,7 @@ impl Reads {
         pace: Pace,
     ) -> Result<Vec<Record<Have>>, ApiError> {
         let asked = Instant::now();
-        let snapshot = self.list(freshness, pace).await?;
-        let find = |rows: Vec<Row>| rows.into_iter().find(|r| r.id == id.as_str());
-        let mut row = find(self.rows(&snapshot));
-        if row.is_none() && snapshot.began < asked && matches!(freshness, Freshness::Within(_)) {
-            row = find(self.rows(&*self.list(Freshness::After(asked), pace).await?));
-        }
-        let Some(mut row) = row else { return Ok(vec![]) };
+        let Some(mut row) = self.row(id, freshness, pace).await? else { return Ok(vec![]) };
         let read = self.health(&row, freshness).await?;
         if read.at >= asked {
             // The store's name may come with the first sync: what is incomplete is read again with the status.

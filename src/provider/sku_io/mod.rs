@@ -11,7 +11,7 @@ pub use reads::Have;
 
 use super::{
     ApiError, ConnectSettings, CreatePermit, Created, DeletePermit, External, Freshness, Job, Login, Made, Operation,
-    Record, Summary, answer,
+    Recogniser, Record, Summary, answer,
     gate::Gate,
     http::{Call, Http, Pace, Wire},
 };
@@ -198,8 +198,8 @@ impl External for SkuIo {
         }
     }
 
-    async fn is_any_of(&self, id: &ExternalId, keys: &[NaturalKey]) -> Result<bool, ApiError> {
-        self.reads.is_any_of(id, keys).await
+    async fn recogniser(&self, id: &ExternalId) -> Result<Recogniser, ApiError> {
+        self.reads.recogniser(id).await
     }
 
     async fn create(

@@ -14,7 +14,7 @@ use crate::{
         verdict::Kind,
     },
     provider::{
-        ApiError, Freshness, Operation, Record, WHOSE,
+        ApiError, Freshness, Operation, Recogniser, Record, WHOSE,
         http::{Call, Http, Pace, Room},
         inventory::{Inventory, Snapshot},
     },
@@ -183,16 +183,16 @@ impl Reads {
         Ok(rows.into_iter().map(record).collect())
     }
 
-    /// Whether the instance has one of these names.
-    pub(super) async fn is_any_of(&self, id: &ExternalId, keys: &[NaturalKey]) -> Result<bool, ApiError> {
-        let Ok(number) = id.as_str().parse::<i64>() else { return Ok(false) };
+    /// What tells whether a key is the instance's name.
+    pub(super) async fn recogniser(&self, id: &ExternalId) -> Result<Recogniser, ApiError> {
+        let Ok(number) = id.as_str().parse::<i64>() else { return Ok(Box::new(|_| false)) };
         let mut snapshot = self.list(WHOSE, Pace::InTurn).await?;
         if !snapshot.rows.contains_key(&number) {
             // It may have been made since.
             snapshot = self.list(Freshness::After(Instant::now()), Pace::InTurn).await?;
         }
-        let name = snapshot.rows.get(&number).and_then(|row| row.name.as_deref());
-        Ok(keys.iter().any(|key| name == Some(key.as_str())))
+        let name = snapshot.rows.get(&number).and_then(|row| row.name.clone());
+        Ok(Box::new(move |key| name.as_deref() == Some(key.as_str())))
     }
 
     /// The instance with this id. The shared list will do where it shows the settings and is newer than what we last wrote,
