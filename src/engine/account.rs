@@ -7,14 +7,14 @@ use super::{
     context::Engine,
     error::PassError,
     hold::{self, Hold},
-    lean::Lean,
     object::{AccountTarget, Target},
     outcome::{self, Next, SOON},
     report, resolve,
     sessions::Opening,
+    users::Users,
 };
 use crate::{
-    api::v1alpha1::{Managed, ProviderAccountStatus},
+    api::v1alpha1::ProviderAccountStatus,
     domain::{
         conditions::State,
         ids::AccountIdentity,
@@ -24,14 +24,11 @@ use crate::{
     },
     provider::{self, ApiError, External, Freshness, Login, Pace, Session, with_external},
 };
-use kube::{Resource, ResourceExt, runtime::reflector::Store};
 use std::time::Duration;
 use tokio::time::Instant;
 
 /// How often a new secret is tried again that did not work.
 const UNPROVEN: Duration = Duration::from_mins(1);
-/// How often a deleted account looks whether it is still in use.
-const HELD: Duration = Duration::from_secs(5);
 
 /// One pass.
 ///
@@ -45,7 +42,14 @@ pub(super) async fn pass(engine: &Engine, mut target: AccountTarget) -> Result<N
     if users.bound == 0 && target.deleting && (users.unclear || engine.starting.is_joined(&target.uid)) {
         return Ok(Next::After(SOON));
     }
+    if users.bound > 0 && users.bound == users.gone {
+        return Ok(Next::After(SOON));
+    }
     if users.bound == 0 && target.deleting {
+        // Another process may have bound one that the cache does not show yet.
+        if target.held() && Users::read(engine, &target).await?.bound > 0 {
+            return Ok(Next::After(SOON));
+        }
         engine.sessions.forget(&target.uid);
         hold::release(engine, &mut target).await?;
         return Ok(Next::Change);
@@ -64,12 +68,13 @@ pub(super) async fn pass(engine: &Engine, mut target: AccountTarget) -> Result<N
     let leaves = (!target.deleting && matches!(kept_secret, Hold::Leaving)).then(|| users.keep_secret(&target));
     let checked = provider::on_behalf_of(target.uid.clone(), check(engine, &mut target, leaves)).await?;
     if !target.deleting {
-        return Ok(if users.leaving { Next::After(HELD) } else { checked });
+        return Ok(checked);
     }
     let text = format!("{}. Delete them first: they need its login to clean up", users.who());
     let held = State::Deleting(Problem::new(Reason::DeletionHeld, text));
     report::account(engine, &mut target, &held, |_| {}).await?;
-    Ok(Next::After(HELD))
+    // The last object that lets go asks for a look. What people force is seen in a while.
+    Ok(Next::After(outcome::backoff(engine, &target.uid, &target.status.conditions)))
 }
 
 /// What is wrong where the account, or its login, could not be held for want of a right.
@@ -82,62 +87,6 @@ fn forbidden(kept: &Result<Hold, PassError>) -> Option<Problem> {
         status.message
     );
     status.is_forbidden().then(|| Problem::new(Reason::PermissionDenied, text))
-}
-
-/// The objects that name an account.
-#[derive(Default)]
-struct Users {
-    /// So many have started: they need its login to clean up. What cannot be read may be one of them.
-    bound: usize,
-    /// So many may start.
-    coming: usize,
-    /// Some of them are on their way out.
-    leaving: bool,
-    /// Some that have not started by the cache were written by this process since.
-    unclear: bool,
-}
-
-impl Users {
-    fn who(&self) -> String {
-        let all = self.bound + self.coming;
-        if all == 1 { "1 object uses this account".to_owned() } else { format!("{all} objects use this account") }
-    }
-
-    /// What an account says whose Secret somebody deletes while it is in use.
-    fn keep_secret(&self, target: &AccountTarget) -> Problem {
-        let name = &target.spec.credentials_secret_ref.name;
-        let text = format!(
-            "The provider accepts the login. Secret {name} is being deleted, and is held: {}. Delete them first, or put the \
-             login into another Secret and name that one in credentialsSecretRef",
-            self.who()
-        );
-        Problem::new(Reason::DeletionHeld, text)
-    }
-
-    fn of(engine: &Engine, target: &AccountTarget) -> Self {
-        let mut users = Self::default();
-        users.count(engine, &engine.connections, target);
-        users.count(engine, &engine.instances, target);
-        users
-    }
-
-    fn count<K: Managed>(&mut self, engine: &Engine, store: &Store<Lean<K>>, target: &AccountTarget) {
-        for object in &store.state() {
-            let namespace = object.meta().namespace.as_deref().unwrap_or_default();
-            if !target.namespace.is_empty() && target.namespace != namespace {
-                continue;
-            }
-            let bound = object.finalizers().iter().any(|f| f == K::FINALIZER);
-            let deleting = object.meta().deletion_timestamp.is_some();
-            let is_ours = object.good().is_none_or(|o| target.is_named(o.account_ref(), namespace));
-            let may_start = object.good().is_some_and(|o| o.provider() == target.spec.provider) && !deleting;
-            self.bound += usize::from(is_ours && bound);
-            self.coming += usize::from(is_ours && !bound && may_start);
-            self.leaving |= is_ours && bound && deleting;
-            let (uid, version) = (object.uid().unwrap_or_default(), object.resource_version().unwrap_or_default());
-            self.unclear |= is_ours && !bound && engine.memory.outdated(&uid, &version);
-        }
-    }
 }
 
 /// Reads the login, opens the session, and proves it at the provider.

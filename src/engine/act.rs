@@ -264,7 +264,6 @@ impl<E: External> Scene<'_, E> {
         }
         self.engine.tell(&target.reference, false, Reason::Deleting, "Delete", &format!("Deleted {id}")).await;
         meta::patch(self.engine, target, Change { bound: false, ..Change::default() }).await?;
-        self.engine.look_at_accounts();
         Ok(Next::Change)
     }
 
@@ -370,7 +369,6 @@ pub(super) async fn halt(
 async fn release(engine: &Engine, target: &mut Target, why: Release) -> Result<Next, PassError> {
     let id = target.status.external_id.clone();
     meta::patch(engine, target, Change { bound: false, ..Change::default() }).await?;
-    engine.look_at_accounts();
     if let Some(id) = id {
         let text = match why {
             Release::Retained => format!("Left {id} at the provider, as the policy says"),

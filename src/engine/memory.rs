@@ -14,6 +14,7 @@ use tokio::time::Instant;
 pub(super) struct Memory(Mutex<HashMap<String, Entry>>);
 
 #[derive(Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one independent thing to remember")]
 struct Entry {
     /// When an attempt (by nonce) or an id was first seen here.
     first_saw: Option<(String, Instant)>,
@@ -25,6 +26,8 @@ struct Entry {
     counted: bool,
     /// Version of our last write: an older one from a cache is what we ourselves have overwritten.
     written: Option<u64>,
+    /// Our finalizer may be off it, whatever the cache shows.
+    let_go: bool,
     /// What our last status said, as a digest.
     said: Option<u64>,
     /// It has not been Ready since it was created, all of which this process has seen.
@@ -120,6 +123,17 @@ impl Memory {
     pub(super) fn contradicted(&self, uid: &str, status: &impl Serialize) -> bool {
         let digest = digest(status);
         self.with(uid, |entry| entry.said.is_some() && entry.said != digest)
+    }
+
+    /// The last write of its finalizer that may have taken effect put it on, or took it off.
+    pub(super) fn holds(&self, uid: &str, bound: bool) {
+        self.with(uid, |entry| entry.let_go = !bound);
+    }
+
+    /// Whether this process may have taken its finalizer off. The answer of the server is no help here: the version in it is
+    /// that of before where the object went with it.
+    pub(super) fn has_let_go(&self, uid: &str) -> bool {
+        self.with(uid, |entry| entry.let_go)
     }
 
     /// Whether a cached version is older than our own last write. Versions are comparable numbers since Kubernetes 1.35

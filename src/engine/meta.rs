@@ -43,10 +43,16 @@ pub(super) async fn patch(engine: &Engine, target: &mut Target, change: Change<'
     }
     let api = engine.object(target);
     let body = json!({"metadata": metadata});
-    let written = api
-        .patch_metadata(&target.name, &Engine::patch_params(), &Patch::Merge(&body))
-        .await
-        .map_err(|e| bound(e, PassError::Intent))?;
+    let written = api.patch_metadata(&target.name, &Engine::patch_params(), &Patch::Merge(&body)).await;
+    let is_refused = matches!(&written, Err(kube::Error::Api(status)) if status.code < 500);
+    if !is_refused {
+        engine.memory.holds(&target.uid, change.bound);
+    }
+    if !change.bound {
+        // Its account may have been held for it alone.
+        engine.look_at_accounts();
+    }
+    let written = written.map_err(|e| bound(e, PassError::Intent))?;
     target.version = written.resource_version().unwrap_or_default();
     target.finalizers = finalizers;
     target.annotation = stored.or(target.annotation.take());

@@ -32,6 +32,7 @@ mod rotation;
 mod sessions;
 mod starting;
 mod supplies;
+mod users;
 mod watches;
 mod writes;
 

@@ -14,7 +14,7 @@ use super::{
 use crate::api::v1alpha1::{
     Account, AccountKind, AccountRef, ClusterProviderAccount, Connection, IntegrationInstance, Managed, ProviderAccount,
 };
-use futures::{Stream, StreamExt, future};
+use futures::{FutureExt, Stream, StreamExt, future, stream::FuturesUnordered};
 use k8s_openapi::{
     NamespaceResourceScope,
     api::core::v1::{Namespace, Secret},
@@ -204,7 +204,10 @@ impl Watches {
                 () = labels => {}
             }
         };
-        future::join4(connections, instances, accounts, shared).await;
+        // Whatever wakes one of them is no reason to look at the streams of all.
+        let kinds = [connections.boxed(), instances.boxed(), accounts.boxed(), shared.boxed()];
+        let mut running: FuturesUnordered<_> = kinds.into_iter().collect();
+        while running.next().await.is_some() {}
     }
 }
 

@@ -8,7 +8,6 @@ use tradewind::{api::keys, domain::reason::Reason};
 use crate::{
     event::Event,
     judge,
-    people::is_deleting,
     scenario::{ACCOUNT, LOGIN, NAME, NAMESPACE, Policy, STORE_LOGIN, Scenario, TWIN},
     site::Site,
     truth,
@@ -53,9 +52,6 @@ const STEADY: Duration = Duration::from_mins(7);
 const LOOKS: usize = 8;
 /// So many requests to the provider each of them takes for that. Twelve is what a store of Rutter takes.
 const REQUESTS: usize = 18;
-/// An account that is on its way out, or an object of which is, looks every five seconds whether it is still needed, and asks
-/// nobody else.
-const LEAVING: usize = 90;
 
 /// What came of a history.
 #[derive(Clone, Debug)]
@@ -250,10 +246,7 @@ impl World {
             self.blame(format!("{written} writes of objects and {called} at the provider in a steady state"));
         }
         let operators = usize::try_from(self.track().operators).unwrap_or(usize::MAX);
-        let leaves = |plural| self.api().any(plural, NAMESPACE, is_deleting);
-        let leaving = leaves("provideraccounts") || leaves(self.scenario().plural());
-        let looks = if leaving { LOOKS + LEAVING } else { LOOKS };
-        if passes > looks * operators || requests > REQUESTS * operators {
+        if passes > LOOKS * operators || requests > REQUESTS * operators {
             self.blame(format!("{passes} looks and {requests} requests in a steady state of {operators} operators"));
         }
     }
