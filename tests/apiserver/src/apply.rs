@@ -6,14 +6,15 @@ use serde_json::{Map, Value};
 use crate::{
     fail::Failure,
     state::{Key, State},
+    stored::Object,
     write::Part,
 };
 
 impl State {
     /// Applies a manifest: creates the object or changes it.
-    pub(crate) fn apply(&mut self, key: &Key, manager: &str, manifest: Value) -> Result<Value, Failure> {
+    pub(crate) fn apply(&mut self, key: &Key, manager: &str, manifest: Value) -> Result<Object, Failure> {
         let place = (key.clone(), manager.to_owned());
-        let stored = match self.objects.get(key).cloned() {
+        let stored = match self.objects.get(key).map(Object::value) {
             None => self.create(key.clone(), manifest.clone())?,
             Some(mut next) => {
                 if let Some(last) = self.applied.get(&place) {

@@ -35,7 +35,7 @@ impl State {
         let key = Key { kind, namespace: String::new(), name: namespace.to_owned() };
         let Some(object) = self.objects.get(&key).filter(|o| meta::is_deleting(o)).cloned() else { return };
         if !self.objects.keys().any(|key| key.namespace == namespace) {
-            self.remove(&key, object);
+            self.remove(&key, object.value());
         }
     }
 

@@ -6,7 +6,7 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use tokio::sync::watch;
+use tokio::sync::{Notify, futures::OwnedNotified};
 
 use crate::{
     clock::Clock,
@@ -15,6 +15,7 @@ use crate::{
     meta,
     service::ApiService,
     state::{Key, State},
+    stored::Object,
     write::Part,
 };
 
@@ -22,14 +23,15 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct ApiServer {
     state: Arc<Mutex<State>>,
-    changed: watch::Sender<u64>,
+    /// Whoever waits for a change is woken in the order in which they came: a course of events must be the same each time.
+    changed: Arc<Notify>,
 }
 
 impl ApiServer {
     /// A server without objects that knows a few kinds of Kubernetes' own. Its number sets its UIDs apart from those of others.
     #[must_use]
     pub fn new(clock: Clock, number: u32) -> Self {
-        Self { state: Arc::new(Mutex::new(State::new(clock, number))), changed: watch::Sender::new(0) }
+        Self { state: Arc::new(Mutex::new(State::new(clock, number))), changed: Arc::default() }
     }
 
     /// What a kube client speaks to.
@@ -45,18 +47,19 @@ impl ApiServer {
         let after = state.revision();
         drop(state);
         if before != after {
-            self.changed.send_replace(after);
+            self.changed.notify_waiters();
         }
         answer
     }
 
-    pub(crate) fn changed(&self) -> watch::Receiver<u64> {
-        self.changed.subscribe()
+    /// Done with the next change after this call.
+    pub(crate) fn changed(&self) -> OwnedNotified {
+        Arc::clone(&self.changed).notified_owned()
     }
 
     /// Makes the kind of a CRD known.
     pub fn install(&self, crd: &Definition) {
-        self.with(|state| state.kinds.push(crd.0.clone()));
+        self.with(|state| state.kinds.push(Arc::clone(&crd.0)));
     }
 
     /// Makes a namespace.
@@ -65,7 +68,7 @@ impl ApiServer {
     /// Where there is one of that name.
     pub fn create_namespace(&self, name: &str) -> Result<Value, Failure> {
         let manifest = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
-        self.with(|state| state.create(state.place("namespaces", "", name)?, manifest))
+        self.with(|state| state.create(state.place("namespaces", "", name)?, manifest)).map(Value::from)
     }
 
     /// Applies a manifest to a namespace, as `kubectl apply --server-side --force-conflicts` does.
@@ -74,6 +77,7 @@ impl ApiServer {
     /// As a client would be refused.
     pub fn apply(&self, namespace: &str, manifest: &Value) -> Result<Value, Failure> {
         self.with(|state| state.apply(&state.place_of(namespace, manifest)?, "kubectl", manifest.clone()))
+            .map(Value::from)
     }
 
     /// Creates an object.
@@ -81,7 +85,7 @@ impl ApiServer {
     /// # Errors
     /// As a client would be refused.
     pub fn create(&self, namespace: &str, manifest: &Value) -> Result<Value, Failure> {
-        self.with(|state| state.create(state.place_of(namespace, manifest)?, manifest.clone()))
+        self.with(|state| state.create(state.place_of(namespace, manifest)?, manifest.clone())).map(Value::from)
     }
 
     /// Replaces an object with a manifest, as `kubectl replace` does.
@@ -90,6 +94,7 @@ impl ApiServer {
     /// As a client would be refused.
     pub fn replace(&self, namespace: &str, manifest: &Value) -> Result<Value, Failure> {
         self.with(|state| state.replace(&state.place_of(namespace, manifest)?, Part::Main, manifest.clone()))
+            .map(Value::from)
     }
 
     /// Changes an object by a merge patch.
@@ -97,7 +102,7 @@ impl ApiServer {
     /// # Errors
     /// As a client would be refused.
     pub fn patch(&self, plural: &str, namespace: &str, name: &str, patch: &Value) -> Result<Value, Failure> {
-        self.with(|state| state.patch(&state.place(plural, namespace, name)?, Part::Main, patch))
+        self.with(|state| state.patch(&state.place(plural, namespace, name)?, Part::Main, patch)).map(Value::from)
     }
 
     /// Puts a status in place of the present one; `Null` leaves none.
@@ -107,7 +112,7 @@ impl ApiServer {
     pub fn replace_status(&self, plural: &str, namespace: &str, name: &str, status: &Value) -> Result<Value, Failure> {
         self.with(|state| {
             let key = state.place(plural, namespace, name)?;
-            let mut next = state.get(&key)?.clone();
+            let mut next = state.get(&key)?.value();
             if let Some(fields) = next.as_object_mut() {
                 fields.remove("status");
                 if !status.is_null() {
@@ -116,6 +121,7 @@ impl ApiServer {
             }
             state.replace(&key, Part::Status, next)
         })
+        .map(Value::from)
     }
 
     /// Asks for the deletion of an object.
@@ -123,13 +129,13 @@ impl ApiServer {
     /// # Errors
     /// As a client would be refused.
     pub fn delete(&self, plural: &str, namespace: &str, name: &str) -> Result<Value, Failure> {
-        self.with(|state| state.delete(&state.place(plural, namespace, name)?, &Value::Null))
+        self.with(|state| state.delete(&state.place(plural, namespace, name)?, &Value::Null)).map(Value::from)
     }
 
     /// An object.
     #[must_use]
     pub fn get(&self, plural: &str, namespace: &str, name: &str) -> Option<Value> {
-        self.with(|state| state.get(&state.place(plural, namespace, name).ok()?).ok().cloned())
+        self.with(|state| state.get(&state.place(plural, namespace, name).ok()?).ok().map(Object::value))
     }
 
     /// All objects of a kind in a namespace.
@@ -137,16 +143,16 @@ impl ApiServer {
     pub fn list(&self, plural: &str, namespace: &str) -> Vec<Value> {
         self.with(|state| {
             let Ok(key) = state.place(plural, namespace, "") else { return vec![] };
-            state.list(key.kind, Some(namespace)).into_iter().map(|(_, object)| object.clone()).collect()
+            state.list(key.kind, Some(namespace)).into_iter().map(|(_, object)| object.value()).collect()
         })
     }
 
     /// Whether one of the objects of a kind in a namespace is such.
     #[must_use]
-    pub fn any(&self, plural: &str, namespace: &str, such: impl FnMut(&Value) -> bool) -> bool {
+    pub fn any(&self, plural: &str, namespace: &str, mut such: impl FnMut(&Value) -> bool) -> bool {
         self.with(|state| {
             let Ok(key) = state.place(plural, namespace, "") else { return false };
-            state.list(key.kind, Some(namespace)).into_iter().map(|(_, object)| object).any(such)
+            state.list(key.kind, Some(namespace)).into_iter().any(|(_, object)| such(object))
         })
     }
 

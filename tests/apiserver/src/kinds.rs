@@ -8,13 +8,13 @@ use crate::schema::Schema;
 
 /// The kind of a CRD, read once and installed in as many servers as need it.
 #[derive(Clone, Debug)]
-pub struct Definition(pub(crate) Kind);
+pub struct Definition(pub(crate) Arc<Kind>);
 
 impl Definition {
     /// Reads a CRD; `None` where the manifest is none, or bounds a value in a way that this server does not know.
     #[must_use]
     pub fn of(crd: &Value) -> Option<Self> {
-        Kind::of_crd(crd).map(Self)
+        Kind::of_crd(crd).map(Arc::new).map(Self)
     }
 }
 

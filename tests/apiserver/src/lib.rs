@@ -33,6 +33,7 @@ mod request;
 mod schema;
 mod service;
 mod state;
+mod stored;
 mod validate;
 mod watch;
 mod write;

@@ -7,6 +7,7 @@ use crate::{
     meta,
     request::Request,
     state::{Key, State},
+    stored::Object,
 };
 
 /// What a request for a list or a watch narrows it to.
@@ -55,14 +56,14 @@ impl State {
         let selection = Selection::of(request)?;
         let number = |key: &str| request.query(key).and_then(|text| text.parse::<usize>().ok());
         let (limit, from) = (number("limit").filter(|n| *n > 0).unwrap_or(usize::MAX), number("continue").unwrap_or(0));
-        let all: Vec<&Value> = self
+        let all: Vec<&Object> = self
             .list(selection.kind, selection.namespace.as_deref())
             .into_iter()
             .filter(|(k, o)| selection.has(k, o))
             .map(|(_, o)| o)
             .collect();
         let shown = all.iter().skip(from).take(limit);
-        let items: Vec<Value> = shown.map(|o| if request.partial { meta::partial(o) } else { (*o).clone() }).collect();
+        let items: Vec<Value> = shown.map(|o| if request.partial { meta::partial(o) } else { o.value() }).collect();
         let mut metadata = json!({"resourceVersion": self.revision().to_string()});
         if from + items.len() < all.len() {
             let rest = all.len() - from - items.len();

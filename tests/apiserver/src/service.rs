@@ -2,6 +2,7 @@
 
 use std::{
     convert::Infallible,
+    sync::Arc,
     task::{Context, Poll},
 };
 
@@ -16,9 +17,11 @@ use tower::Service;
 use crate::{
     fail::Failure,
     handle::ApiServer,
+    kinds::Kind,
     meta,
     request::Request,
     state::{Key, State},
+    stored::Object,
     watch,
     write::Part,
 };
@@ -53,8 +56,11 @@ impl ApiService {
         let (status, object) = self.0.with(|state| {
             if request.only_tries() { state.clone().serve(&request, body) } else { state.serve(&request, body) }
         })?;
-        let partial = request.partial && request.name.is_some();
-        Ok(document(status, &if partial { meta::partial(&object) } else { object }))
+        Ok(match object {
+            Found::Object(object) if request.partial => document(status, &meta::partial(&object)),
+            Found::Object(object) => written(status, object.text().to_owned()),
+            Found::Other(value) => document(status, &value),
+        })
     }
 }
 
@@ -88,8 +94,19 @@ where
     }
 }
 
+/// What a request is answered with.
+enum Found {
+    Object(Object),
+    /// A list, or what became of a deletion.
+    Other(Value),
+}
+
 fn document(status: StatusCode, value: &Value) -> Answer {
-    let mut answer = Response::new(Full::new(Bytes::from(value.to_string())).boxed_unsync());
+    written(status, value.to_string())
+}
+
+fn written(status: StatusCode, text: String) -> Answer {
+    let mut answer = Response::new(Full::new(Bytes::from(text)).boxed_unsync());
     *answer.status_mut() = status;
     answer.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"));
     answer
@@ -97,7 +114,7 @@ fn document(status: StatusCode, value: &Value) -> Answer {
 
 impl State {
     /// Everything but watches.
-    fn serve(&mut self, request: &Request, body: &[u8]) -> Result<(StatusCode, Value), Failure> {
+    fn serve(&mut self, request: &Request, body: &[u8]) -> Result<(StatusCode, Found), Failure> {
         let part = match request.subresource.as_deref() {
             None => Part::Main,
             Some("status") => Part::Status,
@@ -105,6 +122,7 @@ impl State {
         };
         let parse =
             || serde_json::from_slice(body).map_err(|e| Failure::bad_request(format!("this body is no JSON: {e}")));
+        let ok = |object| (StatusCode::OK, Found::Object(object));
         let key = Key {
             kind: request.kind,
             namespace: request.namespace.clone().unwrap_or_default(),
@@ -112,32 +130,33 @@ impl State {
         };
         let named = request.name.is_some();
         match (&request.method, named) {
-            (&Method::GET, false) => self.page(request).map(|list| (StatusCode::OK, list)),
-            (&Method::GET, true) => self.get(&key).cloned().map(|object| (StatusCode::OK, object)),
+            (&Method::GET, false) => self.page(request).map(|list| (StatusCode::OK, Found::Other(list))),
+            (&Method::GET, true) => self.get(&key).cloned().map(ok),
             (&Method::POST, false) => {
                 let object: Value = parse()?;
                 let name = meta::text(&object, "/metadata/name").unwrap_or_default().to_owned();
-                self.create(Key { name, ..key }, object).map(|object| (StatusCode::CREATED, object))
+                self.create(Key { name, ..key }, object).map(|object| (StatusCode::CREATED, Found::Object(object)))
             }
-            (&Method::PUT, true) => self.replace(&key, part, parse()?).map(|object| (StatusCode::OK, object)),
+            (&Method::PUT, true) => self.replace(&key, part, parse()?).map(ok),
             (&Method::PATCH, true) if request.content_type.starts_with("application/merge-patch") => {
-                self.patch(&key, part, &parse()?).map(|object| (StatusCode::OK, object))
+                self.patch(&key, part, &parse()?).map(ok)
             }
             (&Method::PATCH, true) if request.content_type.starts_with("application/json-patch") => {
-                self.patch_by_steps(&key, part, parse()?).map(|object| (StatusCode::OK, object))
+                self.patch_by_steps(&key, part, parse()?).map(ok)
             }
             (&Method::PATCH, true) if request.content_type.starts_with("application/apply-patch") => {
                 let manager = request.query("fieldManager").unwrap_or_default().to_owned();
-                self.apply(&key, &manager, parse()?).map(|object| (StatusCode::OK, object))
+                self.apply(&key, &manager, parse()?).map(ok)
             }
             (&Method::PATCH, true) => Err(Failure::unsupported(&request.content_type)),
             (&Method::DELETE, true) => {
                 let options = if body.is_empty() { Value::Null } else { parse()? };
                 let gone = self.delete(&key, &options)?;
                 if self.objects.contains_key(&key) {
-                    return Ok((StatusCode::OK, gone));
+                    return Ok(ok(gone));
                 }
-                Ok((StatusCode::OK, json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"})))
+                let done = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"});
+                Ok((StatusCode::OK, Found::Other(done)))
             }
             (method, _) => Err(Failure::unsupported(&format!("{method} here"))),
         }
@@ -151,9 +170,9 @@ impl State {
             ["apis", group, version] => (*group, *version),
             _ => return None,
         };
-        let of = |k: &&crate::kinds::Kind| k.group == group && k.version == version;
+        let of = |k: &&Arc<Kind>| k.group == group && k.version == version;
         let verbs = json!(["create", "delete", "get", "list", "patch", "update", "watch"]);
-        let resource = |k: &crate::kinds::Kind| json!({"name": k.plural, "singularName": "", "namespaced": k.namespaced, "kind": k.name, "verbs": verbs});
+        let resource = |k: &Arc<Kind>| json!({"name": k.plural, "singularName": "", "namespaced": k.namespaced, "kind": k.name, "verbs": verbs});
         let resources: Vec<Value> = self.kinds.iter().filter(of).map(resource).collect();
         let version = if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") };
         Some(json!({"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": version, "resources": resources}))

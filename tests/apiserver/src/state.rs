@@ -10,6 +10,7 @@ use crate::{
     fail::Failure,
     kinds::{self, Kind},
     meta,
+    stored::Object,
 };
 
 /// Where an object is: its kind by number, its namespace (empty for what has none) and its name.
@@ -44,7 +45,7 @@ pub(crate) struct Change {
     pub(crate) revision: u64,
     pub(crate) key: Key,
     pub(crate) what: What,
-    pub(crate) object: Arc<Value>,
+    pub(crate) object: Object,
     /// Watches do not show it before.
     pub(crate) visible: Instant,
 }
@@ -55,8 +56,8 @@ pub(crate) struct State {
     pub(crate) clock: Clock,
     /// Sets its UIDs apart from those of other servers.
     number: u32,
-    pub(crate) kinds: Vec<Kind>,
-    pub(crate) objects: BTreeMap<Key, Value>,
+    pub(crate) kinds: Vec<Arc<Kind>>,
+    pub(crate) objects: BTreeMap<Key, Object>,
     pub(crate) log: Vec<Change>,
     /// What each manager last applied.
     pub(crate) applied: BTreeMap<(Key, String), Value>,
@@ -74,7 +75,7 @@ impl State {
         Self {
             clock,
             number,
-            kinds: kinds::own(),
+            kinds: kinds::own().into_iter().map(Arc::new).collect(),
             objects: BTreeMap::new(),
             log: Vec::new(),
             applied: BTreeMap::new(),
@@ -108,7 +109,7 @@ impl State {
         self.kinds.iter().position(|k| k.api_version() == version && k.name == kind)
     }
 
-    pub(crate) fn at(&self, key: &Key) -> Result<&Kind, Failure> {
+    pub(crate) fn at(&self, key: &Key) -> Result<&Arc<Kind>, Failure> {
         self.kinds.get(key.kind).ok_or_else(|| Failure::not_found("the server could not find the requested resource"))
     }
 
@@ -121,12 +122,12 @@ impl State {
         format!("{} {:?}", kind.unwrap_or_default(), key.name)
     }
 
-    pub(crate) fn get(&self, key: &Key) -> Result<&Value, Failure> {
+    pub(crate) fn get(&self, key: &Key) -> Result<&Object, Failure> {
         self.objects.get(key).ok_or_else(|| Failure::not_found(&self.words(key)))
     }
 
     /// The objects of a kind, in one namespace or in all.
-    pub(crate) fn list(&self, kind: usize, namespace: Option<&str>) -> Vec<(&Key, &Value)> {
+    pub(crate) fn list(&self, kind: usize, namespace: Option<&str>) -> Vec<(&Key, &Object)> {
         let place = |key: &&Key| key.kind == kind && namespace.is_none_or(|namespace| key.namespace == namespace);
         self.objects.iter().filter(|(key, _)| place(key)).collect()
     }
@@ -138,34 +139,35 @@ impl State {
     }
 
     /// Stores a version of an object.
-    pub(crate) fn store(&mut self, key: &Key, mut object: Value) -> Value {
+    pub(crate) fn store(&mut self, key: &Key, object: Value) -> Object {
         let what = if self.objects.contains_key(key) { What::Modified } else { What::Added };
-        self.stamp(&mut object);
+        let object = self.stamped(object);
         self.objects.insert(key.clone(), object.clone());
         self.record(key, what, object.clone());
         object
     }
 
-    /// Takes an object away, in its last version.
-    pub(crate) fn remove(&mut self, key: &Key, mut object: Value) -> Value {
-        self.stamp(&mut object);
+    /// Takes an object away, in its last version. What the client is told is the version of before, as by the real server.
+    pub(crate) fn remove(&mut self, key: &Key, object: Value) -> Object {
+        let told = Object::new(object.clone());
+        let object = self.stamped(object);
         self.objects.remove(key);
         self.applied.retain(|(applied, _), _| applied != key);
         self.record(key, What::Deleted, object.clone());
         self.collect(&object);
-        object
+        told
     }
 
-    fn stamp(&mut self, object: &mut Value) {
+    fn stamped(&mut self, mut object: Value) -> Object {
         self.revision += 1;
-        meta::set(object, "resourceVersion", Some(json!(self.revision.to_string())));
+        meta::set(&mut object, "resourceVersion", Some(json!(self.revision.to_string())));
+        Object::new(object)
     }
 
-    fn record(&mut self, key: &Key, what: What, object: Value) {
+    fn record(&mut self, key: &Key, what: What, object: Object) {
         let visible = Instant::now() + self.lag;
         // A watch shows changes in their order.
         let visible = self.log.last().map_or(visible, |last| last.visible.max(visible));
-        let object = Arc::new(object);
         self.log.push(Change { revision: self.revision, key: key.clone(), what, object, visible });
     }
 }

@@ -5,8 +5,7 @@ use std::{convert::Infallible, time::Duration};
 use bytes::Bytes;
 use futures::{Stream, stream};
 use http_body::Frame;
-use serde_json::Value;
-use tokio::{sync::watch, time::Instant};
+use tokio::time::Instant;
 
 use crate::{
     fail::Failure,
@@ -15,12 +14,12 @@ use crate::{
     page::Selection,
     request::Request,
     state::{State, What},
+    stored::Object,
 };
 
 /// Where one watch is.
 struct Cursor {
     server: ApiServer,
-    changed: watch::Receiver<u64>,
     selection: Selection,
     partial: bool,
     /// What was shown last.
@@ -53,7 +52,6 @@ pub(crate) fn watch(
     })?;
     let cursor = Cursor {
         server: server.clone(),
-        changed: server.changed(),
         selection,
         partial: request.partial,
         revision,
@@ -75,7 +73,7 @@ async fn next(mut cursor: Cursor) -> Option<(Bytes, Cursor)> {
         return None;
     }
     loop {
-        cursor.changed.mark_unchanged();
+        let changed = cursor.server.changed();
         if let Some(failure) = cursor.server.with(|state| state.is_too_old(cursor.revision)) {
             cursor.is_over = true;
             return Some((format!("{{\"type\":\"ERROR\",\"object\":{}}}\n", failure.status()).into(), cursor));
@@ -89,7 +87,7 @@ async fn next(mut cursor: Cursor) -> Option<(Bytes, Cursor)> {
         let wake = due.map_or(cursor.ends, |due| due.min(cursor.ends));
         tokio::select! {
             biased;
-            changed = cursor.changed.changed() => changed.ok()?,
+            () = changed => {}
             () = tokio::time::sleep_until(wake) => if Instant::now() >= cursor.ends { return None },
         }
     }
@@ -124,7 +122,7 @@ impl State {
     }
 }
 
-fn line(what: What, object: &Value, partial: bool) -> String {
-    let event = |object: &Value| format!("{{\"type\":\"{}\",\"object\":{object}}}\n", what.name());
-    if partial { event(&meta::partial(object)) } else { event(object) }
+fn line(what: What, object: &Object, partial: bool) -> String {
+    let event = |object: &str| format!("{{\"type\":\"{}\",\"object\":{object}}}\n", what.name());
+    if partial { event(&meta::partial(object).to_string()) } else { event(object.text()) }
 }

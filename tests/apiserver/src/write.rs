@@ -1,5 +1,7 @@
 //! The rules of writing: what becomes of an object that is created, changed or deleted.
 
+use std::sync::Arc;
+
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use json_patch::merge;
 use serde_json::{Value, json};
@@ -9,6 +11,7 @@ use crate::{
     kinds::Kind,
     meta,
     state::{Key, State},
+    stored::Object,
     validate,
 };
 
@@ -23,7 +26,7 @@ pub(crate) enum Part {
 
 impl State {
     /// Creates an object; its name is in the key, or made here from `generateName`.
-    pub(crate) fn create(&mut self, mut key: Key, mut object: Value) -> Result<Value, Failure> {
+    pub(crate) fn create(&mut self, mut key: Key, mut object: Value) -> Result<Object, Failure> {
         if key.name.is_empty() {
             let base = meta::text(&object, "/metadata/generateName").unwrap_or_default().to_owned();
             let end = self.uid();
@@ -39,7 +42,7 @@ impl State {
         if meta::text(&object, "/metadata/resourceVersion").is_some_and(|version| !version.is_empty()) {
             return Err(Failure::bad_request("resourceVersion should not be set on objects to be created"));
         }
-        let kind = self.at(&key)?.clone();
+        let kind = Arc::clone(self.at(&key)?);
         if kind.has_status
             && let Some(fields) = object.as_object_mut()
         {
@@ -78,23 +81,23 @@ impl State {
     }
 
     /// Applies a merge patch. A version or UID that it names is a condition.
-    pub(crate) fn patch(&mut self, key: &Key, part: Part, patch: &Value) -> Result<Value, Failure> {
-        let mut next = self.get(key)?.clone();
+    pub(crate) fn patch(&mut self, key: &Key, part: Part, patch: &Value) -> Result<Object, Failure> {
+        let mut next = self.get(key)?.value();
         merge(&mut next, patch);
         self.update(key, part, next)
     }
 
     /// Applies a JSON patch.
-    pub(crate) fn patch_by_steps(&mut self, key: &Key, part: Part, steps: Value) -> Result<Value, Failure> {
+    pub(crate) fn patch_by_steps(&mut self, key: &Key, part: Part, steps: Value) -> Result<Object, Failure> {
         let steps: json_patch::Patch =
             serde_json::from_value(steps).map_err(|e| Failure::bad_request(format!("this is no JSON patch: {e}")))?;
-        let mut next = self.get(key)?.clone();
+        let mut next = self.get(key)?.value();
         json_patch::patch(&mut next, &steps).map_err(|e| Failure::invalid(e.to_string()))?;
         self.update(key, part, next)
     }
 
     /// Puts a version in place of the present one. A UID that it names is a condition, on either endpoint.
-    pub(crate) fn replace(&mut self, key: &Key, part: Part, next: Value) -> Result<Value, Failure> {
+    pub(crate) fn replace(&mut self, key: &Key, part: Part, next: Value) -> Result<Object, Failure> {
         if names_another(&next, self.get(key)?, "/metadata/uid") {
             return Err(Failure::conflict(&self.words(key)));
         }
@@ -103,9 +106,9 @@ impl State {
 
     /// Makes a version of the present one. A version that it names is a condition. Another UID is refused, and on the status endpoint
     /// it is no more looked at than anything else that is not status: so does the real server with patches.
-    pub(crate) fn update(&mut self, key: &Key, part: Part, next: Value) -> Result<Value, Failure> {
+    pub(crate) fn update(&mut self, key: &Key, part: Part, next: Value) -> Result<Object, Failure> {
         let old = self.get(key)?.clone();
-        let kind = self.at(key)?.clone();
+        let kind = Arc::clone(self.at(key)?);
         if part == Part::Status && !kind.has_status {
             return Err(Failure::not_found("the server could not find the requested resource"));
         }
@@ -120,7 +123,7 @@ impl State {
         let mut next = match part {
             Part::Main if kind.has_status => with_status(next, old.get("status")),
             Part::Main => next,
-            Part::Status => with_status(old.clone(), next.get("status")),
+            Part::Status => with_status(old.value(), next.get("status")),
         };
         for field in [
             "name",
@@ -148,7 +151,7 @@ impl State {
         if kind.has_generation && declared(&next) != declared(&old) {
             count(&mut next);
         }
-        if next == old {
+        if next == *old {
             return Ok(old);
         }
         match part {
@@ -177,7 +180,7 @@ impl State {
     }
 
     /// Deletes an object, or marks it while finalizers keep it. `options`: its preconditions count.
-    pub(crate) fn delete(&mut self, key: &Key, options: &Value) -> Result<Value, Failure> {
+    pub(crate) fn delete(&mut self, key: &Key, options: &Value) -> Result<Object, Failure> {
         let old = self.get(key)?.clone();
         for field in ["resourceVersion", "uid"] {
             let wanted = meta::text(options, &format!("/preconditions/{field}"));
@@ -187,12 +190,12 @@ impl State {
         }
         let is_namespace = self.at(key)?.plural == "namespaces";
         if meta::finalizers(&old).is_empty() && !is_namespace {
-            return Ok(self.remove(key, old));
+            return Ok(self.remove(key, old.value()));
         }
         if meta::is_deleting(&old) {
             return Ok(old);
         }
-        let mut next = old;
+        let mut next = old.value();
         meta::set(&mut next, "deletionTimestamp", Some(json!(self.clock.stamp())));
         meta::set(&mut next, "deletionGracePeriodSeconds", Some(json!(0)));
         if self.at(key)?.has_generation {
@@ -278,7 +281,7 @@ mod tests {
         let object = json!({"a": {"b": 1, "c": 2}, "d": [1, 2], "e": "x"});
         state.create(key.clone(), object).expect("an object");
         let patch = json!({"a": {"b": null, "n": {"m": null, "o": 1}}, "d": [3], "e": {"f": 1}});
-        let mut patched = state.patch(&key, Part::Main, &patch).expect("a version");
+        let mut patched = state.patch(&key, Part::Main, &patch).expect("a version").value();
         for field in ["apiVersion", "kind", "metadata"] {
             patched.as_object_mut().expect("an object").remove(field);
         }
