@@ -101,7 +101,7 @@ test-memory: ## The lifecycle tests and the rules of the schema once more, again
 
 .PHONY: histories
 histories: ## The real engine with simulated time: every history with one thing that goes wrong, drawn ones with two (ARGS='--seed 2 --sample 20000 --depth 3')
-	$(CARGO) run --locked --profile histories --package tradewind-histories -- $(or $(ARGS),--sample 16500)
+	$(CARGO) run --locked --profile histories --package tradewind-histories -- $(or $(ARGS),--sample 2000)
 
 .PHONY: mutants
 mutants: ## Make every mistake of tests/mutants/mutants.yaml in a copy of the sources: the tests must catch each (ARGS='--only grace')

@@ -120,9 +120,10 @@ pub fn unattended(scenario: Scenario, long: Duration) -> Vigil {
     simulated(life::wait(scenario, long))
 }
 
-/// In a time that passes whenever everybody waits.
+/// In a time that passes whenever everybody waits. The pauses that watches draw are the same ones each time.
 #[expect(clippy::expect_used, reason = "without a runtime there is no history, and nothing to say of it")]
 pub(crate) fn simulated<T>(life: impl Future<Output = T>) -> T {
+    fastrand::seed(0);
     let runtime = Builder::new_current_thread().enable_time().start_paused(true).build();
     runtime.expect("a runtime without I/O needs nothing but memory").block_on(life)
 }

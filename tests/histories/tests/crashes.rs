@@ -18,7 +18,7 @@ fn a_crash_at_any_point_ends_as_if_there_had_been_none() {
 fn a_history_is_the_same_when_it_is_told_again() {
     let twins = FLAVOURS.iter().map(|flavour| Scenario { flavour: *flavour, policy: Policy::Twins });
     for scenario in plain().into_iter().chain(twins) {
-        for event in [Event::CrashAfter, Event::SecondObject] {
+        for event in [Event::CrashAfter, Event::SecondObject, Event::WatchLost, Event::KubeOut] {
             let script = [(30, event)];
             let lines = || tell(scenario, &script).points.iter().map(ToString::to_string).collect::<Vec<_>>();
             let (one, other) = (lines(), lines());
