@@ -66,7 +66,11 @@ impl Users {
             if target.namespace.is_empty() { Api::all(client) } else { Api::namespaced(client, &target.namespace) };
         let mut page = ListParams::default().limit(PAGE);
         loop {
-            let list = api.list(&page).await.map_err(|e| PassError::Resolve(Box::new(e)))?;
+            let list = match api.list(&page).await {
+                // Its CRD is gone, and with it all of them.
+                Err(kube::Error::Api(status)) if status.is_not_found() => return Ok(()),
+                list => list.map_err(|e| PassError::Resolve(Box::new(e)))?,
+            };
             self.count(engine, target, list.items.iter());
             match list.metadata.continue_.filter(|next| !next.is_empty()) {
                 Some(next) => page = page.continue_token(&next),
