@@ -22,6 +22,7 @@ mod manifests;
 mod memory;
 mod observability;
 mod process;
+mod proxy;
 mod reach_provider;
 mod security;
 mod world;

@@ -1,13 +1,13 @@
 //! The way to a provider: over TLS, by certificates that somebody must vouch for, and through the proxy of the environment.
 //!
-//! It owns a server of TLS before the simulator, and a proxy. Neither ever knows what is said over it.
+//! It owns a server of TLS before the simulator, which never knows what is said over it.
 
 use std::fs::File;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
@@ -16,12 +16,13 @@ use rcgen::{
 use rstest::rstest;
 use rustls::ServerConfig;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
-use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
+use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::process::{Child, Command};
 use tokio_rustls::TlsAcceptor;
 
 use crate::conditions::Observed;
+use crate::proxy::Proxy;
 use crate::world::{World, connection, id_of, logs, store};
 
 /// A name that only a proxy can make something of.
@@ -115,51 +116,6 @@ impl Front {
     }
 }
 
-/// A proxy that leads everybody to one place by CONNECT, and knows where they wanted to go.
-struct Proxy {
-    address: SocketAddr,
-    asked: Arc<Mutex<Vec<String>>>,
-}
-
-impl Proxy {
-    async fn to(place: SocketAddr) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let address = listener.local_addr().expect("an address");
-        let asked = Arc::new(Mutex::new(Vec::new()));
-        let all = Arc::clone(&asked);
-        tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(lead(stream, place, Arc::clone(&all)));
-            }
-        });
-        Self { address, asked }
-    }
-
-    fn url(&self) -> String {
-        format!("http://{}", self.address)
-    }
-
-    /// What it was asked for, from the beginning.
-    fn asked(&self) -> Vec<String> {
-        self.asked.lock().expect("a list").clone()
-    }
-}
-
-async fn lead(mut client: TcpStream, place: SocketAddr, asked: Arc<Mutex<Vec<String>>>) {
-    let mut head = Vec::new();
-    while !head.ends_with(b"\r\n\r\n") {
-        head.push(client.read_u8().await.expect("a head"));
-    }
-    let head = String::from_utf8(head).expect("text");
-    // Anything but a CONNECT is kept as a whole: no test waits for it.
-    let wanted = head.strip_prefix("CONNECT ").and_then(|rest| rest.split(' ').next()).unwrap_or(&head);
-    asked.lock().expect("a list").push(wanted.to_owned());
-    let mut server = TcpStream::connect(place).await.expect("the place");
-    client.write_all(b"HTTP/1.1 200 Connected\r\n\r\n").await.expect("an answer");
-    // However it ends, it ends.
-    let _ = copy_bidirectional(&mut client, &mut server).await;
-}
-
 /// A world whose provider speaks TLS alone. `host`: how accounts call it.
 async fn over_tls(name: &str, host: &str, authority: &Authority) -> (World, Front) {
     let mut world = World::quiet(name).await;
@@ -223,8 +179,8 @@ async fn a_provider_is_spoken_to_only_where_somebody_vouches_for_its_certificate
 async fn a_provider_is_called_through_the_proxy_of_the_environment() {
     let authority = Authority::new();
     let (bundle, (world, front)) = (Bundle::of(&authority), over_tls("proxied", NAME, &authority).await);
-    let proxy = Proxy::to(front.address).await;
-    let mut child = operator(&world, &[bundle.argument()], &[("HTTPS_PROXY", &proxy.url())]);
+    let proxy = Proxy::before(front.address).await;
+    let mut child = operator(&world, &[bundle.argument()], &[("HTTPS_PROXY", &proxy.url("http"))]);
     world.sandbox.apply(&connection("acme", &store("proxied"), "")).await;
     let id = id_of(&world.settled("acme").await);
     child.kill().await.expect("a process to kill");
@@ -238,15 +194,15 @@ async fn a_provider_that_no_proxy_names_is_called_without_it() {
     let authority = Authority::new();
     let (bundle, (world, front)) = (Bundle::of(&authority), over_tls("direct", "127.0.0.1", &authority).await);
     // Not even this machine is an exception that goes without saying.
-    let proxy = Proxy::to(front.address).await;
-    let mut child = operator(&world, &[bundle.argument()], &[("HTTPS_PROXY", &proxy.url())]);
+    let proxy = Proxy::before(front.address).await;
+    let mut child = operator(&world, &[bundle.argument()], &[("HTTPS_PROXY", &proxy.url("http"))]);
     world.account_until("Ready", "True", "Succeeded").await;
     child.kill().await.expect("a process to kill");
     let (asked, wanted) = (proxy.asked(), front.address.to_string());
     assert!(!asked.is_empty() && asked.iter().all(|host| *host == wanted), "{asked:?}");
 
-    let proxy = Proxy::to(front.address).await;
-    let environment = [("HTTPS_PROXY", proxy.url()), ("NO_PROXY", "localhost,127.0.0.1".to_owned())];
+    let proxy = Proxy::before(front.address).await;
+    let environment = [("HTTPS_PROXY", proxy.url("http")), ("NO_PROXY", "localhost,127.0.0.1".to_owned())];
     let environment = environment.each_ref().map(|(name, value)| (*name, value.as_str()));
     let mut child = operator(&world, &[bundle.argument()], &environment);
     world.sandbox.apply(&connection("acme", &store("direct"), "")).await;
