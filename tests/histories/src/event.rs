@@ -179,6 +179,16 @@ impl Event {
             && !matches!(self, Self::StaleView | Self::WatchLost | Self::KubeDown | Self::Refuse400 | Self::Refuse429)
     }
 
+    /// Whether it brings the object back from a backup, under another UID.
+    pub(crate) fn is_restore(self) -> bool {
+        matches!(self, Self::RestoreFull | Self::RestoreBare)
+    }
+
+    /// Whether our finalizer is off the object after it, until an operator has seen that.
+    pub(crate) fn takes_the_hold(self) -> bool {
+        self == Self::Replace || self.is_restore()
+    }
+
     /// Whether it happens to the request itself and not to the world around it.
     pub(crate) fn meets_the_request(self) -> bool {
         self.effect().is_some() || matches!(self, Self::KubeLost | Self::KubeDown | Self::KubeOut)

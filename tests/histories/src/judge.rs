@@ -113,9 +113,8 @@ fn accounts_come_first(world: &World) {
 /// An account and its login are there for as long as an object may need them to clean up.
 fn accounts_go_last(world: &World) {
     // Whose finalizer was taken off and comes back has been nobody's for a while.
-    let restored = |event| matches!(event, Event::Replace | Event::RestoreFull | Event::RestoreBare);
     let there = |plural, name| world.api().get(plural, NAMESPACE, name).is_some();
-    if world.has_happened(restored) || there("provideraccounts", ACCOUNT) && there("secrets", LOGIN) {
+    if world.has_happened(Event::takes_the_hold) || there("provideraccounts", ACCOUNT) && there("secrets", LOGIN) {
         return;
     }
     let bound = |object: &Value| carries(object, world.scenario().finalizer());

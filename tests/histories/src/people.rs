@@ -103,8 +103,7 @@ impl World {
     pub(crate) fn delete_object(&self, name: &str) -> bool {
         let Some(object) = self.object(name) else { return false };
         if !carries(&object, self.scenario().finalizer()) {
-            let taken = |event| matches!(event, Event::Replace | Event::RestoreFull | Event::RestoreBare);
-            if self.has_happened(taken) {
+            if self.has_happened(Event::takes_the_hold) {
                 self.track().let_go = true;
             } else if recorded(&object).is_some() && !observes(&object) || open_attempt(&object).is_some() {
                 self.blame("unbound: it has what its deletion would leave behind".to_owned());
@@ -150,7 +149,7 @@ impl World {
     fn wipe_status(&self) -> bool {
         let (before, knew) = (self.revision(), self.knows());
         // That a record of before is the object's, as a person has said, stands in status alone (docs/recovery.md).
-        let restored = self.has_happened(|event| matches!(event, Event::RestoreFull | Event::RestoreBare));
+        let restored = self.has_happened(Event::is_restore);
         if restored && self.scenario().policy == Policy::Answer && self.recorded(NAME).is_some() {
             self.track().let_go = true;
         }

@@ -45,8 +45,9 @@ pub(crate) fn is_told(world: &World) {
 /// Whether an object can know what became of its creates.
 fn is_told_apart(world: &World) -> bool {
     let (flavour, adopts) = (world.scenario().flavour, world.scenario().policy == Policy::Adopt);
-    let is_lost = |event| {
-        matches!(event, Event::Replace | Event::WipeStatus | Event::RestoreFull | Event::RestoreBare | Event::Redeclare)
+    let is_lost = |event: Event| {
+        event.takes_the_hold()
+            || matches!(event, Event::WipeStatus | Event::Redeclare)
             || adopts && event == Event::EditKey
     };
     !flavour.is_nameless() && !world.has_happened(is_lost) && !world.track().blurred
