@@ -116,7 +116,7 @@ bench: ## How soon a new object's first call reaches the provider; what a team n
 	$(CARGO) run --locked --release --package tradewind-bench -- $(ARGS)
 
 .PHONY: crash
-crash: ## Kill the operator before and after every write, and at any moment: at least 1,000 kills in some 15 minutes (ARGS='--short')
+crash: ## Kill the operator before and after every write, and at any moment: at least 1,000 kills in some 18 minutes (ARGS='--short')
 	$(CARGO) build --locked --package tradewind-crash --bins
 	$(CARGO) run --locked --package tradewind-crash --bin tradewind-crash -- $(ARGS)
 
