@@ -90,15 +90,17 @@ impl Users {
             if !target.namespace.is_empty() && target.namespace != namespace {
                 continue;
             }
+            if !object.good().is_none_or(|o| target.is_named(o.account_ref(), namespace)) {
+                continue;
+            }
             let bound = object.finalizers().iter().any(|f| f == K::FINALIZER);
             let deleting = object.meta().deletion_timestamp.is_some();
-            let is_ours = object.good().is_none_or(|o| target.is_named(o.account_ref(), namespace));
             let may_start = object.good().is_some_and(|o| o.provider() == target.spec.provider) && !deleting;
-            self.bound += usize::from(is_ours && bound);
-            self.coming += usize::from(is_ours && !bound && may_start);
             let (uid, version) = (object.uid().unwrap_or_default(), object.resource_version().unwrap_or_default());
-            self.gone += usize::from(is_ours && bound && deleting && engine.memory.has_let_go(&uid));
-            self.unclear |= is_ours && !bound && engine.memory.outdated(&uid, &version);
+            self.bound += usize::from(bound);
+            self.coming += usize::from(!bound && may_start);
+            self.gone += usize::from(bound && deleting && engine.memory.has_let_go(&uid));
+            self.unclear |= !bound && engine.memory.outdated(&uid, &version);
         }
     }
 }
