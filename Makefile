@@ -87,11 +87,12 @@ verify: fmt-check lint generated examples docs ## Format, lints, generated files
 	@echo "verify: all is well"
 
 .PHONY: test
-test: ## All tests of all crates, those on a real control plane too; the first run builds it, which takes minutes
+test: ## All tests of all crates, those on a real control plane too, and the demo; the first run builds it, which takes minutes
 	@rm -rf target/tmp/it/logs
 	RUST_TEST_THREADS=$(THREADS) $(CARGO) test --locked --workspace --no-fail-fast
 	$(MAKE) --no-print-directory test-memory
 	@tests/search-canaries.sh target/tmp/it
+	$(MAKE) --no-print-directory demo KEEP=
 
 # The same tests hold the API server in memory to what the real one does; those in a module `real` need the real one.
 .PHONY: test-memory

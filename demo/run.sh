@@ -166,7 +166,7 @@ came_back() { [[ $(external_id "$1") != "$2" && $(reason "$1") == Succeeded ]]; 
 # An instance was changed at the provider, and everybody was told.
 was_updated() {
   k get events --field-selector "involvedObject.name=$1" --output 'jsonpath={range .items[*]}{.reason} {.message}{"\n"}{end}' \
-    | grep --quiet --extended-regexp "^(Updating|DriftCorrected) .*$2"
+    | grep --quiet --extended-regexp "^(Updating|DriftCorrected|RotatedAndVerified) .*$2"
 }
 all_as_declared() { all_ready && was_updated acme-music spec.name; }
 answers() { provider --output /dev/null "$1" 2> /dev/null; }
