@@ -52,7 +52,7 @@ pub struct Report {
 }
 
 impl Report {
-    fn add(&mut self, scenario: Scenario, script: &[(usize, Event)], outcome: &Outcome) {
+    pub(crate) fn add(&mut self, scenario: Scenario, script: &[(usize, Event)], outcome: &Outcome) {
         if outcome.void {
             return;
         }
@@ -88,7 +88,7 @@ impl Report {
         }
     }
 
-    fn join(&mut self, other: Self) {
+    pub(crate) fn join(&mut self, other: Self) {
         self.histories += other.histories;
         self.drawn += other.drawn;
         self.points += other.points;
@@ -221,39 +221,19 @@ fn go_on(
 }
 
 /// The lives in which nothing happens.
-fn undisturbed(scenarios: &[Scenario], threads: usize) -> Vec<(Scenario, Outcome)> {
+pub(crate) fn undisturbed(scenarios: &[Scenario], threads: usize) -> Vec<(Scenario, Outcome)> {
     let lives = on_threads(threads, scenarios.len(), |number| scenarios.get(number).map(|s| (*s, tell(*s, &[]))));
     lives.into_iter().flatten().collect()
 }
 
-/// Every history of these scenarios in which two of these events happen before the object comes to rest for the first
-/// time: while its record is made.
-#[must_use]
-pub fn pairs(scenarios: &[Scenario], events: &[Event], threads: usize) -> Report {
-    let early = |scenario, points: &[Site], before| {
-        let rest = points.iter().position(|site| *site == Site::Rest).unwrap_or(points.len());
-        next(scenario, points.get(..rest).unwrap_or_default(), before, events)
-    };
-    let mut first = Vec::new();
-    for (scenario, outcome) in undisturbed(scenarios, threads) {
-        first.extend(early(scenario, &outcome.points, None).into_iter().map(|event| (scenario, event)));
-    }
-    together(threads, first.len(), |number, report| {
-        let Some((scenario, one)) = first.get(number).copied() else { return };
-        let outcome = tell(scenario, &[one]);
-        if outcome.void {
-            return;
-        }
-        for other in early(scenario, &outcome.points, Some(one)) {
-            let script = [one, other];
-            report.add(scenario, &script, &tell(scenario, &script));
-        }
-    })
-}
-
 /// What can happen next, and where. Between two reads nothing changes but what others do, and they can do it before; and
 /// only one thing can happen to one request.
-fn next(scenario: Scenario, points: &[Site], before: Option<(usize, Event)>, events: &[Event]) -> Vec<(usize, Event)> {
+pub(crate) fn next(
+    scenario: Scenario,
+    points: &[Site],
+    before: Option<(usize, Event)>,
+    events: &[Event],
+) -> Vec<(usize, Event)> {
     let events: Vec<Event> = events.iter().filter(|event| scenario.allows(**event)).copied().collect();
     let from = before.map_or(0, |(at, _)| at);
     let reads = |at: usize| points.get(at).is_some_and(|site| !site.has_effect() && *site != Site::Rest);
@@ -267,7 +247,7 @@ fn next(scenario: Scenario, points: &[Site], before: Option<(usize, Event)>, eve
 }
 
 /// One report of what numbered pieces of work found on several threads.
-fn together(threads: usize, count: usize, work: impl Fn(usize, &mut Report) + Sync) -> Report {
+pub(crate) fn together(threads: usize, count: usize, work: impl Fn(usize, &mut Report) + Sync) -> Report {
     let found = on_threads(threads, count, |number| {
         let mut report = Report::default();
         work(number, &mut report);

@@ -10,6 +10,7 @@ mod judge;
 mod ledger;
 mod life;
 mod mending;
+mod pairs;
 mod people;
 mod scenario;
 mod site;
@@ -21,7 +22,8 @@ mod well;
 mod world;
 
 pub use event::Event;
-pub use explore::{Found, Plan, Report, Script, describe, explore, pairs, tell, unattended};
+pub use explore::{Found, Plan, Report, Script, describe, explore, tell, unattended};
 pub use life::{Outcome, Vigil};
+pub use pairs::{Pairs, Share, pairs};
 pub use scenario::{FLAVOURS, Flavour, POLICIES, Policy, Scenario, all};
 pub use site::Site;

@@ -2,9 +2,9 @@
 
 use std::{process::ExitCode, time::Instant};
 
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 use strum::IntoEnumIterator;
-use tradewind_histories::{Event, Plan, Report, Scenario, all, describe, explore, pairs, tell};
+use tradewind_histories::{Event, Pairs, Plan, Report, Scenario, Share, all, describe, explore, pairs, tell};
 
 #[global_allocator]
 static MEMORY: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -30,9 +30,12 @@ struct Args {
     /// Leave the histories with one event out
     #[arg(long)]
     no_singles: bool,
-    /// Every history with two events before the object comes to rest for the first time
+    /// Every history with two events: anywhere, or before the object comes to rest for the first time
     #[arg(long)]
-    pairs: bool,
+    pairs: Option<Where>,
+    /// Only a part of those: K/N is the Kth of N that together are all
+    #[arg(long, default_value_t = Share::WHOLE)]
+    share: Share,
     /// Histories at the same time
     #[arg(long, default_value_t = 2)]
     threads: usize,
@@ -42,6 +45,15 @@ struct Args {
     /// Print what the operator logs
     #[arg(long)]
     log: bool,
+}
+
+/// Where two events happen
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+enum Where {
+    /// While the record is made
+    Early,
+    /// In the whole life
+    Anywhere,
 }
 
 fn main() -> anyhow::Result<ExitCode> {
@@ -79,10 +91,11 @@ fn main() -> anyhow::Result<ExitCode> {
         }
         good &= print(&format!("drawn with seed {seed}: {}", report.drawn), &report, &scenarios, begun);
     }
-    if args.pairs {
-        let begun = Instant::now();
-        let report = pairs(&scenarios, &events, args.threads);
-        good &= print("two events while a record is made", &report, &scenarios, begun);
+    if let Some(place) = args.pairs {
+        let (begun, anywhere) = (Instant::now(), place == Where::Anywhere);
+        let plan = Pairs { scenarios: scenarios.clone(), events, anywhere, share: args.share, threads: args.threads };
+        let what = if anywhere { "two events anywhere" } else { "two events while a record is made" };
+        good &= print(&format!("{what}, share {}", args.share), &pairs(&plan), &scenarios, begun);
     }
     Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -1,6 +1,6 @@
 //! The short form of `make histories`: a crash at every point of the life of an object, at every provider.
 
-use tradewind_histories::{Event, FLAVOURS, Plan, Policy, Scenario, explore, tell};
+use tradewind_histories::{Event, FLAVOURS, Pairs, Plan, Policy, Scenario, Share, explore, pairs, tell};
 
 /// Every provider, with the default policies.
 fn plain() -> Vec<Scenario> {
@@ -26,4 +26,16 @@ fn a_history_is_the_same_when_it_is_told_again() {
             assert_eq!(one, other, "{scenario}");
         }
     }
+}
+
+#[test]
+fn the_shares_of_all_pairs_are_all_of_them() {
+    let scenarios: Vec<Scenario> = plain().into_iter().take(1).collect();
+    let lived = |number, of| {
+        let (scenarios, events) = (scenarios.clone(), vec![Event::CrashAfter, Event::Delete]);
+        pairs(&Pairs { scenarios, events, anywhere: false, share: Share { number, of }, threads: 2 }).histories
+    };
+    let (whole, parts) = (lived(1, 1), [lived(1, 3), lived(2, 3), lived(3, 3)]);
+    assert!(parts.iter().all(|part| *part > 0), "{parts:?}");
+    assert_eq!(parts.iter().sum::<usize>(), whole);
 }
