@@ -9,7 +9,7 @@
 //! * `proxy`, `tap`, `program`: the way of a request, what happens at which write, the process.
 //! * `board`, `oracle`, `totals`: what the objects say, what is true of the records, and what it adds up to.
 //! * `sweep`: every write, both sides. `random`: at any moment. `stopped`: two operators, one stopped around its permit.
-//! * `refreshes`: what a provider must have been asked to load.
+//! * `strangers`: what is there from the start, and nobody's to touch. `refreshes`: what a provider must have been asked to load.
 //!
 //! # Guarantees
 //! * It listens and calls on loopback only.
@@ -24,6 +24,7 @@ pub mod random;
 pub mod refreshes;
 pub mod run;
 pub mod stopped;
+pub mod strangers;
 pub mod sweep;
 pub mod tap;
 pub mod thing;

@@ -85,7 +85,7 @@ pub fn foreign(simulator: &Simulator) -> Vec<Record> {
 /// What went wrong, by kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Faults {
-    /// Records that were made although the declared one was there, or had been.
+    /// Records that were made although the declared one was there, or had been, or a stranger's.
     pub duplicates: usize,
     /// Live records that no object names.
     pub orphans: usize,
@@ -118,7 +118,8 @@ impl Look<'_> {
         let mut faults = Faults::default();
         let mut notes = Vec::new();
         let things: BTreeMap<_, _> = self.things.iter().map(|thing| ((thing.provider, thing.key()), thing)).collect();
-        let mut made: BTreeMap<_, usize> = BTreeMap::new();
+        // Beside a stranger's record each one is one too many.
+        let mut made: BTreeMap<_, usize> = self.strangers.iter().map(|r| ((r.provider, r.key.clone()), 1)).collect();
         for record in self.records.iter().filter(|record| !record.stranger) {
             *made.entry((record.provider, record.key.clone())).or_default() += record.made;
             let thing = things.get(&(record.provider, record.key.clone()));
@@ -129,7 +130,7 @@ impl Look<'_> {
         }
         for ((provider, key), made) in made.into_iter().filter(|(_, made)| *made > 1) {
             faults.duplicates += made - 1;
-            notes.push(format!("duplicate: {provider:?} {key} was made {made} times"));
+            notes.push(format!("duplicate: {provider:?} {key} is there {made} times, or has been"));
         }
         for thing in self.things.iter().filter(|thing| self.is_lost(thing)) {
             faults.lost += 1;
@@ -235,7 +236,10 @@ mod tests {
             Faults::default()
         );
         assert_eq!(faults(&[], &Picture::new(), &[changed], std::slice::from_ref(&theirs)).foreign, 1);
-        assert_eq!(faults(&[], &Picture::new(), &[], &[theirs]).foreign, 1);
+        assert_eq!(faults(&[], &Picture::new(), &[], std::slice::from_ref(&theirs)).foreign, 1);
+        let beside = Record { live: false, stranger: false, made: 1, id: "b".to_owned(), ..theirs.clone() };
+        let found = faults(&[], &Picture::new(), &[theirs.clone(), beside], &[theirs]);
+        assert_eq!((found.duplicates, found.orphans, found.foreign), (1, 0, 0), "one that is gone again counts");
     }
 
     #[test]

@@ -1,26 +1,23 @@
 //! Objects created, edited and deleted while the operator is killed at any moment.
 //!
 //! Owns the course of that: who does what when, drawn from a seed that is printed. Strangers have records from the start, some of
-//! them of stores that are declared too: those must stay theirs.
+//! them of stores that are declared too.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use serde_json::Map;
 use tokio::time::Instant;
 use tradewind::domain::intent::SLACK;
-use tradewind_simulator::arcus::Act;
-use tradewind_simulator::rutter;
-use tradewind_simulator::sku_io;
-use tradewind_simulator::{Effect, Fault, Operation, Provider, Random, Simulator, arcus};
+use tradewind_simulator::{Effect, Fault, Operation, Provider, Random};
 
 use crate::board::Picture;
-use crate::oracle::{Record, STRANGERS};
+use crate::oracle::Record;
 use crate::plane::Plane;
+use crate::strangers::{CONTESTED, bystanders, rivals};
 use crate::sweep::{unedited, unlike};
-use crate::thing::{CONFIGURED, LIST_LAG, Thing, entity_id, hash, store};
+use crate::thing::{CONFIGURED, LIST_LAG, Thing};
 use crate::world::{Outcome, Stuck, Subject, World, simulator};
 
 /// How much of it there is.
@@ -40,8 +37,6 @@ pub struct Course {
 const PAUSE: std::ops::Range<u64> = 200..2000;
 /// Every so many-th object is deleted again.
 const DELETED: u64 = 3;
-/// So many objects of Rutter and of SKU.io each are declared although their records are strangers'.
-const CONTESTED: usize = 3;
 /// How long a provider takes to answer a create whose record is there already. So a kill at any moment often comes between the two.
 const THOUGHT: Duration = Duration::from_millis(500);
 
@@ -92,7 +87,8 @@ impl Course {
     pub async fn run(self, plane: &Plane, subject: &Subject) -> Result<Outcome> {
         let (things, entities) = self.things(subject.is_ours());
         let simulator = simulator(self.seed, entities);
-        let mut contested = strangers(&simulator)?;
+        bystanders(&simulator)?;
+        let mut contested = rivals(&simulator)?;
         contested.retain(|key| things.iter().any(|thing| thing.key() == *key));
         simulator.push_fault(Fault::on(Operation::Create, Effect::SlowAfter { delay: THOUGHT }).forever());
         let old = Instant::now() + LIST_LAG + SLACK.unsigned_abs();
@@ -117,7 +113,7 @@ impl Course {
         let done = done?;
         let stuck = world.until(|picture, records| missing(&things, &contested, &done, picture, records)).await;
         let recovery = world.last_kill().map(|kill| kill.elapsed()).unwrap_or_default();
-        // What a stranger has is nobody's to name: such an object has no record of its own.
+        // What a stranger has is nobody's to name: such an object has no record of its own, and one beside the stranger's is one too many.
         let own: Vec<_> = things.into_iter().filter(|thing| !contested.contains(&thing.key())).collect();
         let mut outcome = world.conclude(&own, &stuck, Vec::new()).await;
         outcome.objects += contested.len();
@@ -186,27 +182,6 @@ fn missing(
     left
 }
 
-/// Strangers' records at all providers; the keys of those that are declared too.
-fn strangers(simulator: &Simulator) -> Result<BTreeSet<String>> {
-    let mut contested = BTreeSet::new();
-    for number in 0..CONTESTED {
-        let (shop, instance) = (Thing::new(Provider::Rutter, number), Thing::new(Provider::SkuIo, number));
-        for store_url in [shop.key(), store(&format!("strangers-{number}"))] {
-            let platform = "BIG_COMMERCE".to_owned();
-            simulator.act(&rutter::Deed::Connect { client_id: None, platform, store_url })?;
-        }
-        for name in [instance.key(), format!("strangers-{number}")] {
-            let store_hash = hash(&name);
-            simulator.act_sku(&sku_io::Deed::Make { tenant_id: None, name, store_hash })?;
-        }
-        contested.extend([shop.key(), instance.key()]);
-    }
-    let act = Act::Make { fields: Map::new() };
-    let made = simulator.act_arcus(&arcus::Deed { entity_id: Some(entity_id(0)), connector: STRANGERS, act })?;
-    made.context("a stranger's connector")?;
-    Ok(contested)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -225,7 +200,7 @@ mod tests {
     fn a_naive_controller_has_stores_of_rutter_that_are_no_strangers() {
         let course = Course { objects: 40, work: Duration::ZERO, operators: 1, seed: 7 };
         let (things, entities) = course.things(false);
-        let contested = strangers(&simulator(7, entities)).expect("strangers");
+        let contested = rivals(&simulator(7, entities)).expect("strangers");
         assert_eq!(things.iter().filter(|thing| thing.provider == Provider::Rutter).count(), 40);
         assert!(!things.iter().any(|thing| contested.contains(&thing.key())));
     }

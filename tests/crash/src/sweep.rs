@@ -15,6 +15,7 @@ use crate::board::{Picture, Seen};
 use crate::oracle::Record;
 use crate::plane::Plane;
 use crate::refreshes::odd;
+use crate::strangers::bystanders;
 use crate::tap::{Side, Strike};
 use crate::thing::Thing;
 use crate::totals::Totals;
@@ -53,7 +54,9 @@ impl Script {
     /// The machinery failed. What the operator does wrong is in the outcome.
     pub async fn live(self, plane: &Plane, subject: &Subject, plan: &[Strike]) -> Result<Outcome> {
         let things = self.things();
-        let mut world = World::new(plane, "sweep", simulator(0, 1)).await?;
+        let simulator = simulator(0, 1);
+        bystanders(&simulator)?;
+        let mut world = World::new(plane, "sweep", simulator).await?;
         world.station(plane, subject, plan).await?;
         world.furnish(&things).await?;
         for thing in &things {
