@@ -30,18 +30,14 @@ mod report;
 mod resolve;
 mod rotation;
 mod sessions;
+mod standby;
 mod starting;
 mod supplies;
 mod users;
 mod watches;
 mod writes;
 
-use crate::{
-    provider::ConnectSettings,
-    serve::Gate,
-    settings::{Lease, Settings},
-    telemetry::Metrics,
-};
+use crate::{provider::ConnectSettings, serve::Gate, settings::Settings, telemetry::Metrics};
 use claims::Register;
 use context::Engine;
 use futures::future::{BoxFuture, Shared};
@@ -57,9 +53,13 @@ use lean::Lean;
 use memory::Memory;
 pub use reach::Reach;
 use sessions::Sessions;
+use standby::stand_by;
 use starting::Starting;
-use std::{collections::HashSet, sync::Arc, time::Duration};
-use tokio::time::{interval, timeout};
+use std::{collections::HashSet, future::pending, sync::Arc, time::Duration};
+use tokio::{
+    sync::oneshot,
+    time::{interval, timeout},
+};
 use watches::{Scope, Watches};
 
 /// Done when the process is asked to stop.
@@ -76,22 +76,37 @@ pub enum RunError {
     LeaseLost,
 }
 
-/// Runs the operator until `stop` is done, then lets the passes under way come to their end. `gate` opens once it watches,
-/// or stands by.
+/// Runs the operator until `stop` is done, then lets the passes under way come to their end. `gate` is open while it
+/// watches, and while it stands by.
 ///
 /// # Errors
 /// Where the Lease was lost.
 pub async fn run(reach: Reach, settings: Settings, metrics: Metrics, gate: Gate, stop: Stop) -> Result<(), RunError> {
-    let Some(Lease { namespace, name }) = settings.lease.clone() else {
+    let Some(named) = settings.lease.clone() else {
         lead(reach, settings, metrics, &gate, stop).await;
         return Ok(());
     };
-    // One that stands by is ready to: a rollout must not wait for it to lead.
-    gate.open();
-    let lease = LeaderElection::new(reach.client.clone(), &namespace, &name, &settings.identity);
+    let (client, identity) = (reach.client.clone(), settings.identity.clone());
+    let lease = LeaderElection::new(client.clone(), &named.namespace, &named.name, &identity);
     let end = ended(stop.clone(), settings.shutdown_grace);
+    let (begins, begun) = oneshot::channel();
+    let waits = async {
+        tokio::select! {
+            biased;
+            _ = begun => {}
+            () = stand_by(client, &named, &identity, &gate) => {}
+        }
+        pending().await
+    };
+    let leads = async {
+        // Nobody waits to be told where it is ready already.
+        let _ = begins.send(());
+        gate.close();
+        lead(reach, settings, metrics, &gate, stop).await;
+    };
     tokio::select! {
-        led = lease.with_lease(lead(reach, settings, metrics, &gate, stop)) => led.ok_or(RunError::LeaseLost),
+        led = lease.with_lease(leads) => led.ok_or(RunError::LeaseLost),
+        never = waits => never,
         // It never led, or its passes did not end in time.
         () = end => {
             lease.release().await;
@@ -178,5 +193,5 @@ where
 /// Done this long after the stop.
 async fn ended(stop: Stop, grace: Duration) {
     stop.await;
-    let _ = timeout(grace, std::future::pending::<()>()).await;
+    let _ = timeout(grace, pending::<()>()).await;
 }

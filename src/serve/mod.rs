@@ -32,7 +32,7 @@ pub struct Readiness(Arc<Mutex<Vec<Named>>>);
 /// A gate by its name.
 type Named = (&'static str, Arc<AtomicBool>);
 
-/// One thing that must be done before the process is ready; closed at first.
+/// One thing that must be done for the process to be ready; closed at first.
 #[derive(Debug)]
 pub struct Gate(Arc<AtomicBool>);
 
@@ -56,6 +56,11 @@ impl Gate {
     /// It is done.
     pub fn open(&self) {
         self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// It is to be done again.
+    pub fn close(&self) {
+        self.0.store(false, Ordering::Relaxed);
     }
 }
 

@@ -215,20 +215,39 @@ async fn of_two_one_leads_and_the_other_takes_over() {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     };
+    let until_ready = async |program: &Program| {
+        while !of(program, "/readyz").await.starts_with("[+]") {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
     tokio::time::timeout(HANG, until_leads(&first)).await.expect("somebody leads");
     let second = Program::start(&world, &lease);
     world.sandbox.apply(&connection("one", &store("lease-one"), "")).await;
     world.settled("one").await;
+    tokio::time::timeout(HANG, until_ready(&second)).await.expect("a rollout must not wait for it to lead");
     assert!(leads(&first).await && !leads(&second).await);
-    assert!(
-        of(&second, "/readyz").await.starts_with("[+]"),
-        "one that stands by is ready: a rollout must not wait for it"
-    );
 
     first.terminate().await;
     tokio::time::timeout(HANG, until_leads(&second)).await.expect("the other one takes over");
+    tokio::time::timeout(HANG, until_ready(&second)).await.expect("it watches");
     world.sandbox.apply(&connection("two", &store("lease-two"), "")).await;
     world.settled("two").await;
     second.terminate().await;
     assert_eq!(world.simulator.stats().creates, 2);
+}
+
+#[tokio::test]
+async fn one_that_leads_is_ready_only_when_it_watches() {
+    let world = World::quiet("lease-ready").await;
+    let program = Program::start(&world, &["--leader-elect", "--lease-namespace", world.sandbox.namespace()]);
+    let address = program.address().await;
+    let of = async |path: &str| world.get(&format!("http://{address}{path}")).await;
+    let watches = async {
+        while !of("/readyz").await.starts_with("[+]") {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(HANG, watches).await.expect("it is ready");
+    assert!(of("/metrics").await.contains("\ntradewind_leader 1\n"), "nobody else leads: it is no standby");
+    program.terminate().await;
 }

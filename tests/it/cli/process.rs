@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
+use rstest::rstest;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::net::TcpStream;
 use tokio::process::{Child, ChildStderr, Command};
@@ -137,10 +138,13 @@ async fn a_request_is_answered_by_a_running_operator() {
     assert_eq!(operator.code().await, Some(0));
 }
 
+#[rstest]
+#[case::alone("run", &[])]
+#[case::with_a_lease("run-lease", &["--leader-elect"])]
 #[tokio::test]
-async fn without_an_api_server_it_lives_and_is_not_ready() {
-    let kubeconfig = nowhere("run");
-    let mut operator = Operator::start(&kubeconfig, &["--shutdown-grace", "1h"]).await;
+async fn without_an_api_server_it_lives_and_is_not_ready(#[case] name: &str, #[case] more: &[&str]) {
+    let kubeconfig = nowhere(name);
+    let mut operator = Operator::start(&kubeconfig, &[&["--shutdown-grace", "1h"], more].concat()).await;
     assert!(operator.get("/livez").await.ends_with("\r\n\r\nok"));
     let ready = operator.get("/readyz").await;
     assert!(ready.starts_with("HTTP/1.1 503 ") && ready.contains("[-]"), "{ready}");
