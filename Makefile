@@ -74,6 +74,11 @@ static: ## Build a static binary, target/*-unknown-linux-musl/release/tradewind 
 image: ## Build an image with docker (IMAGE=registry.example.com/tradewind:0.1.0)
 	docker build --tag $(IMAGE) .
 
+.PHONY: image-check
+image-check: ## What `make image` built runs with a root that cannot be written, and not as root (IMAGE=…)
+	docker run --rm --read-only $(IMAGE) --version
+	[ "$$(docker inspect --format '{{.Config.User}}' $(IMAGE))" = 65532:65532 ]
+
 .PHONY: fmt
 fmt: ## Format the sources
 	$(CARGO) fmt --all

@@ -2,14 +2,15 @@
 {{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" -}}
 {{- end -}}
 
+{{/* A Service has at most 63 characters, and ours adds `-metrics`. */}}
 {{- define "tradewind.fullname" -}}
 {{- $name := include "tradewind.name" . -}}
 {{- if .Values.fullnameOverride -}}
-{{- .Values.fullnameOverride | trunc 63 | trimSuffix "-" -}}
+{{- .Values.fullnameOverride | trunc 55 | trimSuffix "-" -}}
 {{- else if contains $name .Release.Name -}}
-{{- .Release.Name | trunc 63 | trimSuffix "-" -}}
+{{- .Release.Name | trunc 55 | trimSuffix "-" -}}
 {{- else -}}
-{{- printf "%s-%s" .Release.Name $name | trunc 63 | trimSuffix "-" -}}
+{{- printf "%s-%s" .Release.Name $name | trunc 55 | trimSuffix "-" -}}
 {{- end -}}
 {{- end -}}
 
@@ -37,17 +38,31 @@ app.kubernetes.io/component: operator
 app.kubernetes.io/component: operator
 {{- end -}}
 
+{{/* Of an object for which there are further labels in the values; these win. Takes a list: the root, and those. */}}
+{{- define "tradewind.labelsWith" -}}
+{{- merge (dict) (default dict (last .)) (include "tradewind.labels" (first .) | fromYaml) | toYaml -}}
+{{- end -}}
+
 {{/* Without a component: of what is not the operator's, such as the CRDs. */}}
 {{- define "tradewind.commonLabels" -}}
+{{- $own := include "tradewind.ownLabels" . | fromYaml -}}
+{{- merge (dict) (default dict .Values.commonLabels) $own | toYaml -}}
+{{- end -}}
+
+{{- define "tradewind.ownLabels" -}}
 app.kubernetes.io/name: {{ include "tradewind.name" . }}
 app.kubernetes.io/instance: {{ .Release.Name }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/part-of: tradewind
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
-{{- with .Values.commonLabels }}
-{{ toYaml . }}
-{{- end }}
+{{- end -}}
+
+{{/* Without versions: a chart that changes nothing of the pods does not restart them. */}}
+{{- define "tradewind.podLabels" -}}
+{{- $own := dict "app.kubernetes.io/part-of" "tradewind" -}}
+{{- $selector := include "tradewind.selectorLabels" . | fromYaml -}}
+{{- merge $selector (default dict .Values.podLabels) (default dict .Values.commonLabels) $own | toYaml -}}
 {{- end -}}
 
 {{/*
@@ -142,5 +157,12 @@ theirs; those that watch the same one share it, and one of them waits.
 {{- end -}}
 {{- if and .Values.caBundle.configMapName .Values.caBundle.secretName -}}
 {{- fail "caBundle takes configMapName or secretName, not both" -}}
+{{- end -}}
+{{- range $value := list "commonLabels" "podLabels" -}}
+{{- range $key, $_ := include "tradewind.selectorLabels" $ | fromYaml -}}
+{{- if hasKey (default dict (index $.Values $value)) $key -}}
+{{- fail (printf "%s must not have %s: the Deployment finds its pods by it" $value $key) -}}
+{{- end -}}
+{{- end -}}
 {{- end -}}
 {{- end -}}

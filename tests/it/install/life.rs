@@ -14,7 +14,7 @@ use super::pods::restrict;
 use super::render::copy;
 use super::rights::until_may;
 use super::{CHART, Right, helm, objects, rights, text, the};
-use crate::cluster::{HANG, Sandbox, control_plane_without_crds};
+use crate::cluster::{HANG, Said, Sandbox, control_plane_without_crds};
 use crate::process::Program;
 use crate::world::{World, connection, id_of, store};
 
@@ -24,10 +24,15 @@ pub(super) fn values(world: &World) -> String {
     format!("{{timing: {{callTimeout: 3s, permitLife: 2s, listLag: 1s, poll: 1s}}, allowEndpoints: [{origin}]}}")
 }
 
-/// Runs helm in the namespace of a sandbox, as its administrator; it must succeed and warn of nothing.
-async fn release(sandbox: &Sandbox, args: &[&str], values: &str) -> String {
+/// Runs helm in the namespace of a sandbox, as its administrator.
+async fn helm_in(sandbox: &Sandbox, args: &[&str], values: &str) -> Said {
     let kubeconfig = sandbox.cluster().kubeconfig().to_str().expect("a path");
-    let said = helm(&[args, &["--namespace", sandbox.namespace(), "--kubeconfig", kubeconfig]].concat(), values).await;
+    helm(&[args, &["--namespace", sandbox.namespace(), "--kubeconfig", kubeconfig]].concat(), values).await
+}
+
+/// The same; it must succeed and warn of nothing.
+async fn release(sandbox: &Sandbox, args: &[&str], values: &str) -> String {
+    let said = helm_in(sandbox, args, values).await;
     assert!(said.ok && said.err.is_empty(), "helm {args:?}: {said:?}");
     said.out
 }
@@ -233,11 +238,15 @@ async fn without_a_lease_and_with_one_again(world: &World, values: &str) {
     }
 }
 
-/// The same objects under an operator in another namespace, whose Lease bears the name of what it watches.
+/// The same objects under an operator in another namespace, whose Lease bears the name of what it watches. It leaves the CRDs to the release
+/// that brought them, and then takes them over.
 async fn from_another_namespace(home: &Sandbox, world: &World, values: &str) {
     let watched = world.sandbox.namespace();
-    let near = format!("{}, namespace: {watched}, crds: {{enabled: false}}}}", values.trim_end_matches('}'));
-    release(home, &["install", "near", CHART, "--values", "-"], &near).await;
+    let near =
+        |crds: bool| format!("{}, namespace: {watched}, crds: {{enabled: {crds}}}}}", values.trim_end_matches('}'));
+    release(home, &["install", "near", CHART, "--values", "-"], &near(false)).await;
+    release(home, &["upgrade", "near", CHART, "--values", "-", "--take-ownership"], &near(true)).await;
+    assert_eq!(owner_of_the_crds(home).await, ["near", home.namespace()]);
     let program = operator(home, "near").await;
     world.reconciled("acme").await;
     let lease = format!("tradewind-{watched}");
@@ -247,10 +256,21 @@ async fn from_another_namespace(home: &Sandbox, world: &World, values: &str) {
     release(home, &["uninstall", "near"], "").await;
 }
 
-/// The same objects under an operator in a namespace of its own, with rights in all of them; and what people may do by the cluster's own roles.
+/// Name and namespace of the release that Helm takes the CRDs for.
+async fn owner_of_the_crds(sandbox: &Sandbox) -> [String; 2] {
+    let crd = live(sandbox, "crd/connections.tradewind.dev").await;
+    ["name", "namespace"].map(|of| text(&crd, &format!("/metadata/annotations/meta.helm.sh~1release-{of}")).to_owned())
+}
+
+/// The same objects under an operator in a namespace of its own, with rights in all of them, of a release that takes over the CRDs that one of
+/// another name and namespace left; and what people may do by the cluster's own roles.
 async fn the_whole_cluster(home: Sandbox, world: &World, values: &str) {
-    let wide = format!("{}, scope: Cluster, crds: {{enabled: false}}}}", values.trim_end_matches('}'));
-    release(&home, &["install", "wide", CHART, "--values", "-"], &wide).await;
+    let wide = format!("{}, scope: Cluster}}", values.trim_end_matches('}'));
+    let install = ["install", "wide", CHART, "--values", "-"];
+    let refused = helm_in(&home, &install, &wide).await;
+    assert!(!refused.ok && refused.err.contains("invalid ownership metadata"), "{refused:?}");
+    release(&home, &[&install[..], &["--take-ownership"]].concat(), &wide).await;
+    assert_eq!(owner_of_the_crds(&home).await, ["wide", home.namespace()]);
     let program = operator(&home, "wide").await;
     world.reconciled("acme").await;
     world.sandbox.apply(&connection("other", &store("install-wide"), "")).await;

@@ -4,6 +4,7 @@
 //! the configuration of whoever runs the tests.
 
 mod conform;
+mod image;
 mod life;
 mod monitoring;
 mod pods;

@@ -1,13 +1,16 @@
 //! What the chart renders, without a cluster: every value does what it says, and nothing renders what must never be there.
 
 use std::collections::BTreeSet;
+use std::net::{Ipv6Addr, SocketAddr};
 use std::path::Path;
 
+use regex::Regex;
 use rstest::rstest;
 use serde_json::{Value, json};
 
 use super::{CHART, Right, helm, objects, of_kind, rendered, rights, template, text, the};
 use crate::cluster::control_plane;
+use crate::docs::read;
 use crate::manifests;
 
 /// Values that lead into every branch of every template, but for those that the default leads into.
@@ -53,6 +56,7 @@ extraArgs: ["--context=test"]
 extraEnv: [{name: SSL_CERT_DIR, value: /certs}]
 volumes: [{name: token, projected: {sources: [{serviceAccountToken: {path: token}}]}}]
 volumeMounts: [{name: token, mountPath: /var/run/secrets/kubernetes.io/serviceaccount, readOnly: true}]
+deploymentAnnotations: {reloader.stakater.com/auto: "true"}
 podAnnotations: {example.com/scrape: "true"}
 podLabels: {example.com/net: egress}
 podSecurityContext: {runAsUser: null, fsGroup: 2000}
@@ -194,6 +198,7 @@ async fn every_value_has_the_effect_that_it_promises() {
     let deployment = the(&objects, "Deployment");
     let pod = &deployment["spec"]["template"];
     assert_eq!((text(deployment, "/metadata/name"), &deployment["spec"]["replicas"]), ("trade", &json!(3)));
+    assert_eq!(deployment["metadata"]["annotations"], json!({"reloader.stakater.com/auto": "true"}));
     assert_eq!(pod["metadata"]["labels"]["example.com/net"], "egress");
     assert_eq!(pod["metadata"]["annotations"]["example.com/scrape"], "true");
     let spec = &pod["spec"];
@@ -240,6 +245,67 @@ async fn every_value_has_the_effect_that_it_promises() {
     for object in &objects {
         assert_eq!(text(object, "/metadata/labels/team"), "stores", "{}", text(object, "/kind"));
     }
+}
+
+/// A key that is rendered twice is refused by whoever reads the YAML here.
+#[tokio::test]
+async fn labels_and_annotations_of_the_values_take_the_place_of_the_charts() {
+    let values = r#"
+commonLabels: {app.kubernetes.io/part-of: shop, release: common}
+podLabels: {app.kubernetes.io/part-of: pods}
+podAnnotations: {kubectl.kubernetes.io/default-container: sidecar}
+metrics:
+  serviceMonitor: {enabled: true, labels: {release: monitor}}
+  prometheusRule: {enabled: true, labels: {release: rules}}
+  dashboard: {enabled: true, labels: {grafana_dashboard: "2"}}
+"#;
+    let objects = rendered("tradewind", values).await;
+    for object in &objects {
+        let kind = text(object, "/kind");
+        assert_eq!(text(object, "/metadata/labels/app.kubernetes.io~1part-of"), "shop", "{kind}");
+        let release = match kind {
+            "ServiceMonitor" => "monitor",
+            "PrometheusRule" => "rules",
+            _ => "common",
+        };
+        assert_eq!(text(object, "/metadata/labels/release"), release, "{kind}");
+    }
+    assert_eq!(text(the(&objects, "ConfigMap"), "/metadata/labels/grafana_dashboard"), "2");
+    let pod = &the(&objects, "Deployment")["spec"]["template"]["metadata"];
+    assert_eq!(text(pod, "/labels/app.kubernetes.io~1part-of"), "pods");
+    assert_eq!(text(pod, "/annotations/kubectl.kubernetes.io~1default-container"), "sidecar");
+}
+
+/// Helm takes names of releases of at most 53 characters, Kubernetes those of Services of at most 63.
+#[rstest]
+#[case::of_a_long_release(53, "nameOverride", 9)]
+#[case::of_a_long_chart(9, "nameOverride", 63)]
+#[case::of_a_long_name(9, "fullnameOverride", 55)]
+#[tokio::test]
+async fn the_name_of_the_service_fits(#[case] release: usize, #[case] value: &str, #[case] length: usize) {
+    let values = format!("{value}: {}", "n".repeat(length));
+    let said = helm(&["template", &"r".repeat(release), CHART, "--values", "-"], &values).await;
+    assert!(said.ok, "{said:?}");
+    let objects = objects(&said.out);
+    let (name, service) = (text(the(&objects, "Deployment"), "/metadata/name"), the(&objects, "Service"));
+    assert_eq!(text(service, "/metadata/name"), format!("{name}-metrics"));
+    assert_eq!(text(service, "/metadata/name").len(), 63, "nothing is cut off without need");
+}
+
+/// A key more would be another selector, and none at all selects every pod.
+#[tokio::test]
+async fn the_selector_of_a_constraint_is_its_own_and_that_of_the_pods_where_it_has_none() {
+    let own = [json!({"matchLabels": {"app": "shop"}}), json!({})];
+    let zone =
+        json!({"maxSkew": 1, "topologyKey": "topology.kubernetes.io/zone", "whenUnsatisfiable": "DoNotSchedule"});
+    let mut constraints = vec![zone.clone(); 3];
+    for (constraint, selector) in constraints.iter_mut().zip(&own) {
+        constraint["labelSelector"] = selector.clone();
+    }
+    let objects = rendered("tradewind", &json!({"topologySpreadConstraints": constraints}).to_string()).await;
+    let deployment = &the(&objects, "Deployment")["spec"];
+    constraints[2]["labelSelector"] = deployment["selector"].clone();
+    assert_eq!(deployment["template"]["spec"]["topologySpreadConstraints"], json!(constraints));
 }
 
 /// Two releases of one namespace: those that watch the same namespace wait for each other, others do not.
@@ -292,6 +358,11 @@ async fn several_replicas_have_a_disruption_budget(#[case] values: &str, #[case]
 #[case::deep_down("metrics: {serviceMonitor: {enable: true}}", "enable")]
 #[case::another_scope("scope: namespace", "/scope")]
 #[case::no_duration("timing: {poll: soon}", "/timing/poll")]
+#[case::a_duration_that_the_program_does_not_read("timing: {listLag: 1s1m}", "/timing/listLag")]
+#[case::no_time_for_a_call("timing: {callTimeout: 0s}", "/timing/callTimeout")]
+#[case::no_time_for_a_permit("timing: {permitLife: 0m0s}", "/timing/permitLife")]
+#[case::no_pause_between_looks("timing: {poll: 0s}", "/timing/poll")]
+#[case::no_pause_between_probes("timing: {probeInterval: 00h}", "/timing/probeInterval")]
 #[case::no_number("replicas: '2'", "/replicas")]
 #[case::a_tag_as_digest("image: {digest: v1}", "/image/digest")]
 #[case::a_scope_with_a_namespace("{scope: Cluster, namespace: shop}", "namespace is only for scope Namespaced")]
@@ -300,6 +371,13 @@ async fn several_replicas_have_a_disruption_budget(#[case] values: &str, #[case]
     "replicas above 1 need leaderElection.enabled"
 )]
 #[case::two_bundles("caBundle: {configMapName: a, secretName: b}", "not both")]
+#[case::a_name_too_long_for_the_service(
+    "fullnameOverride: a-name-of-fifty-six-characters-to-which-metrics-is-added",
+    "/fullnameOverride"
+)]
+#[case::a_label_of_the_selector("commonLabels: {app.kubernetes.io/component: shop}", "finds its pods by it")]
+#[case::another_one("commonLabels: {app.kubernetes.io/instance: shop}", "commonLabels must not have")]
+#[case::a_label_of_the_selector_at_the_pods("podLabels: {app.kubernetes.io/name: shop}", "podLabels must not have")]
 #[case::nobodys_account("serviceAccount: {create: false}", "serviceAccount.name must name")]
 #[case::a_monitor_of_nothing(
     "metrics: {service: {enabled: false}, serviceMonitor: {enabled: true}}",
@@ -309,6 +387,26 @@ async fn several_replicas_have_a_disruption_budget(#[case] values: &str, #[case]
 async fn values_that_cannot_be_meant_are_refused(#[case] values: &str, #[case] why: &str) {
     let said = template("tradewind", values).await;
     assert!(!said.ok && said.err.contains(why), "{said:?}");
+}
+
+/// Each by itself, as the page says it to Helm.
+#[tokio::test]
+async fn the_chart_takes_every_value_that_the_page_sets() {
+    let page = read("install.md");
+    let set = Regex::new("--set ('([^']+)'|[^\\s`]+)").expect("a regular expression");
+    let mut listens = Vec::new();
+    let mut named = BTreeSet::new();
+    for found in set.captures_iter(&page) {
+        let value = found.get(2).or(found.get(1)).expect("a value").as_str();
+        let said = helm(&["template", "tradewind", CHART, "--set", value], "").await;
+        assert!(said.ok && said.err.is_empty(), "{value}: {said:?}");
+        let objects = objects(&said.out);
+        listens.extend(args(&objects).iter().filter_map(|arg| arg.strip_prefix("--listen=")).map(str::to_owned));
+        named.insert(value);
+    }
+    assert!(named.contains(r"nodeSelector.kubernetes\.io/arch=amd64") && named.len() > 8, "{named:?}");
+    let listens: Vec<SocketAddr> = listens.iter().map(|text| text.parse().expect("an address")).collect();
+    assert_eq!(listens, [SocketAddr::from((Ipv6Addr::UNSPECIFIED, 8080))]);
 }
 
 /// Every value is in the schema, and the schema has nothing else: but for what Helm itself puts there.

@@ -13,9 +13,10 @@ use tradewind_simulator::Clock;
 use tradewind_simulator::rutter::{Deed, Trouble};
 
 use super::life::{arguments, values};
-use super::{Right, rendered, rights, text, the};
+use super::{Right, objects, rendered, rights, text, the};
 use crate::cluster::{HANG, Sandbox};
 use crate::conditions::Observed;
+use crate::docs::{blocks, read};
 use crate::lifecycle::instances::instance;
 use crate::lifecycle::tenancy::{sharing, team, until};
 use crate::process::Program;
@@ -205,6 +206,28 @@ async fn what_is_granted_is_used_and_what_is_used_is_granted() {
         let install = scope.values(secrets);
         assert_eq!(words(granted.difference(&used).collect()), [""; 0], "granted and not used ({install})");
         assert_eq!(words(used.difference(&granted).collect()), [""; 0], "used and not granted ({install})");
+    }
+}
+
+/// With one namespace the chart gives people nothing: what it gives them with the whole cluster, but for shared accounts, the page does.
+#[tokio::test]
+async fn the_role_for_a_team_on_the_page_has_what_the_roles_of_the_whole_cluster_have() {
+    let sandbox = Sandbox::new("team").await;
+    let yaml = blocks(&read("install.md"), "yaml").concat();
+    let all = rendered("tradewind", "scope: Cluster").await;
+    let aggregated =
+        all.iter().filter(|o| o.pointer("/metadata/labels/rbac.authorization.k8s.io~1aggregate-to-admin").is_some());
+    let mut expected = rights(aggregated);
+    expected.retain(|right| right.resource != "clusterprovideraccounts");
+    assert_eq!(rights(&objects(&yaml)), expected);
+
+    // The questions are asked in the name of users.
+    let here = yaml.replace("namespace: shop", &format!("namespace: {}", sandbox.namespace()));
+    sandbox.apply(&here.replace("kind: Group", "kind: User")).await;
+    for (user, may) in [("shop-team", true), ("another-team", false)] {
+        for right in &expected {
+            until_may(&sandbox, user, right, may).await;
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use regex::Regex;
 use strum::{EnumMessage, IntoEnumIterator};
 use tradewind::api::v1alpha1::Provider;
 use tradewind::domain::reason::Reason;
@@ -12,7 +13,7 @@ use tradewind::telemetry::{Declared, Metrics, Throttle};
 
 use super::labels::values;
 use super::tools;
-use crate::docs::hold;
+use crate::docs::{hold, read};
 
 /// Metrics with at least one sample of each family.
 fn sampled() -> Metrics {
@@ -56,6 +57,29 @@ fn the_metrics_on_the_page_are_those_of_the_program() {
     hold("metrics.md", "metrics", &format!("| metric | type | labels | what |\n|---|---|---|---|\n{rows}"));
     hold("metrics.md", "operations", &explained::<Operation>());
     hold("metrics.md", "throttles", &explained::<Throttle>());
+}
+
+/// What the page says of a metric in words of its queries: each label with its value is of the metric that was named last.
+#[test]
+fn every_label_in_the_text_of_the_page_is_one_of_its_metric() {
+    let (metrics, page) = (Metrics::new(), read("metrics.md"));
+    let words = Regex::new(r#"(tradewind_[a-z_]+)|\b([a-z]+)="([^"]*)""#).expect("a regular expression");
+    let (mut metric, mut seen) = (None, 0);
+    for word in words.captures_iter(&page) {
+        let Some(label) = word.get(2) else {
+            let is_of = |declared: &&Declared| word[1].starts_with(&declared.name);
+            metric = Some(metrics.declared().iter().find(is_of).unwrap_or_else(|| panic!("there is no {}", &word[1])));
+            continue;
+        };
+        let Declared { name, labels, kind, .. } = metric.expect("a metric before its labels");
+        if label.as_str() == "le" && *kind == "histogram" {
+            continue;
+        }
+        assert!(labels.contains(&label.as_str()), "{name} has no label {}", label.as_str());
+        assert!(values(name, label.as_str()).contains(&word[3].to_owned()), "{name} never has {}", &word[0]);
+        seen += 1;
+    }
+    assert!(seen > 8, "{seen}");
 }
 
 #[test]

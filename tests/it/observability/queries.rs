@@ -17,8 +17,9 @@ struct Query {
     labels: Vec<String>,
 }
 
+/// One metric of a query, with what it asks of the labels.
 #[derive(Deserialize)]
-struct Selector {
+pub(super) struct Selector {
     name: String,
     matchers: Vec<Matcher>,
 }
@@ -30,15 +31,47 @@ struct Matcher {
     value: String,
 }
 
-/// What is wrong with these queries; nothing where each names metrics, labels and values that there are.
-pub(super) fn wrong(queries: &[String]) -> Vec<String> {
+/// The queries as Prometheus reads them, or why it does not.
+fn parsed(queries: &[String]) -> Result<Vec<Query>, String> {
     let lines: Vec<String> = queries.iter().map(|query| serde_json::to_string(query).expect("JSON")).collect();
-    let answer = match tools::run("prometheus", &["queries"], &lines.join("\n")) {
-        Ok(answer) => answer,
-        Err(refusal) => return vec![refusal],
-    };
+    let answer = tools::run("prometheus", &["queries"], &lines.join("\n"))?;
     let parsed: Vec<Query> = answer.lines().map(|line| serde_json::from_str(line).expect("a query")).collect();
     assert_eq!(parsed.len(), queries.len());
+    Ok(parsed)
+}
+
+/// All series that these queries ask for.
+pub(super) fn selectors(queries: &[String]) -> Vec<Selector> {
+    parsed(queries).expect("queries that Prometheus takes").into_iter().flat_map(|query| query.selectors).collect()
+}
+
+impl Selector {
+    /// Whether a series of this metric with these labels is one of those that it asks for.
+    pub(super) fn takes(&self, metric: &str, labels: &[(&str, &str)]) -> bool {
+        let value = |label: &str| labels.iter().find(|(name, _)| *name == label).map_or("", |(_, value)| value);
+        self.name == metric && self.matchers.iter().all(|matcher| matcher.takes(value(&matcher.label)))
+    }
+}
+
+impl Matcher {
+    fn takes(&self, value: &str) -> bool {
+        let Self { op, value: wanted, .. } = self;
+        let is = if op.contains('~') { whole(wanted).is_match(value) } else { wanted == value };
+        is != op.starts_with('!')
+    }
+}
+
+/// A regular expression as Prometheus takes it: of the whole value.
+fn whole(expression: &str) -> Regex {
+    Regex::new(&format!("^(?:{expression})$")).expect("a regular expression")
+}
+
+/// What is wrong with these queries; nothing where each names metrics, labels and values that there are.
+pub(super) fn wrong(queries: &[String]) -> Vec<String> {
+    let parsed = match parsed(queries) {
+        Ok(parsed) => parsed,
+        Err(refusal) => return vec![refusal],
+    };
     queries
         .iter()
         .zip(&parsed)
@@ -80,7 +113,7 @@ fn unmatched(metric: &str, labels: &[&str], matcher: &Matcher) -> Option<String>
     // Each branch by itself: one that matches nothing hides behind the others.
     let branches: Vec<&str> = if is_regex { value.split('|').collect() } else { vec![value] };
     let holds = |branch: &str| {
-        let whole = Regex::new(&format!("^(?:{branch})$")).expect("a regular expression");
+        let whole = whole(branch);
         values.iter().any(|value| if is_regex { whole.is_match(value) } else { value == branch })
     };
     let dead: Vec<&str> = branches.into_iter().filter(|branch| !holds(branch)).collect();

@@ -2,11 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use serde::Deserialize;
+use tradewind::domain::conditions::{State, lay_over, picture};
 
-use super::queries::wrong;
+use super::queries::{selectors, wrong};
 use super::tools;
-use crate::docs::{anchor, read};
+use crate::docs::{anchor, read, states};
 
 const RULES: &str = include_str!("../../../charts/tradewind/files/rules.yaml");
 /// Where the runbooks are on the web.
@@ -34,6 +37,26 @@ fn alerts() -> Vec<Rule> {
 fn every_alert_asks_for_what_there_is() {
     let queries: Vec<String> = alerts().into_iter().map(|rule| rule.expr).collect();
     assert_eq!(wrong(&queries), [""; 0]);
+}
+
+/// Whatever makes an object say that it is not Ready, or that its credentials are not valid: some alert asks for that reason.
+#[test]
+fn every_state_that_is_not_well_has_an_alert() {
+    let queries: Vec<String> = alerts().into_iter().map(|rule| rule.expr).collect();
+    let selectors = selectors(&queries);
+    for (name, state) in states() {
+        let kind = if matches!(state, State::AccountWorks(_)) { "ProviderAccount" } else { "Connection" };
+        let conditions = lay_over(&[], picture(&state), 1, Timestamp::UNIX_EPOCH);
+        let is_asked_for = |c: &&Condition| {
+            let labels = [("kind", kind), ("type", &c.type_), ("status", &c.status), ("reason", &c.reason)];
+            selectors.iter().any(|selector| selector.takes("tradewind_objects", &labels))
+        };
+        let asked: Vec<&str> = conditions.iter().filter(is_asked_for).map(|c| c.reason.as_str()).collect();
+        let bad = |c: &&Condition| c.status == "False" && ["Ready", "CredentialsValid"].contains(&c.type_.as_str());
+        for Condition { type_, reason, .. } in conditions.iter().filter(bad) {
+            assert!(asked.contains(&reason.as_str()), "{name}: no alert asks for {type_}=False/{reason}");
+        }
+    }
 }
 
 #[test]

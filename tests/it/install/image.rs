@@ -1,0 +1,84 @@
+//! The image, by the Dockerfile that it is built from, and the workflows that build and push it. Neither is run here: that takes a
+//! container engine, and GitHub.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use super::{rendered, the};
+
+const MAKEFILE: &str = include_str!("../../../Makefile");
+const DOCKERFILE: &str = include_str!("../../../Dockerfile");
+
+/// The instructions of the last stage, which is all that the image has.
+fn image() -> Vec<&'static str> {
+    let lines = DOCKERFILE.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let mut lines: Vec<_> = lines.collect();
+    let from = lines.iter().rposition(|line| line.starts_with("FROM ")).expect("a stage");
+    lines.split_off(from)
+}
+
+#[test]
+fn the_image_is_the_program_and_the_ca_certificates_on_nothing() {
+    let expected = [
+        "FROM scratch",
+        "COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt",
+        "COPY --from=build /tradewind /tradewind",
+        "USER 65532:65532",
+        "EXPOSE 8080",
+        "ENTRYPOINT [\"/tradewind\"]",
+        "CMD [\"run\"]",
+    ];
+    assert_eq!(image(), expected);
+}
+
+#[tokio::test]
+async fn the_user_of_the_image_is_that_of_the_pod_and_the_one_that_is_checked() {
+    let objects = rendered("tradewind", "").await;
+    let context = &the(&objects, "Deployment")["spec"]["template"]["spec"]["securityContext"];
+    let user = format!("{}:{}", context["runAsUser"], context["runAsGroup"]);
+    assert!(image().contains(&format!("USER {user}").as_str()), "{user}");
+    assert!(MAKEFILE.contains(&format!("'{{{{.Config.User}}}}' $(IMAGE))\" = {user} ]")), "make image-check");
+}
+
+/// What each job of a workflow runs, a line at a time.
+fn jobs(workflow: &Path) -> Vec<Vec<String>> {
+    let workflow = std::fs::read_to_string(workflow).expect("a workflow");
+    let workflow: Value = serde_yaml::from_str(&workflow).expect("YAML");
+    let jobs = workflow["jobs"].as_object().expect("jobs").values();
+    let lines =
+        |step: &Value| step["run"].as_str().into_iter().flat_map(str::lines).map(str::to_owned).collect::<Vec<_>>();
+    jobs.map(|job| job["steps"].as_array().expect("steps").iter().flat_map(lines).collect()).collect()
+}
+
+fn workflows() -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(".github/workflows");
+    std::fs::read_dir(folder).expect("workflows").map(|file| file.expect("a file").path()).collect()
+}
+
+/// The targets of make in a line of a script.
+fn targets(line: &str) -> Vec<&str> {
+    let words = line.strip_prefix("make ").into_iter().flat_map(|rest| rest.split(' '));
+    words.filter(|word| !word.contains('=')).collect()
+}
+
+#[test]
+fn every_target_of_make_in_a_workflow_is_one() {
+    let lines: Vec<String> = workflows().iter().flat_map(|file| jobs(file)).flatten().collect();
+    let named: Vec<_> = lines.iter().flat_map(|line| targets(line)).collect();
+    assert!(named.len() > 8, "{named:?}");
+    let missing = |target: &&&str| !MAKEFILE.contains(&format!("\n.PHONY: {target}\n{target}:"));
+    assert_eq!(named.iter().filter(missing).collect::<Vec<_>>(), [&""; 0]);
+    assert_eq!(targets("make release-files image VERSION=\"${GITHUB_REF_NAME#v}\""), ["release-files", "image"]);
+}
+
+#[test]
+fn every_image_that_is_built_is_checked_before_it_is_pushed() {
+    for file in workflows() {
+        let built = jobs(&file).into_iter().find(|lines| lines.iter().any(|line| line == "make image"));
+        let built = built.unwrap_or_else(|| panic!("{}: no job builds the image", file.display()));
+        let at = |begin: &str| built.iter().position(|line| line.starts_with(begin));
+        let (image, check, push) = (at("make image"), at("make image-check"), at("docker push"));
+        assert!(image < check && push.is_none_or(|push| check < Some(push)), "{}: {built:?}", file.display());
+    }
+}
