@@ -5,6 +5,7 @@
 
 use super::{
     Exit,
+    caller::Caller,
     cluster::{Scope, ScopeArgs, Typed},
     names::{ManagedKind, ManagedName},
     output::OutputArgs,
@@ -13,10 +14,7 @@ use super::{
     view::View,
 };
 use crate::{
-    api::{
-        keys,
-        v1alpha1::{Connection, IntegrationInstance, Managed, StoredIntent},
-    },
+    api::v1alpha1::{Connection, IntegrationInstance, Managed, StoredIntent},
     domain::{intent::Creation, reason::Reason},
 };
 use anyhow::bail;
@@ -60,11 +58,14 @@ struct LeftBehind {
     /// The id in status.
     #[serde(skip_serializing_if = "Option::is_none")]
     external_id: Option<String>,
-    /// Records that may be the object's.
+    /// Records that may be the object's; none where it is known which one is, or that there is none.
     candidates: Vec<String>,
     /// The attempt whose outcome nobody knows.
     #[serde(skip_serializing_if = "Option::is_none")]
     open_attempt: Option<StoredIntent>,
+    /// There is an attempt that cannot be read.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    unreadable_attempt: bool,
     /// The Secret that goes with the object, if the operator wrote it.
     #[serde(skip_serializing_if = "Option::is_none")]
     connection_secret: Option<String>,
@@ -84,16 +85,31 @@ impl Abandon {
     async fn abandon<K: Managed + Typed>(self, program: &str) -> anyhow::Result<Exit> {
         let scope = self.scope.open(program).await?;
         let stored = scope.stored::<K>(&self.name.name).await?;
-        // What cannot be read is let go too: there may be no other way out.
-        let (mut left, standing) = match stored.clone().try_parse::<K>() {
-            Ok(object) => (LeftBehind::of(&object, &scope), standing(&object, program)),
-            Err(_) => (LeftBehind::of_unreadable::<K>(&stored, &scope), standing_of_unreadable(&stored)),
-        };
-        refuse::<K>(&stored, standing, self.force)?;
+        let mut left = LeftBehind::of::<K>(&stored, &scope);
+        let LeftBehind { name, namespace, title, .. } = &left;
+        let kind = K::TYPED.resource();
+        if stored.metadata.deletion_timestamp.is_none() {
+            let delete = scope.caller().kubectl(&format!("delete {kind} {name} -n {namespace}"));
+            bail!(
+                "{kind} {name} is not being deleted. Delete it first: {delete}. To leave its record at the provider on \
+                 purpose, set deletionPolicy: Retain before that"
+            );
+        }
         if !stored.finalizers().iter().any(|f| f == K::FINALIZER) {
-            self.output
-                .print(&left, || format!("{} is not held by Tradewind: there is nothing to do\n", left.title))?;
+            self.output.print(&left, || format!("{title} is not held by Tradewind: there is nothing to do\n"))?;
             return Ok(Exit::Done);
+        }
+        // What cannot be read is let go too: there may be no other way out.
+        let standing = match stored.clone().try_parse::<K>() {
+            Ok(object) => standing(&object, scope.caller()),
+            Err(_) => standing_of_unreadable(&stored),
+        };
+        // Only what would not go otherwise is abandoned.
+        if let Some(standing) = standing.filter(|_| !self.force) {
+            bail!(
+                "the deletion of {kind} {name} is not blocked ({standing}). Wait for the operator, or, if none runs any \
+                 more, add --force"
+            );
         }
         if self.yes {
             let metadata = json!({"resourceVersion": stored.resource_version(), "finalizers": left.other_finalizers});
@@ -108,8 +124,8 @@ impl Abandon {
 /// What an object says of its deletion, where that goes on by itself; `None` where it is blocked.
 type Standing = Option<String>;
 
-fn standing<K: Managed + Typed>(object: &K, program: &str) -> Standing {
-    let view = View::managed(object, program);
+fn standing<K: Managed + Typed>(object: &K, caller: &Caller) -> Standing {
+    let view = View::managed(object, caller);
     (view.waits_for != Turn::Person).then(|| format!("{}: {}", view.reason, view.message))
 }
 
@@ -119,67 +135,28 @@ fn standing_of_unreadable(stored: &DynamicObject) -> Standing {
     (!is_blocked).then(|| "the operator has not said that it cannot read the object".to_owned())
 }
 
-/// Only what is being deleted, and would not go otherwise, is abandoned.
-fn refuse<K: Typed>(stored: &DynamicObject, standing: Standing, force: bool) -> anyhow::Result<()> {
-    let (name, namespace) = (stored.name_any(), stored.namespace().unwrap_or_default());
-    let kind = K::TYPED.resource();
-    if stored.metadata.deletion_timestamp.is_none() {
-        bail!(
-            "{kind} {name} is not being deleted. Delete it first: kubectl delete {kind} {name} -n {namespace}. \
-             To leave its record at the provider on purpose, set deletionPolicy: Retain before that"
-        );
-    }
-    match standing {
-        Some(standing) if !force => bail!(
-            "the deletion of {kind} {name} is not blocked ({standing}). Wait for the operator, or, if none runs any more, \
-             add --force"
-        ),
-        Some(_) | None => Ok(()),
-    }
-}
-
 impl LeftBehind {
-    fn of<K: Managed + Typed>(object: &K, scope: &Scope) -> Self {
-        let (question, declaration) = (Question::from(object), object.declaration());
-        let status = object.managed_status();
-        let open_attempt = match question.creation() {
-            Creation::Pending(intent) => Some(intent),
-            Creation::Unverifiable(intent) => intent,
-            Creation::NotStarted | Creation::Done(_) => None,
-        };
-        let recorded = status.and_then(|s| s.account.clone());
-        Self {
-            kind: K::TYPED.as_str(),
-            title: format!("{}/{}", K::TYPED.resource(), object.name_any()),
-            namespace: scope.namespace().to_owned(),
-            name: object.name_any(),
-            provider: declaration.provider().to_string(),
-            account: recorded.or_else(|| open_attempt.as_ref().map(|i| i.account.clone())),
-            external_id: status.and_then(|s| s.external_id.clone()),
-            candidates: question.candidates().to_vec(),
-            open_attempt,
-            connection_secret: declaration.connection_secret_ref().map(|r| r.name.clone()),
-            other_finalizers: object.finalizers().iter().filter(|f| *f != K::FINALIZER).cloned().collect(),
-            abandoned: false,
-        }
-    }
-
-    /// The same of an object that this version cannot read: what stands in the places that every version has.
-    fn of_unreadable<K: Managed + Typed>(stored: &DynamicObject, scope: &Scope) -> Self {
+    /// Read from the places that every version has: this one need not be able to read the rest.
+    fn of<K: Managed + Typed>(stored: &DynamicObject, scope: &Scope) -> Self {
         let text = |path: &str| stored.data.pointer(path).and_then(Value::as_str).map(str::to_owned);
-        let candidates = stored.data.pointer("/status/creation/candidates").and_then(Value::as_array);
-        let intent = stored.annotations().get(keys::CREATE_INTENT).and_then(|text| serde_json::from_str(text).ok());
+        let question = Question::of_stored(stored);
+        let (undecided, open_attempt) = match question.creation() {
+            Creation::Pending(intent) => (true, Some(intent)),
+            Creation::Unverifiable(intent) => (true, intent),
+            Creation::NotStarted | Creation::Done(_) => (false, None),
+        };
         Self {
             kind: K::TYPED.as_str(),
             title: format!("{}/{}", K::TYPED.resource(), stored.name_any()),
             namespace: scope.namespace().to_owned(),
             name: stored.name_any(),
             provider: text("/spec/provider").unwrap_or_else(|| "the provider".to_owned()),
-            account: text("/status/account"),
+            account: text("/status/account").or_else(|| open_attempt.as_ref().map(|i| i.account.clone())),
             external_id: text("/status/externalId"),
-            candidates: candidates.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect(),
-            // Whether it is settled stands in what cannot be read; where an id is known, that is what it made.
-            open_attempt: intent.filter(|_| text("/status/externalId").is_none()),
+            // What was in the way of a record stands there too, and is somebody else's.
+            candidates: if undecided { question.candidates().to_vec() } else { vec![] },
+            unreadable_attempt: undecided && open_attempt.is_none(),
+            open_attempt,
             connection_secret: text("/spec/connectionSecretRef/name"),
             other_finalizers: stored.finalizers().iter().filter(|f| *f != K::FINALIZER).cloned().collect(),
             abandoned: false,
@@ -218,7 +195,9 @@ impl LeftBehind {
             let key = intent.key.as_ref().map(|key| format!(" for {key}")).unwrap_or_default();
             format!("whatever attempt {} of {} made{key}, if it made anything", intent.attempt, intent.at.0)
         });
-        let items: Vec<String> = id.into_iter().chain(candidates).chain(attempt).collect();
+        let unreadable = "whatever an attempt made that cannot be read, if it made anything".to_owned();
+        let unreadable = self.unreadable_attempt.then_some(unreadable);
+        let items: Vec<String> = id.into_iter().chain(candidates).chain(attempt).chain(unreadable).collect();
         if items.is_empty() { vec!["nothing that the object knows of".to_owned()] } else { items }
     }
 }

@@ -7,10 +7,10 @@ use super::{
     Exit,
     age::{now, since, until},
     authorization::{Ask, ask},
-    cluster::{Scope, ScopeArgs},
+    cluster::{Scope, ScopeArgs, Typed},
     names::{Kind, ManagedKind, ObjectName},
     output::OutputArgs,
-    refusal::{BadInput, Blocked, is_missing},
+    refusal::{BadInput, Blocked, is_missing, may_pass},
 };
 use crate::{
     api::{
@@ -104,8 +104,12 @@ impl Authorize {
         let (began, mut rhythm, mut told) = (Instant::now(), interval(RHYTHM), false);
         loop {
             rhythm.tick().await;
-            let object: Connection = scope.get(&self.name).await?;
-            let refusal = match look(&scope, &object, program).await? {
+            let (object, looked) = match look(&scope, &self.name).await {
+                // A look that failed on the way tells nothing of the link.
+                Err(error) if told && may_pass(&error) && began.elapsed() < self.timeout => continue,
+                looked => looked.map_err(|error| scope.explain(error, Connection::TYPED, &self.name))?,
+            };
+            let refusal = match looked {
                 Ok(link) => return self.print(&object, scope.namespace(), &link),
                 Err(refusal) => refusal,
             };
@@ -113,9 +117,8 @@ impl Authorize {
             if !refusal.passes || suspended || !self.wait || began.elapsed() >= self.timeout {
                 let next = match (refusal.passes, self.wait) {
                     _ if suspended => format!(
-                        ". It is suspended, and none comes before it is resumed: {program} resume {} -n {}",
-                        self.name,
-                        scope.namespace()
+                        ". It is suspended, and none comes before it is resumed: {}",
+                        scope.caller().command(&format!("resume {} -n {}", self.name, scope.namespace()))
                     ),
                     (true, true) => format!(". It was waited for {}s", self.timeout.as_secs()),
                     (true, false) => ". Wait for it with --wait".to_owned(),
@@ -170,14 +173,25 @@ fn store(object: &Connection) -> String {
     text::plain(&format!("{store}{on}"), 512)
 }
 
-/// The link, or why there is none to open.
-async fn look(scope: &Scope, object: &Connection, program: &str) -> anyhow::Result<Result<Link, Refusal>> {
-    let (secret, link) = match promised(object, scope.namespace(), program) {
-        Ok(promised) => promised,
-        Err(refusal) => return Ok(Err(refusal)),
+/// The object, and its link, or why there is none to open.
+async fn look(scope: &Scope, name: &str) -> kube::Result<(Connection, Result<Link, Refusal>)> {
+    let object: Connection = scope.api().get(name).await?;
+    let link = match promised(&object, scope) {
+        Ok((secret, link)) => link_in(scope, &object, &secret, link).await?,
+        Err(refusal) => Err(refusal),
     };
+    Ok((object, link))
+}
+
+/// The same of the Secret that it is to stand in.
+async fn link_in(
+    scope: &Scope,
+    object: &Connection,
+    secret: &str,
+    link: Option<&AuthorizationStatus>,
+) -> kube::Result<Result<Link, Refusal>> {
     let api: Api<Secret> = Api::namespaced(scope.client().clone(), scope.namespace());
-    Ok(match api.get(&secret).await {
+    Ok(match api.get(secret).await {
         Ok(secret) => read(object, &secret, link),
         Err(error) if is_missing(&error) => {
             Err(Refusal::passing(format!("has no link yet: the operator has not written Secret {secret}")))
@@ -187,16 +201,12 @@ async fn look(scope: &Scope, object: &Connection, program: &str) -> anyhow::Resu
              right, or have somebody run this who has it",
             status.message
         ))),
-        Err(error) => return Err(scope.plain(error)),
+        Err(error) => return Err(error),
     })
 }
 
 /// The Secret that a link is to stand in, and what the object says of the link.
-fn promised<'a>(
-    object: &'a Connection,
-    namespace: &str,
-    program: &str,
-) -> Result<(String, Option<&'a AuthorizationStatus>), Refusal> {
+fn promised<'a>(object: &'a Connection, scope: &Scope) -> Result<(String, Option<&'a AuthorizationStatus>), Refusal> {
     let now = now();
     match ask(object, now) {
         Ask::Open { secret, link } => Ok((secret, link)),
@@ -213,7 +223,7 @@ fn promised<'a>(
             )))
         }
         Ask::Request(why) => {
-            let command = format!("{program} reconcile {} -n {namespace}", object.name_any());
+            let command = scope.caller().command(&format!("reconcile {} -n {}", object.name_any(), scope.namespace()));
             Err(Refusal::lasting(format!("has no link that works: {why}. Run it so: {command}")))
         }
         Ask::Elsewhere(why) => Err(Refusal::lasting(format!("is not authorized by a link: {why}"))),

@@ -1,6 +1,7 @@
 //! The cluster that a command speaks to, and what it reads and writes there: with the caller's own rights.
 
 use super::{
+    caller::Caller,
     names::{Kind, ManagedKind},
     proxy,
     refusal::{BadInput, is_missing, plain},
@@ -15,7 +16,7 @@ use kube::{
 };
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use std::{fmt::Debug, path::PathBuf, time::Duration};
+use std::{fmt::Debug, io::ErrorKind, path::PathBuf, time::Duration};
 
 /// Field manager of everything that a person writes with this program; the operator's is another one.
 const FIELD_MANAGER: &str = "tradewind-cli";
@@ -39,33 +40,60 @@ impl ClusterArgs {
     pub(super) async fn config(&self, environment: &proxy::Environment) -> anyhow::Result<Config> {
         let options = KubeConfigOptions { context: self.context.clone(), ..KubeConfigOptions::default() };
         let read = match &self.kubeconfig {
-            Some(file) => Kubeconfig::read_from(file),
-            None => Kubeconfig::read(),
+            Some(file) => Kubeconfig::read_from(file).map(Some),
+            None => found(),
         };
-        let proxy = read.as_ref().ok().and_then(|kubeconfig| proxy::named(kubeconfig, self.context.as_deref()));
-        let found = match read {
-            Ok(kubeconfig) => Config::from_custom_kubeconfig(kubeconfig, &options).await,
-            Err(error) => Err(error),
-        };
-        let mut config = match found {
-            Ok(config) => config,
-            Err(error) => match proxy::refusal(&error, proxy.is_some()) {
-                Some(refusal) => return Err(refusal.into()),
-                None => return self.of_pod(&error),
-            },
-        };
+        let Some(kubeconfig) = read.map_err(|error| unusable(&error))? else { return self.of_pod() };
+        let proxy = proxy::named(&kubeconfig, self.context.as_deref());
+        let refusal = |error| proxy::refusal(&error, proxy.is_some()).unwrap_or_else(|| unusable(&error));
+        let mut config = Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(refusal)?;
         config.proxy_url = proxy::to(&config.cluster_url, proxy.as_deref(), environment)?;
         Ok(config)
     }
 
-    /// The configuration of the service account, where no kubeconfig was asked for. A pod speaks to its cluster directly.
-    fn of_pod(&self, error: &KubeconfigError) -> anyhow::Result<Config> {
-        let what = format!("there is no cluster to speak to ({error}). Name one with --kubeconfig or --context");
-        if self.kubeconfig.is_some() || self.context.is_some() {
+    /// The configuration of the service account, where there is no kubeconfig. A pod speaks to its cluster directly.
+    fn of_pod(&self) -> anyhow::Result<Config> {
+        let what = nowhere("there is no kubeconfig");
+        if self.context.is_some() {
             return Err(BadInput::new(what).into());
         }
         Config::incluster().map_err(|_| anyhow!(what))
     }
+
+    /// How this cluster is named again.
+    fn caller(&self, program: &str) -> Caller {
+        let kubeconfig = self.kubeconfig.as_ref().map(|file| ("--kubeconfig", file.display().to_string()));
+        let context = self.context.as_ref().map(|name| ("--context", name.clone()));
+        Caller::new(program, &kubeconfig.into_iter().chain(context).collect::<Vec<_>>())
+    }
+}
+
+/// The kubeconfig that nobody named by a flag; `None` where there is none. One that is there, or that `$KUBECONFIG` names,
+/// is meant: where it cannot be used, the pod's own cluster is another one.
+fn found() -> Result<Option<Kubeconfig>, KubeconfigError> {
+    if let Some(named) = Kubeconfig::from_env()? {
+        return Ok(Some(named));
+    }
+    match Kubeconfig::read() {
+        Err(KubeconfigError::FindPath) => Ok(None),
+        Err(KubeconfigError::ReadConfig(error, _)) if error.kind() == ErrorKind::NotFound => Ok(None),
+        read => read.map(Some),
+    }
+}
+
+/// A kubeconfig that names no cluster. What cannot be parsed is not repeated: there may be a credential in it.
+fn unusable(error: &KubeconfigError) -> BadInput {
+    let why = if let KubeconfigError::Parse(error) = error {
+        let line = error.location().map(|location| format!(" in line {}", location.line())).unwrap_or_default();
+        format!("the kubeconfig cannot be read{line}")
+    } else {
+        error.to_string()
+    };
+    BadInput::new(nowhere(&why))
+}
+
+fn nowhere(why: &str) -> String {
+    format!("there is no cluster to speak to ({why}). Name one with --kubeconfig or --context")
 }
 
 /// Which namespace of which cluster.
@@ -82,8 +110,7 @@ pub(super) struct ScopeArgs {
 pub(super) struct Scope {
     client: Client,
     namespace: String,
-    /// What people type to call this program.
-    program: String,
+    caller: Caller,
 }
 
 /// A kind that people name.
@@ -134,10 +161,17 @@ impl ScopeArgs {
         config.connect_timeout = Some(ANSWER / 3);
         // A write that was answered with an error may have been applied all the same: a second one would hide that.
         config.default_retry = false;
-        let namespace = self.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
-        let client = ClientBuilder::try_from(config).map_err(|error| plain(error, program))?;
+        let caller = self.cluster.caller(program);
+        let namespace = self.namespace_in(&config);
+        let client = ClientBuilder::try_from(config).map_err(|error| plain(error, &caller))?;
         let client = client.with_layer(&tower::timeout::TimeoutLayer::new(ANSWER)).build();
-        Ok(Scope { client, namespace, program: program.to_owned() })
+        Ok(Scope { client, namespace, caller })
+    }
+
+    /// An empty name is none, as it is to kubectl: it is what becomes of a variable that is not set.
+    fn namespace_in(&self, config: &Config) -> String {
+        let named = self.namespace.iter().chain([&config.default_namespace]).find(|name| !name.is_empty());
+        named.map_or("default", String::as_str).to_owned()
     }
 }
 
@@ -150,6 +184,11 @@ impl Scope {
     /// The namespace of objects of a kind, where they are in one.
     pub(super) fn namespace_of(&self, kind: Kind) -> Option<&str> {
         (!kind.is_shared()).then_some(self.namespace.as_str())
+    }
+
+    /// What people type to run something again in the cluster.
+    pub(super) fn caller(&self) -> &Caller {
+        &self.caller
     }
 
     /// The client.
@@ -184,7 +223,7 @@ impl Scope {
 
     /// A failed request, in plain words.
     pub(super) fn plain(&self, error: kube::Error) -> anyhow::Error {
-        plain(error, &self.program)
+        plain(error, &self.caller)
     }
 
     /// A failed request about one object, in plain words.
@@ -194,13 +233,12 @@ impl Scope {
 
     /// What to say of an object that is not there.
     pub(super) fn missing(&self, kind: Kind, name: &str) -> anyhow::Error {
-        let (program, what) = (&self.program, kind.as_str());
-        let Some(namespace) = self.namespace_of(kind) else {
-            return anyhow!("there is no {what} {name}. `{program} status -A` lists those there are");
+        let what = kind.as_str();
+        let (place, all) = match self.namespace_of(kind) {
+            Some(namespace) => (format!(" in namespace {namespace}"), format!("status -n {namespace}")),
+            None => (String::new(), "status -A".to_owned()),
         };
-        anyhow!(
-            "there is no {what} {name} in namespace {namespace}. `{program} status -n {namespace}` lists those there are"
-        )
+        anyhow!("there is no {what} {name}{place}. `{}` lists those there are", self.caller.command(&all))
     }
 
     /// Lays a merge patch over an object.

@@ -7,6 +7,7 @@ mod abandon;
 mod age;
 mod authorization;
 mod authorize;
+mod caller;
 mod cluster;
 mod completions;
 mod crds;

@@ -5,7 +5,7 @@
 use crate::{
     api::{
         keys,
-        v1alpha1::{Managed, ManagedStatus, ManagementPolicy, StoredIntent},
+        v1alpha1::{CreationStatus, Managed, ManagedStatus, ManagementPolicy, StoredIntent},
     },
     domain::{
         conditions::Type,
@@ -15,7 +15,9 @@ use crate::{
     },
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-use kube::ResourceExt;
+use kube::{ResourceExt, api::DynamicObject};
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
 
 /// What an object says of its creation, and what people have answered so far.
 #[derive(Clone, Debug)]
@@ -41,6 +43,34 @@ impl<K: Managed> From<&K> for Question {
 }
 
 impl Question {
+    /// The same of an object as it is stored, of which this version may not be able to read the rest.
+    pub(super) fn of_stored(object: &DynamicObject) -> Self {
+        fn read<T: DeserializeOwned>(object: &DynamicObject, path: &str) -> Option<T> {
+            T::deserialize(object.data.pointer(path)?).ok()
+        }
+        let twin = object.data.pointer("/status/creation/intent");
+        let creation = CreationStatus {
+            intent: read(object, "/status/creation/intent"),
+            settled_attempt: read(object, "/status/creation/settledAttempt").unwrap_or_default(),
+            candidates: read(object, "/status/creation/candidates").unwrap_or_default(),
+            ..CreationStatus::default()
+        };
+        Self {
+            uid: object.uid().unwrap_or_default(),
+            // Of a twin that cannot be read, that much is known.
+            intent: object.annotations().get(keys::CREATE_INTENT).cloned().or_else(|| twin.map(Value::to_string)),
+            answer: object.annotations().get(keys::RESOLVE).cloned(),
+            observe_only: object.data.pointer("/spec/managementPolicy") == Some(&json!("ObserveOnly")),
+            status: ManagedStatus {
+                external_id: read(object, "/status/externalId"),
+                observed_only: read(object, "/status/observedOnly").unwrap_or_default(),
+                creation: Some(creation),
+                conditions: read(object, "/status/conditions").unwrap_or_default(),
+                ..ManagedStatus::default()
+            },
+        }
+    }
+
     fn stored(&self) -> Stored<'_> {
         let Self { uid, intent, status, observe_only, .. } = self;
         Stored { uid, annotation: intent.as_deref(), status, observe_only: *observe_only }

@@ -3,6 +3,7 @@
 use super::{
     Exit,
     age::now,
+    caller::Caller,
     cluster::{Scope, ScopeArgs, Typed},
     names::{Kind, ManagedKind, ObjectName},
     output::OutputArgs,
@@ -17,14 +18,15 @@ use crate::{
     },
     domain::request,
 };
+use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
 use serde::Serialize;
 use serde_json::json;
 
 /// Ask the operator to look at an object now, and wait until it has
 ///
-/// Ends with 0 once the operator has looked, also where work is still under way, and with 4 where nothing goes on
-/// before a person acts.
+/// Ends with 0 once the operator has looked, also where work is still under way, or has let an object go that is being
+/// deleted, and with 4 where a person has to act.
 #[derive(clap::Args, Debug)]
 pub(super) struct Reconcile {
     /// A Connection, or KIND/NAME such as ii/acme or provideraccount/rutter
@@ -48,15 +50,18 @@ struct Request {
     namespace: Option<String>,
     name: String,
     requested_at: String,
-    /// The object as it was when the operator had looked; absent where nobody waited.
+    /// The object as it was when the operator had looked; absent where nobody waited, and where it is gone.
     #[serde(skip_serializing_if = "Option::is_none")]
     object: Option<View>,
+    /// Its deletion came to its end.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    gone: bool,
 }
 
 /// A kind that echoes the request in its status.
 pub(super) trait Echoes: Typed {
     fn echo(&self) -> Option<&String>;
-    fn view(&self, program: &str) -> View;
+    fn view(&self, caller: &Caller) -> View;
 }
 
 impl<K: Managed + Typed> Echoes for K {
@@ -64,8 +69,8 @@ impl<K: Managed + Typed> Echoes for K {
         self.managed_status()?.last_handled_reconcile_at.as_ref()
     }
 
-    fn view(&self, program: &str) -> View {
-        View::managed(self, program)
+    fn view(&self, caller: &Caller) -> View {
+        View::managed(self, caller)
     }
 }
 
@@ -74,7 +79,7 @@ impl Echoes for ProviderAccount {
         self.status.as_ref()?.last_handled_reconcile_at.as_ref()
     }
 
-    fn view(&self, _: &str) -> View {
+    fn view(&self, _: &Caller) -> View {
         View::account(self)
     }
 }
@@ -84,7 +89,7 @@ impl Echoes for ClusterProviderAccount {
         self.status.as_ref()?.last_handled_reconcile_at.as_ref()
     }
 
-    fn view(&self, _: &str) -> View {
+    fn view(&self, _: &Caller) -> View {
         View::account(self)
     }
 }
@@ -93,26 +98,33 @@ impl Reconcile {
     pub(super) async fn run(self, program: &str) -> anyhow::Result<Exit> {
         let scope = self.scope.open(program).await?;
         match self.object.kind {
-            Kind::Managed(ManagedKind::Connection) => self.request::<Connection>(&scope, program).await,
-            Kind::Managed(ManagedKind::IntegrationInstance) => {
-                self.request::<IntegrationInstance>(&scope, program).await
-            }
-            Kind::ProviderAccount => self.request::<ProviderAccount>(&scope, program).await,
-            Kind::ClusterProviderAccount => self.request::<ClusterProviderAccount>(&scope, program).await,
+            Kind::Managed(ManagedKind::Connection) => self.request::<Connection>(&scope).await,
+            Kind::Managed(ManagedKind::IntegrationInstance) => self.request::<IntegrationInstance>(&scope).await,
+            Kind::ProviderAccount => self.request::<ProviderAccount>(&scope).await,
+            Kind::ClusterProviderAccount => self.request::<ClusterProviderAccount>(&scope).await,
         }
     }
 
-    async fn request<K: Echoes>(&self, scope: &Scope, program: &str) -> anyhow::Result<Exit> {
-        let (stamp, name) = (now().to_string(), &self.object.name);
+    async fn request<K: Echoes>(&self, scope: &Scope) -> anyhow::Result<Exit> {
+        let name = &self.object.name;
+        let stamp = stamp(request::latest(scope.get::<K>(name).await?.annotations()), now()).to_string();
         let body = json!({"metadata": {"annotations": {keys::RECONCILE: stamp}}});
-        scope.patch::<K>(name, &body).await?;
-        let object = if self.wait.no_wait {
+        let leaving = scope.patch::<K>(name, &body).await?.meta().deletion_timestamp.is_some();
+        let seen = if self.wait.no_wait {
             None
         } else {
             self.output.note(&format!("{}: waiting for the operator to look", self.object));
-            let handled = |object: K| Ok(is_handled(&object).then_some(object));
-            Some(self.wait.until(scope, name, "looked at", handled).await?.view(program))
+            // The last look at an object that is being deleted leaves nothing to say it by.
+            let seen = |object: Option<K>| {
+                Ok(match object {
+                    Some(object) => is_handled(&object).then_some(Some(object)),
+                    None => leaving.then_some(None),
+                })
+            };
+            Some(self.wait.until(scope, name, "looked at", seen).await?)
         };
+        let gone = matches!(seen, Some(None));
+        let object = seen.flatten().map(|object| object.view(scope.caller()));
         let exit = match object.as_ref().map(|view| view.waits_for) {
             Some(Turn::Person) => Exit::Blocked,
             Some(Turn::Nobody | Turn::Operator | Turn::Provider) | None => Exit::Done,
@@ -123,13 +135,32 @@ impl Reconcile {
             name: name.clone(),
             requested_at: stamp,
             object,
+            gone,
         };
-        self.output.print(&request, || match &request.object {
-            None => format!("{}: asked the operator to look\n", self.object),
-            Some(view) => format!("{}: Ready is {}, {}: {}\n", self.object, view.ready, view.reason, view.message),
-        })?;
+        self.output.print(&request, || self.told(&request))?;
         Ok(exit)
     }
+
+    fn told(&self, request: &Request) -> String {
+        let name = &self.object;
+        let Some(View { ready, reason, message, .. }) = &request.object else {
+            let what =
+                if request.gone { "it is gone: its deletion came to its end" } else { "asked the operator to look" };
+            return format!("{name}: {what}\n");
+        };
+        let concern = request.object.as_ref().and_then(View::concern);
+        let concern = concern
+            .map(|c| format!("{name}: {} is {}, {}: {}\n", c.type_, c.status, c.reason, c.message))
+            .unwrap_or_default();
+        format!("{name}: Ready is {ready}, {reason}: {message}\n{concern}")
+    }
+}
+
+/// A stamp of now, or, where the last request bears a later one, of just after that: the operator answers the later of two
+/// requests, and one that it has answered it passes over.
+fn stamp(last: Option<&str>, now: Timestamp) -> Timestamp {
+    let after = last.and_then(request::at).and_then(|last| last.checked_add(SignedDuration::from_secs(1)).ok());
+    after.map_or(now, |after| after.max(now))
 }
 
 /// Of several requests the operator answers the last one, which need not be ours.
@@ -140,4 +171,22 @@ fn is_handled<K: Echoes>(object: &K) -> bool {
 /// Whether somebody has asked the operator to look, and it has not yet.
 pub(super) fn is_asked_for<K: Echoes>(object: &K) -> bool {
     request::latest(object.annotations()).is_some() && !is_handled(object)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case::none(None, "2026-01-05T09:00:00Z")]
+    #[case::earlier(Some("2026-01-05T08:00:00Z"), "2026-01-05T09:00:00Z")]
+    #[case::of_this_second(Some("2026-01-05T09:00:00Z"), "2026-01-05T09:00:01Z")]
+    #[case::of_another_zone(Some("2026-01-05T12:00:00+02:00"), "2026-01-05T10:00:01Z")]
+    #[case::in_seconds(Some("1767603605"), "2026-01-05T09:00:06Z")]
+    #[case::no_time(Some("once more"), "2026-01-05T09:00:00Z")]
+    fn a_request_bears_a_later_stamp_than_the_last(#[case] last: Option<&str>, #[case] expected: &str) {
+        let now = "2026-01-05T09:00:00Z".parse().expect("a time");
+        assert_eq!(stamp(last, now).to_string(), expected);
+    }
 }

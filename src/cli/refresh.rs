@@ -5,6 +5,7 @@
 use super::{
     Exit,
     age::now,
+    caller::Caller,
     cluster::{Scope, ScopeArgs, Typed},
     names::{ManagedKind, ManagedName},
     output::OutputArgs,
@@ -89,17 +90,17 @@ impl Refresh {
     pub(super) async fn run(self, program: &str) -> anyhow::Result<Exit> {
         let scope = self.scope.open(program).await?;
         match self.name.kind {
-            ManagedKind::Connection => self.request::<Connection>(&scope, program).await,
-            ManagedKind::IntegrationInstance => self.request::<IntegrationInstance>(&scope, program).await,
+            ManagedKind::Connection => self.request::<Connection>(&scope).await,
+            ManagedKind::IntegrationInstance => self.request::<IntegrationInstance>(&scope).await,
         }
     }
 
-    async fn request<K: Managed + Typed>(&self, scope: &Scope, program: &str) -> anyhow::Result<Exit> {
-        let name = &self.name.name;
+    async fn request<K: Managed + Typed>(&self, scope: &Scope) -> anyhow::Result<Exit> {
+        let (name, caller) = (&self.name.name, scope.caller());
         let object: K = scope.get(name).await?;
-        let why = needless(&object).or_else(|| stuck(&object, program));
+        let why = needless(&object).or_else(|| stuck(&object, caller));
         if let Some(why) = why {
-            let resume = format!("{program} resume {} -n {}", K::TYPED.argument(name), scope.namespace());
+            let resume = caller.command(&format!("resume {} -n {}", K::TYPED.argument(name), scope.namespace()));
             return Err(Blocked::new(format!("{} {name} {}", K::TYPED.resource(), why.text(&resume))).into());
         }
         let asked = self.entities.ask(now().to_string());
@@ -108,12 +109,15 @@ impl Refresh {
             None
         } else {
             self.output.note(&format!("{}: waiting until the provider was asked", self.name));
-            let outcome = |object: K| match (asked.outcome(&object)?, stuck(&object, program)) {
-                (None, Some(why)) => {
-                    let (kind, why) = (K::TYPED.resource(), why.text(""));
-                    Err(Blocked::new(format!("{kind} {name} {why}. The request stands until then")).into())
+            let outcome = |object: Option<K>| {
+                let Some(object) = object else { return Ok(None) };
+                match (asked.outcome(&object)?, stuck(&object, caller)) {
+                    (None, Some(why)) => {
+                        let (kind, why) = (K::TYPED.resource(), why.text(""));
+                        Err(Blocked::new(format!("{kind} {name} {why}. The request stands until then")).into())
+                    }
+                    (outcome, _) => Ok(outcome),
                 }
-                (outcome, _) => Ok(outcome),
             };
             Some(self.wait.until(scope, name, "asked the provider to refresh", outcome).await?)
         };
@@ -215,10 +219,12 @@ fn needless<K: Managed>(object: &K) -> Option<Needless> {
     }
 }
 
-/// The operator asks for a refresh only of a record that works and is as declared.
-fn stuck<K: Managed + Typed>(object: &K, program: &str) -> Option<Needless> {
-    let view = View::managed(object, program);
-    (view.waits_for == Turn::Person).then(|| Needless::Stuck(format!("{}: {}", view.reason, view.message)))
+/// The operator asks for a refresh only of a record that works and is as declared; what else concerns a person is no
+/// hindrance, and may be a load that failed.
+fn stuck<K: Managed + Typed>(object: &K, caller: &Caller) -> Option<Needless> {
+    let view = View::managed(object, caller);
+    (view.waits_for == Turn::Person && view.concern().is_none())
+        .then(|| Needless::Stuck(format!("{}: {}", view.reason, view.message)))
 }
 
 /// Whether the operator has nothing more to do for a refresh.

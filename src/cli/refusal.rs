@@ -1,5 +1,6 @@
 //! Failures in plain words: what went wrong, and what to do next. One line, never a Debug form, never a body.
 
+use super::caller::Caller;
 use anyhow::anyhow;
 use kube::core::Status;
 use std::error::Error;
@@ -39,11 +40,21 @@ pub(super) fn is_forbidden(error: &kube::Error) -> bool {
     matches!(error, kube::Error::Api(status) if status.code == 403)
 }
 
-/// A failed request to the API server. `program`: what people type to call this program.
+/// Whether a list failed because the server does not know the kind: no other 404 answers a list.
+pub(super) fn is_unknown(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if status.code == 404)
+}
+
+/// Whether the same request may yet succeed without anybody doing something.
+pub(super) fn may_pass(error: &kube::Error) -> bool {
+    !matches!(error, kube::Error::Api(status) if matches!(status.code, 401 | 403 | 404))
+}
+
+/// A failed request to the API server.
 #[expect(clippy::wildcard_enum_match_arm, reason = "the other failures are the client's own and have one remedy: none")]
-pub(super) fn plain(error: kube::Error, program: &str) -> anyhow::Error {
+pub(super) fn plain(error: kube::Error, caller: &Caller) -> anyhow::Error {
     match error {
-        kube::Error::Api(status) => anyhow!(answered(&status, program)),
+        kube::Error::Api(status) => anyhow!(answered(&status, caller)),
         kube::Error::Service(cause) => anyhow!(unreached(cause.as_ref())),
         kube::Error::HyperError(cause) => anyhow!(unreached(&cause)),
         kube::Error::Auth(cause) => {
@@ -56,14 +67,12 @@ pub(super) fn plain(error: kube::Error, program: &str) -> anyhow::Error {
     }
 }
 
-fn answered(status: &Status, program: &str) -> String {
+fn answered(status: &Status, caller: &Caller) -> String {
     let said = status.message.trim().trim_end_matches('.');
     match status.code {
         404 if status.reason != NOT_FOUND => {
-            format!(
-                "this cluster does not know the kinds of Tradewind. Install them: {program} crds | kubectl apply \
-                 --server-side -f -"
-            )
+            let (program, apply) = (caller.program(), caller.kubectl("apply --server-side -f -"));
+            format!("this cluster does not know the kinds of Tradewind. Install them: {program} crds | {apply}")
         }
         401 => "the API server does not know you. Log in again, as for kubectl".to_owned(),
         403 => format!("you may not do this: {said}. Ask whoever runs the cluster for that right"),
@@ -97,7 +106,8 @@ mod tests {
 
     fn said(code: u16, message: &str, reason: &str) -> String {
         let status = Status::failure(message, reason).with_code(code);
-        plain(kube::Error::Api(Box::new(status)), "kubectl tradewind").to_string()
+        let caller = Caller::new("kubectl tradewind", &[("--context", "prod".to_owned())]);
+        plain(kube::Error::Api(Box::new(status)), &caller).to_string()
     }
 
     #[test]
@@ -108,8 +118,17 @@ mod tests {
 
     #[test]
     fn a_missing_kind_is_no_missing_object() {
-        assert!(said(404, "404 page not found\n", "Failed to parse error data").contains(": kubectl tradewind crds |"));
+        let unknown = said(404, "404 page not found\n", "Failed to parse error data");
+        let install = ": kubectl tradewind crds | kubectl apply --server-side -f - --context prod";
+        assert!(unknown.ends_with(install), "{unknown}");
         assert!(!said(404, "connections.tradewind.dev \"a\" not found", "NotFound").contains("tradewind crds"));
+    }
+
+    #[test]
+    fn what_the_caller_may_not_do_or_see_does_not_pass() {
+        let passes = |code| may_pass(&kube::Error::Api(Box::new(Status::failure("", "").with_code(code))));
+        assert_eq!([401, 403, 404, 409, 429, 500, 503].map(passes), [false, false, false, true, true, true, true]);
+        assert!(may_pass(&kube::Error::Service("connection refused".into())));
     }
 
     #[test]
@@ -125,7 +144,7 @@ mod tests {
     #[test]
     fn of_many_causes_the_first_counts() {
         let refused = std::io::Error::new(std::io::ErrorKind::ConnectionRefused, "connection refused");
-        let text = plain(kube::Error::Service(Box::new(refused)), "tradewind").to_string();
+        let text = plain(kube::Error::Service(Box::new(refused)), &Caller::new("tradewind", &[])).to_string();
         assert!(text.contains("cannot be reached (connection refused)"), "{text}");
     }
 }

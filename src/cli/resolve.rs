@@ -98,9 +98,10 @@ impl Resolve {
             changed,
             candidates: question.candidates().to_vec(),
         };
-        let follow = format!("Follow it with: {program} status {} -n {namespace}", K::TYPED.argument(name));
+        let status = scope.caller().command(&format!("status {} -n {namespace}", K::TYPED.argument(name)));
         let deleting = object.meta().deletion_timestamp.is_some();
-        self.output.print(&answered, || format!("{}: {}\n{follow}\n", self.name, told(&answered, deleting)))?;
+        self.output
+            .print(&answered, || format!("{}: {}\nFollow it with: {status}\n", self.name, told(&answered, deleting)))?;
         Ok(Exit::Done)
     }
 }

@@ -14,7 +14,7 @@ pub(super) enum Turn {
     Operator,
     /// The provider.
     Provider,
-    /// A person: nothing goes on by itself.
+    /// A person: nothing goes on by itself, or something of what works is to be put right.
     Person,
 }
 
@@ -44,6 +44,7 @@ pub(super) struct Look<'a> {
 pub(super) fn turn(look: Look<'_>) -> Turn {
     let is = |kind: Type| look.conditions.iter().any(|c| c.type_ == kind.to_string() && c.status == "True");
     let turns: Vec<Turn> = open_reasons(look.conditions).map(asks).collect();
+    let is_done = turns.is_empty() && is(Type::Ready);
     if !look.current {
         Turn::Operator
     } else if is(Type::Stalled) {
@@ -57,11 +58,26 @@ pub(super) fn turn(look: Look<'_>) -> Turn {
         Turn::Person
     } else if turns.contains(&Turn::Provider) {
         Turn::Provider
-    } else if turns.is_empty() && is(Type::Ready) {
-        Turn::Nobody
-    } else {
+    } else if !is_done {
         Turn::Operator
+    } else if concern(look.conditions).is_some() {
+        Turn::Person
+    } else {
+        Turn::Nobody
     }
+}
+
+/// What a person has to put right of an object that works, and that nothing else is open of: the object goes on with the
+/// credentials that it has, or without a load of its data.
+pub(super) fn concern(conditions: &[Condition]) -> Option<&Condition> {
+    let find = |kind: Type| conditions.iter().find(|c| c.type_ == kind.to_string());
+    let works = find(Type::Ready).is_some_and(|c| c.status == "True") && open_reasons(conditions).next().is_none();
+    let credentials = find(Type::CredentialsValid).filter(|c| c.status == "False");
+    let load = find(Type::InitialRefreshComplete).filter(|c| {
+        let reason = c.reason.parse();
+        c.status != "True" && matches!(reason, Ok(Reason::InitialRefreshFailed | Reason::RefreshOutcomeUnknown))
+    });
+    credentials.or(load).filter(|_| works)
 }
 
 /// The reasons that keep an object from being done.
@@ -133,6 +149,8 @@ mod tests {
     use jiff::Timestamp;
     use rstest::rstest;
 
+    const WORKS: Health = Health::Works { history: History::Loaded };
+
     fn conditions(state: &State) -> Vec<Condition> {
         lay_over(&[], picture(state), 1, Timestamp::UNIX_EPOCH)
     }
@@ -144,6 +162,17 @@ mod tests {
     #[rstest]
     #[case::as_declared(State::Present(Health::Works { history: History::Loaded }), Turn::Nobody)]
     #[case::history_loading(State::Present(Health::Works { history: History::Loading }), Turn::Nobody)]
+    #[case::history_unseen(State::Present(Health::Works { history: History::Unseen }), Turn::Nobody)]
+    #[case::history_failed(State::Present(Health::Works { history: History::Failed }), Turn::Person)]
+    #[case::history_unknown(State::Present(Health::Works { history: History::Unknown }), Turn::Person)]
+    #[case::secret_gone(State::Unsecured(WORKS, problem(Reason::SecretNotFound)), Turn::Person)]
+    #[case::secret_outdated(State::Unsecured(WORKS, problem(Reason::ReplacementRequired)), Turn::Person)]
+    #[case::secret_outdated_at_first(
+        State::Unsecured(Health::FirstSync, problem(Reason::ReplacementRequired)),
+        Turn::Provider
+    )]
+    #[case::rotated(State::Rotated(WORKS, true), Turn::Nobody)]
+    #[case::rotated_and_not_verified(State::Rotated(WORKS, false), Turn::Nobody)]
     #[case::first_sync(State::Present(Health::FirstSync), Turn::Provider)]
     #[case::unhealthy(State::Present(Health::Unhealthy), Turn::Provider)]
     #[case::reauthorization(State::Present(Health::NeedsAuthorization), Turn::Person)]
@@ -167,6 +196,8 @@ mod tests {
     #[case::link_expired(State::Unlinked(problem(Reason::LinkExpired)), Turn::Person)]
     #[case::link_in_the_way(State::Unlinked(problem(Reason::ConnectionSecretConflict)), Turn::Person)]
     #[case::account(State::AccountWorks(None), Turn::Nobody)]
+    #[case::account_rotation_rejected(State::AccountWorks(Some(problem(Reason::RotationRejected))), Turn::Person)]
+    #[case::account_secret_held(State::AccountWorks(Some(problem(Reason::DeletionHeld))), Turn::Nobody)]
     fn every_state_is_somebodys_turn(#[case] state: State, #[case] expected: Turn) {
         let conditions = conditions(&state);
         let look = Look { deleting: false, suspended: false, current: true, conditions: &conditions };
@@ -200,6 +231,26 @@ mod tests {
         let works = conditions(&State::Present(Health::Works { history: History::Untold }));
         let differs = lay_over(&works, picture(&State::Correcting(vec!["spec.x".into()])), 1, Timestamp::UNIX_EPOCH);
         let look = Look { deleting: false, suspended: false, current: true, conditions: &differs };
+        assert_eq!(turn(look), Turn::Operator);
+    }
+
+    #[test]
+    fn what_concerns_a_person_waits_for_what_is_under_way() {
+        let concerned = conditions(&State::Unsecured(WORKS, problem(Reason::SecretNotFound)));
+        assert_eq!(concern(&concerned).map(|c| c.type_.as_str()), Some("CredentialsValid"));
+        let outage = State::Failing { problem: problem(Reason::ProviderUnavailable), keep_ready: true };
+        for (state, expected) in [(State::Correcting(vec![]), Turn::Operator), (outage, Turn::Provider)] {
+            let conditions = lay_over(&concerned, picture(&state), 1, Timestamp::UNIX_EPOCH);
+            let look = Look { deleting: false, suspended: false, current: true, conditions: &conditions };
+            assert_eq!((turn(look), concern(&conditions)), (expected, None));
+        }
+    }
+
+    #[test]
+    fn what_failed_before_credentials_were_corrected_concerns_nobody() {
+        let rejected = conditions(&State::Halted(problem(Reason::CredentialsRejected)));
+        let conditions = lay_over(&rejected, picture(&State::Creating("why".into())), 1, Timestamp::UNIX_EPOCH);
+        let look = Look { deleting: false, suspended: false, current: true, conditions: &conditions };
         assert_eq!(turn(look), Turn::Operator);
     }
 

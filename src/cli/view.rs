@@ -3,10 +3,11 @@
 use super::{
     age::now,
     authorization::{Ask, ask},
+    caller::Caller,
     cluster::Typed,
     names::Kind,
     question::Question,
-    turn::{Look, Turn, turn},
+    turn::{Look, Turn, concern, turn},
 };
 use crate::{
     api::v1alpha1::{
@@ -105,12 +106,12 @@ pub(super) struct CreationView {
 }
 
 impl View {
-    /// An object with a record. `program`: what people type to call this program.
-    pub(super) fn managed<K: Managed + Typed>(object: &K, program: &str) -> Self {
+    /// An object with a record. `caller`: who is told what to run.
+    pub(super) fn managed<K: Managed + Typed>(object: &K, caller: &Caller) -> Self {
         let (status, declaration) = (object.managed_status().cloned().unwrap_or_default(), object.declaration());
         let (suspended, observed) = (declaration.is_suspended(), status.observed_generation);
         let view = Self::new(K::TYPED, object.meta(), &status.conditions, observed, suspended);
-        let commands = commands(&view, object, program);
+        let commands = commands(&view, object, caller);
         let record = RecordView::new(object, status);
         Self { provider: Some(declaration.provider()), commands, record: Some(record), ..view }
     }
@@ -153,6 +154,11 @@ impl View {
             record: None,
             conditions: conditions.to_vec(),
         }
+    }
+
+    /// What a person has to put right of an object that works all the same.
+    pub(super) fn concern(&self) -> Option<&Condition> {
+        concern(&self.conditions).filter(|_| self.waits_for == Turn::Person)
     }
 
     /// The object as kubectl names it.
@@ -212,9 +218,9 @@ fn state(creation: &Creation) -> &'static str {
 }
 
 /// The commands that answer what the object waits for.
-fn commands<K: Managed + Typed>(view: &View, object: &K, program: &str) -> Vec<String> {
+fn commands<K: Managed + Typed>(view: &View, object: &K, caller: &Caller) -> Vec<String> {
     let (question, name) = (Question::from(object), K::TYPED.argument(&view.name));
-    let command = |verb: &str, rest: &str| format!("{program} {verb} {name} -n {}{rest}", view.namespace);
+    let command = |verb: &str, rest: &str| caller.command(&format!("{verb} {name} -n {}{rest}", view.namespace));
     let mut commands = Vec::new();
     if question.is_open() {
         commands.extend(question.candidates().iter().map(|id| command("resolve", &format!(" --adopt {id}"))));

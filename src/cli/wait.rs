@@ -2,7 +2,10 @@
 //!
 //! Owns the watch of one object. A request that nobody answers in time stands all the same: nothing is taken back.
 
-use super::cluster::{Scope, Typed};
+use super::{
+    cluster::{Scope, Typed},
+    refusal::may_pass,
+};
 use crate::domain::schedule;
 use anyhow::{anyhow, bail};
 use futures::StreamExt;
@@ -24,14 +27,15 @@ pub(super) struct WaitArgs {
 }
 
 impl WaitArgs {
-    /// What `decide` makes of the first version of an object that it has an answer for. `done`: what the operator is to
-    /// have done to the object, for people who waited in vain.
+    /// What `decide` makes of the first version of an object that it has an answer for, `None` being that the object is
+    /// gone; a gone object that it has no answer for is missing. `done`: what the operator is to have done to the object,
+    /// for people who waited in vain.
     pub(super) async fn until<K: Typed, T>(
         self,
         scope: &Scope,
         name: &str,
         done: &str,
-        decide: impl Fn(K) -> anyhow::Result<Option<T>>,
+        decide: impl Fn(Option<K>) -> anyhow::Result<Option<T>>,
     ) -> anyhow::Result<T> {
         match tokio::time::timeout(self.timeout, answer(scope, name, decide)).await {
             Ok(answer) => answer,
@@ -52,17 +56,19 @@ impl WaitArgs {
 async fn answer<K: Typed, T>(
     scope: &Scope,
     name: &str,
-    decide: impl Fn(K) -> anyhow::Result<Option<T>>,
+    decide: impl Fn(Option<K>) -> anyhow::Result<Option<T>>,
 ) -> anyhow::Result<T> {
     let mut versions = pin!(watch_object(scope.api::<K>(), name).default_backoff());
     while let Some(version) = versions.next().await {
         match version {
-            Ok(Some(object)) => {
-                if let Some(answer) = decide(object)? {
-                    return Ok(answer);
+            Ok(object) => {
+                let gone = object.is_none();
+                match decide(object)? {
+                    Some(answer) => return Ok(answer),
+                    None if gone => return Err(scope.missing(K::TYPED, name)),
+                    None => {}
                 }
             }
-            Ok(None) => return Err(scope.missing(K::TYPED, name)),
             Err(error) => lasting(scope, error)?,
         }
     }
@@ -71,9 +77,8 @@ async fn answer<K: Typed, T>(
 
 /// A watch that broke is opened again by itself; one that is not allowed never will be.
 fn lasting(scope: &Scope, error: watcher::Error) -> anyhow::Result<()> {
-    let refused = |error: &kube::Error| matches!(error, kube::Error::Api(s) if matches!(s.code, 401 | 403));
     match error {
-        watcher::Error::InitialListFailed(e) | watcher::Error::WatchStartFailed(e) if refused(&e) => {
+        watcher::Error::InitialListFailed(e) | watcher::Error::WatchStartFailed(e) if !may_pass(&e) => {
             Err(scope.plain(e).context("the operator was asked, but nobody can wait for it here"))
         }
         watcher::Error::InitialListFailed(_)

@@ -13,7 +13,9 @@ pub fn latest(annotations: &BTreeMap<String, String>) -> Option<&str> {
     values.map(|value| token(value)).max_by_key(|value| (at(value), *value))
 }
 
-fn at(value: &str) -> Option<Timestamp> {
+/// The time of a value that asks; `None` where it is no time.
+#[must_use]
+pub fn at(value: &str) -> Option<Timestamp> {
     let seconds = || Timestamp::from_second(value.parse().ok()?).ok();
     value.parse().ok().or_else(seconds)
 }

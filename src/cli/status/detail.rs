@@ -41,6 +41,7 @@ fn standing(view: &View, paint: Paint) -> Vec<Field> {
     let mut standing = vec![("Ready", ready), ("", view.message.clone())];
     let waits = if view.waits_for == Turn::Nobody { "nobody" } else { view.waits_for.words() };
     standing.push(("Waits for", waits.to_owned()));
+    standing.extend(view.concern().map(|concern| ("", concern.message.clone())));
     let commands = view.commands.iter().take(COMMANDS).enumerate();
     standing.extend(commands.map(|(n, command)| (if n == 0 { "Run one of" } else { "" }, command.clone())));
     standing

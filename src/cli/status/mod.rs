@@ -5,10 +5,11 @@ mod overview;
 
 use super::{
     Exit,
+    caller::Caller,
     cluster::{Scope, ScopeArgs, Typed},
     names::{Kind, ManagedKind, ObjectName},
     output::{ColourArgs, OutputArgs, warn},
-    refusal::{innermost, is_forbidden, is_missing},
+    refusal::{innermost, is_forbidden, is_unknown},
     turn::Turn,
     view::View,
 };
@@ -34,7 +35,7 @@ const PAGE: u32 = 100;
 /// Show accounts and what is connected, and who has to act; of one object, all that is known
 ///
 /// With --exit-code the result can be used in scripts: 0 if nothing is left to do, 2 if the operator or the provider
-/// still has to do something, 4 if nothing goes on before a person acts.
+/// still has to do something, 4 if a person has to act.
 #[derive(clap::Args, Debug)]
 pub(super) struct Status {
     /// One object: a Connection, or KIND/NAME such as ii/acme or provideraccount/rutter
@@ -58,11 +59,11 @@ impl Status {
     pub(super) async fn run(self, program: &str) -> anyhow::Result<Exit> {
         let (scope, paint) = (self.scope.open(program).await?, self.colour.paint());
         let views = if let Some(object) = &self.object {
-            let view = one(&scope, object, program).await?;
+            let view = one(&scope, object).await?;
             self.output.print(&view, || detail::text(&view, paint))?;
             vec![view]
         } else {
-            let views = all(&scope, self.all_namespaces, program).await?;
+            let views = all(&scope, self.all_namespaces).await?;
             let place = if self.all_namespaces { None } else { Some(scope.namespace()) };
             self.output.print(&json!({"items": views}), || overview::text(&views, place, paint))?;
             views
@@ -83,13 +84,13 @@ fn verdict(views: &[View]) -> Exit {
     }
 }
 
-async fn one(scope: &Scope, object: &ObjectName, program: &str) -> anyhow::Result<View> {
+async fn one(scope: &Scope, object: &ObjectName) -> anyhow::Result<View> {
     let (api, kind) = (api(scope, object.kind, false), object.kind);
     let found = api.get(&object.name).await.map_err(|error| scope.explain(error, kind, &object.name))?;
-    Ok(view(kind, &found, program))
+    Ok(view(kind, &found, scope.caller()))
 }
 
-async fn all(scope: &Scope, everywhere: bool, program: &str) -> anyhow::Result<Vec<View>> {
+async fn all(scope: &Scope, everywhere: bool) -> anyhow::Result<Vec<View>> {
     let mut views = Vec::new();
     for kind in KINDS {
         let shared = kind.is_shared();
@@ -98,7 +99,7 @@ async fn all(scope: &Scope, everywhere: bool, program: &str) -> anyhow::Result<V
         }
         let objects = match list(&api(scope, kind, everywhere)).await {
             // Where one namespace is served, nobody has to install what only a whole cluster needs.
-            Err(error) if shared && is_missing(&error) => vec![],
+            Err(error) if shared && is_unknown(&error) => vec![],
             // Who works in namespaces need not have a right in the cluster.
             Err(error) if shared && is_forbidden(&error) => {
                 warn(&format!("shared accounts are left out: {}", scope.plain(error)));
@@ -106,7 +107,7 @@ async fn all(scope: &Scope, everywhere: bool, program: &str) -> anyhow::Result<V
             }
             listed => listed.map_err(|error| scope.plain(error))?,
         };
-        views.extend(objects.iter().map(|object| view(kind, object, program)));
+        views.extend(objects.iter().map(|object| view(kind, object, scope.caller())));
     }
     Ok(views)
 }
@@ -140,13 +141,13 @@ async fn list(api: &Api<DynamicObject>) -> kube::Result<Vec<DynamicObject>> {
     }
 }
 
-fn view(kind: Kind, object: &DynamicObject, program: &str) -> View {
+fn view(kind: Kind, object: &DynamicObject, caller: &Caller) -> View {
     let read = match kind {
         Kind::Managed(ManagedKind::Connection) => {
-            read::<Connection>(object).map(|object| View::managed(&object, program))
+            read::<Connection>(object).map(|object| View::managed(&object, caller))
         }
         Kind::Managed(ManagedKind::IntegrationInstance) => {
-            read::<IntegrationInstance>(object).map(|object| View::managed(&object, program))
+            read::<IntegrationInstance>(object).map(|object| View::managed(&object, caller))
         }
         Kind::ProviderAccount => read::<ProviderAccount>(object).map(|object| View::account(&object)),
         Kind::ClusterProviderAccount => read::<ClusterProviderAccount>(object).map(|object| View::account(&object)),
@@ -164,6 +165,10 @@ mod tests {
 
     const CONNECTION: Kind = Kind::Managed(ManagedKind::Connection);
 
+    fn caller() -> Caller {
+        Caller::new("tradewind", &[])
+    }
+
     fn object(spec: &serde_json::Value) -> DynamicObject {
         serde_json::from_value(json!({
             "apiVersion": "tradewind.dev/v1alpha1", "kind": "Connection",
@@ -174,7 +179,7 @@ mod tests {
 
     #[test]
     fn an_object_that_cannot_be_read_is_told_like_any_other() {
-        let view = view(CONNECTION, &object(&json!({"provider": "Telegraph"})), "tradewind");
+        let view = view(CONNECTION, &object(&json!({"provider": "Telegraph"})), &caller());
         assert_eq!((view.ready.as_str(), view.reason.as_str(), view.waits_for), ("False", "InvalidSpec", Turn::Person));
         assert!(view.message.contains("cannot be read (unknown variant `Telegraph`"), "{}", view.message);
     }
@@ -182,8 +187,8 @@ mod tests {
     #[test]
     fn what_waits_for_a_person_comes_before_what_is_under_way() {
         let good = json!({"provider": "Rutter", "accountRef": {"name": "a"}});
-        let fresh = view(CONNECTION, &object(&good), "tradewind");
-        let broken = view(CONNECTION, &object(&json!({})), "tradewind");
+        let fresh = view(CONNECTION, &object(&good), &caller());
+        let broken = view(CONNECTION, &object(&json!({})), &caller());
         assert_eq!(verdict(&[]), Exit::Done);
         assert_eq!(verdict(std::slice::from_ref(&fresh)), Exit::Changes);
         assert_eq!(verdict(&[fresh, broken]), Exit::Blocked);

@@ -104,7 +104,8 @@ fn chores(views: &[View], place: Option<&str>, paint: Paint) -> Option<String> {
     let lines = waiting.iter().map(|view| {
         let named = place.is_none() && !view.namespace.is_empty();
         let namespace = if named { format!("{}/", view.namespace) } else { String::new() };
-        format!("  {}\n    {}\n", paint.paint(Tone::Strong, &format!("{namespace}{}", view.title())), view.message)
+        let message = view.concern().map_or(&view.message, |concern| &concern.message);
+        format!("  {}\n    {message}\n", paint.paint(Tone::Strong, &format!("{namespace}{}", view.title())))
     });
     let head = format!("Waiting for a person: {} of {}\n", waiting.len(), views.len());
     (!waiting.is_empty()).then(|| head + &lines.collect::<String>())

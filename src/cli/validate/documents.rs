@@ -79,8 +79,16 @@ fn unreadable(path: &Path, error: &std::io::Error) -> BadInput {
 
 /// The documents of a text; the items of a `List` each on their own.
 pub(super) fn split(text: &str) -> Result<Vec<Document>, Broken> {
+    let mut budget = serde_yaml::Budget::default();
+    // The text is here already, and no byte of it makes more than two events. How far aliases may repeat it stays bounded.
+    let bound = text.len().saturating_mul(2);
+    for limit in
+        [&mut budget.max_documents, &mut budget.max_events, &mut budget.max_nodes, &mut budget.max_total_scalar_bytes]
+    {
+        *limit = bound.max(*limit);
+    }
     // The excerpt that would come with an error may show a credential.
-    let options = serde_yaml::options! { with_snippet: false };
+    let options = serde_yaml::options! { with_snippet: false, budget: Some(budget) };
     let documents = serde_yaml::from_multiple_with_options::<Spanned<Value>>(text, options).map_err(|e| broken(&e))?;
     Ok(documents.into_iter().flat_map(|document| unfold(document.referenced.line(), document.value)).collect())
 }
@@ -122,6 +130,23 @@ mod tests {
             split(other).expect("documents"),
             [Document { line: 1, value: json!({"kind": "Basket", "items": [{"a": 1}]}) }]
         );
+    }
+
+    #[test]
+    fn what_people_have_is_read_however_much_it_is() {
+        let usual = serde_yaml::Budget::default();
+        let stream = "a: 1\n---\n".repeat(usual.max_documents + 1);
+        assert_eq!(split(&stream).expect("documents").len(), usual.max_documents + 1);
+        // Three nodes each, and four events.
+        let items = usual.max_events / 4 + 1;
+        let list = format!("{{apiVersion: v1, kind: List, items: [{}]}}", "{a: 1},".repeat(items));
+        assert_eq!(split(&list).expect("a List").len(), items);
+    }
+
+    #[test]
+    fn what_repeats_itself_without_end_is_not_read() {
+        let laughs = (1..9).map(|n| format!("a{n}: &a{n} [{}]\n", format!("*a{},", n - 1).repeat(9)));
+        assert!(split(&format!("a0: &a0 [1]\n{}", laughs.collect::<String>())).is_err());
     }
 
     #[test]

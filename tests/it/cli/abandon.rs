@@ -1,10 +1,12 @@
 //! `tradewind abandon`: it says what stays behind, and lets go only of what would not go otherwise.
 
-use serde_json::json;
+use kube::api::{Patch, PatchParams};
+use serde_json::{Value, json};
+use tradewind::api::keys;
 use tradewind::api::v1alpha1::{Connection, IntegrationInstance};
 
-use super::{Ran, asking, condition, forge, instance_asking, run_in, store};
-use crate::cluster::{HANG, Sandbox};
+use super::{Ran, STORE, asking, condition, forge, instance_asking, intent, ready_to_run, run_in, store};
+use crate::cluster::{HANG, Sandbox, documents};
 
 async fn abandon(sandbox: &Sandbox, args: &[&str]) -> Ran {
     run_in(sandbox, &[&["abandon", "acme"], args].concat()).await
@@ -43,14 +45,12 @@ async fn a_blocked_deletion_is_let_go_once_people_know_what_stays() {
 async fn what_is_not_being_deleted_is_not_abandoned() {
     let sandbox = Sandbox::new("cli-abandon").await;
     asking(&sandbox, "CreateOutcomeUnknown").await;
+    let delete = ready_to_run(&format!("kubectl delete connection acme -n {}", sandbox.namespace())).await;
     for args in [&["--yes"][..], &["--yes", "--force"]] {
         let ran = abandon(&sandbox, args).await;
         assert_eq!((ran.code, ran.out.as_str()), (Some(1), ""));
-        assert!(
-            ran.err.starts_with("Error: connection acme is not being deleted. Delete it first: kubectl delete"),
-            "{}",
-            ran.err
-        );
+        let says = format!("Error: connection acme is not being deleted. Delete it first: {delete}. To leave");
+        assert!(ran.err.starts_with(&says), "{}", ran.err);
     }
     assert!(is_there(&sandbox).await);
 }
@@ -84,9 +84,7 @@ async fn a_deletion_that_is_under_way_is_waited_for_unless_forced() {
 #[tokio::test]
 async fn finalizers_of_others_stay() {
     let sandbox = Sandbox::new("cli-abandon").await;
-    sandbox
-        .apply(&super::STORE.replace("[tradewind.dev/connection]", "[example.com/audit, tradewind.dev/connection]"))
-        .await;
+    sandbox.apply(&STORE.replace("[tradewind.dev/connection]", "[example.com/audit, tradewind.dev/connection]")).await;
     sandbox.delete::<Connection>("acme").await;
     let ran = abandon(&sandbox, &["--yes", "--force"]).await;
     assert!(
@@ -97,11 +95,75 @@ async fn finalizers_of_others_stay() {
     );
     let object: Connection = sandbox.get("acme").await.expect("the store");
     assert_eq!(object.metadata.finalizers, Some(vec!["example.com/audit".to_owned()]));
-    let again = abandon(&sandbox, &["--yes", "--force"]).await;
-    assert_eq!(
-        (again.code, again.out.as_str()),
-        (Some(0), "connection/acme is not held by Tradewind: there is nothing to do\n")
-    );
+    // Nobody waits for an operator that does not hold it.
+    for args in [&[][..], &["--yes"], &["--yes", "--force"]] {
+        let again = abandon(&sandbox, args).await;
+        assert_eq!(
+            (again.code, again.out.as_str()),
+            (Some(0), "connection/acme is not held by Tradewind: there is nothing to do\n"),
+            "{}",
+            again.err
+        );
+    }
+}
+
+/// The conditions of a deletion that a person has to help.
+fn blocked() -> Value {
+    let says = |kind, status| condition(kind, status, "DeletionBlocked", "The account does not exist");
+    json!([says("Ready", "False"), says("Stalled", "True")])
+}
+
+#[tokio::test]
+async fn what_was_in_the_way_is_not_taken_for_the_objects() {
+    let sandbox = Sandbox::new("cli-abandon").await;
+    store(&sandbox, json!({})).await;
+    sandbox.delete::<Connection>("acme").await;
+    let creation = json!({"settledAttempt": 1, "candidates": ["r-9"]});
+    let known = json!({"conditions": blocked(), "externalId": "r-1", "account": "org-1", "creation": creation});
+    forge(&sandbox, known).await;
+    let json = abandon(&sandbox, &["-o", "json"]).await.json();
+    assert_eq!((&json["externalId"], &json["candidates"]), (&json!("r-1"), &json!([])));
+    insta::assert_snapshot!("abandon-made", abandon(&sandbox, &[]).await.out.replace(sandbox.namespace(), "NAMESPACE"));
+    // Nothing was made where an attempt came to nothing.
+    forge(&sandbox, json!({"externalId": null})).await;
+    let text = abandon(&sandbox, &[]).await.out;
+    assert!(text.contains("  - nothing that the object knows of\n") && !text.contains("r-9"), "{text}");
+}
+
+/// Passes the API server's check of date-times, and is none.
+const NO_TIME: &str = "2025-01-01T00:00:00+99:99";
+
+#[tokio::test]
+async fn of_what_cannot_be_read_an_open_attempt_is_told_from_either_place() {
+    let sandbox = Sandbox::new("cli-abandon").await;
+    let uid = store(&sandbox, json!({})).await.metadata.uid.expect("a UID");
+    sandbox.delete::<Connection>("acme").await;
+    let api = sandbox.dynamic_api(&documents(STORE).remove(0)).await;
+    let mut told = String::new();
+    for (title, annotation, creation) in [
+        ("settled", Some(1), json!({"intent": intent(&uid, 1), "settledAttempt": 1, "candidates": ["r-9"]})),
+        ("open, told by both", Some(2), json!({"intent": intent(&uid, 2), "settledAttempt": 1, "candidates": ["r-2"]})),
+        ("open, told by the annotation", Some(2), json!({"intent": null, "settledAttempt": 1, "candidates": null})),
+        ("open, told by the status", None, json!({"intent": intent(&uid, 2), "settledAttempt": 1})),
+        ("not readable", None, json!({"intent": {"at": NO_TIME}, "settledAttempt": 1})),
+    ] {
+        let annotation = annotation.map(|attempt| intent(&uid, attempt).to_string());
+        let metadata = json!({"metadata": {"annotations": {keys::CREATE_INTENT: annotation}}});
+        api.patch("acme", &PatchParams::default(), &Patch::Merge(metadata)).await.expect("an annotation");
+        let status = json!({
+            "conditions": blocked(), "lastSyncTime": NO_TIME, "externalId": "r-1", "account": "org-1", "creation": creation,
+        });
+        let patch = Patch::Merge(json!({"status": status}));
+        let object = api.patch_status("acme", &PatchParams::default(), &patch).await.expect("a status");
+        assert!(object.try_parse::<Connection>().is_err(), "the test's own premise");
+        let dry = abandon(&sandbox, &[]).await;
+        assert_eq!((dry.code, dry.err.as_str()), (Some(2), ""), "{title}");
+        let stays = dry.out.lines().filter(|line| line.starts_with("  - ")).map(|line| format!("{line}\n"));
+        told.extend([format!("# {title}\n")].into_iter().chain(stays));
+    }
+    insta::assert_snapshot!("abandon-unreadable", told);
+    let json = abandon(&sandbox, &["-o", "json"]).await.json();
+    assert_eq!((json.get("openAttempt"), &json["unreadableAttempt"]), (None, &json!(true)));
 }
 
 #[tokio::test]
@@ -123,6 +185,6 @@ async fn an_instance_is_let_go_by_its_own_finalizer() {
     assert_eq!(dry.json().get("connectionSecret"), None, "an instance has none");
     let done = abandon(&["--yes"]).await;
     assert_eq!(done.code, Some(0), "{}", done.err);
-    assert!(done.out.starts_with("integrationinstance/acme in namespace"), "{}", done.out);
+    insta::assert_snapshot!("abandon-instance", done.out.replace(sandbox.namespace(), "NAMESPACE"));
     sandbox.wait_gone::<IntegrationInstance>("acme", HANG).await;
 }

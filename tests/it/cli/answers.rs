@@ -5,7 +5,7 @@ use serde_json::json;
 use tradewind::api::keys;
 use tradewind::api::v1alpha1::{Connection, IntegrationInstance};
 
-use super::{asking, condition, forge, instance_asking, run_in, store};
+use super::{asking, condition, forge, instance_asking, ready_to_run, run_in, store};
 use crate::cluster::Sandbox;
 
 async fn answer(sandbox: &Sandbox) -> Option<String> {
@@ -79,7 +79,8 @@ async fn an_instance_is_answered_by_the_name_of_its_kind() {
     let uid = instance_asking(&sandbox, "CreateOutcomeUnknown").await.uid().expect("a UID");
     let ran = run_in(&sandbox, &["resolve", "ii/acme", "--adopt", "41"]).await;
     assert_eq!(ran.code, Some(0), "{}", ran.err);
-    let follow = format!("Follow it with: tradewind status integrationinstance/acme -n {}\n", sandbox.namespace());
+    let status = format!("tradewind status integrationinstance/acme -n {}", sandbox.namespace());
+    let follow = format!("Follow it with: {}\n", ready_to_run(&status).await);
     assert!(
         ran.out.starts_with("integrationinstance/acme: answered: record 41") && ran.out.ends_with(&follow),
         "{}",

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
+use http::StatusCode;
 use k8s_openapi::api::core::v1::{Secret, ServiceAccount};
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
 use kube::ResourceExt;
@@ -11,7 +14,8 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tradewind::api::v1alpha1::Connection;
 
-use super::{CONNECTOR, PROGRAM, Ran, STORE, condition, forge, intent, run_in};
+use super::between::Between;
+use super::{CONNECTOR, PROGRAM, Ran, STORE, condition, forge, intent, ready_to_run, run_in};
 use crate::cluster::{HANG, Sandbox, control_plane};
 
 /// A link, in which stands what may stand nowhere but on standard output.
@@ -20,6 +24,12 @@ const LINK: &str = "https://link.example.com/authorize?state=test-canary-5b0c";
 const FAR: &str = "2999-01-01T00:00:00Z";
 const LONG_AGO: &str = "2025-01-01T00:00:00Z";
 const HANDED_OUT: &str = "A merchant must authorize the connection: hand over the link in the connection Secret";
+
+/// Answers of an API server.
+const MISSING: &str =
+    r#"{"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "NotFound", "code": 404}"#;
+const FAILING: &str =
+    r#"{"kind": "Status", "apiVersion": "v1", "status": "Failure", "message": "out of order", "code": 503}"#;
 
 /// The conditions of an object that makes no more links before somebody asks for one.
 fn gave_up(why: &str) -> Value {
@@ -78,7 +88,9 @@ async fn write(sandbox: &Sandbox, owner: Option<&Connection>, label: Option<&str
 /// An output without what differs from run to run.
 fn timeless(sandbox: &Sandbox, text: &str) -> String {
     let ages = regex::Regex::new(r"\b[0-9]+(d| days)\b").expect("a pattern");
-    ages.replace_all(&text.replace(sandbox.namespace(), "NAMESPACE"), "000$1").into_owned()
+    let files = regex::Regex::new(r"--kubeconfig \S+").expect("a pattern");
+    let text = files.replace_all(text, "--kubeconfig FILE").replace(sandbox.namespace(), "NAMESPACE");
+    ages.replace_all(&text, "000$1").into_owned()
 }
 
 #[tokio::test]
@@ -282,6 +294,37 @@ async fn it_waits_until_there_is_a_link() {
 }
 
 #[tokio::test]
+async fn an_api_server_that_fails_for_a_while_does_not_end_the_wait() {
+    let sandbox = Sandbox::new("cli-authorize").await;
+    let object = handed_out(&sandbox, HANDED_OUT, FAR).await;
+    write(&sandbox, Some(&object), None, &[("link_url", LINK), ("link_attempt", "2")]).await;
+    // The Secret is missing at the first look, and nothing is answered at the next two.
+    let looks = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&looks);
+    let between = Between::new(&sandbox, move |path| {
+        let look = if path.ends_with("/connections/acme") {
+            count.fetch_add(1, Ordering::Relaxed) + 1
+        } else {
+            count.load(Ordering::Relaxed)
+        };
+        match look {
+            1 if path.contains("/secrets/") => Some((StatusCode::NOT_FOUND, MISSING)),
+            2 | 3 => Some((StatusCode::SERVICE_UNAVAILABLE, FAILING)),
+            _ => None,
+        }
+    })
+    .await;
+    let ran = between.run(&["authorize", "acme", "--wait"]).await;
+    assert_eq!((ran.code, ran.out), (Some(0), format!("{LINK}\n")), "{}", ran.err);
+    assert_eq!(looks.load(Ordering::Relaxed), 4);
+
+    let failing = Between::new(&sandbox, |_| Some((StatusCode::SERVICE_UNAVAILABLE, FAILING))).await;
+    let ran = failing.run(&["authorize", "acme", "--wait", "--timeout", "1h"]).await;
+    assert_eq!((ran.code, ran.out.as_str()), (Some(1), ""));
+    assert!(ran.err.starts_with("Error: the API server failed (out of order)"), "{}", ran.err);
+}
+
+#[tokio::test]
 async fn it_does_not_wait_forever_nor_for_what_never_comes() {
     let sandbox = Sandbox::new("cli-authorize").await;
     handed_out(&sandbox, HANDED_OUT, FAR).await;
@@ -307,13 +350,15 @@ async fn the_status_says_who_has_to_do_what() {
         let view = run_in(&sandbox, &["status", "acme", "-o", "json"]).await.json();
         (view["waitsFor"].clone(), view["commands"].clone())
     };
-    let command = |verb: &str, rest: &str| json!([format!("tradewind {verb} acme -n {}{rest}", sandbox.namespace())]);
+    let command = async |verb: &str, rest: &str| {
+        json!([ready_to_run(&format!("tradewind {verb} acme -n {}{rest}", sandbox.namespace())).await])
+    };
     let person = json!("person");
-    assert_eq!(told(json!({})).await, (person.clone(), command("authorize", "")));
+    assert_eq!(told(json!({})).await, (person.clone(), command("authorize", "").await));
     let expired = json!({"authorization": {"expiresAt": LONG_AGO, "attempt": 2}});
-    assert_eq!(told(expired).await, (person.clone(), command("authorize", " --wait")));
+    assert_eq!(told(expired).await, (person.clone(), command("authorize", " --wait").await));
     let given_up = json!({"conditions": gave_up("No more links. Ask for one")});
-    assert_eq!(told(given_up).await, (person.clone(), command("reconcile", "")));
+    assert_eq!(told(given_up).await, (person.clone(), command("reconcile", "").await));
     let missing = json!({
         "conditions": awaits("Enter the credentials in Arcus"), "authorization": null, "externalId": "shopify",
         "creation": {"settledAttempt": 2}, "hasCredentials": false, "hasWebhookSecret": true,
@@ -336,6 +381,6 @@ async fn the_status_of_what_has_to_be_authorized_again_names_the_command() {
     let sandbox = Sandbox::new("cli-authorize").await;
     revoked(&sandbox).await;
     let view = run_in(&sandbox, &["status", "acme", "-o", "json"]).await.json();
-    let command = format!("tradewind authorize acme -n {}", sandbox.namespace());
+    let command = ready_to_run(&format!("tradewind authorize acme -n {}", sandbox.namespace())).await;
     assert_eq!((&view["waitsFor"], &view["commands"]), (&json!("person"), &json!([command])));
 }

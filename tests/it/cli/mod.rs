@@ -5,6 +5,7 @@
 mod abandon;
 mod answers;
 mod authorize;
+mod between;
 mod completions;
 mod objects;
 mod process;
@@ -117,6 +118,11 @@ pub(crate) async fn run_in(sandbox: &Sandbox, args: &[&str]) -> Ran {
     let args: Vec<String> = args.into_iter().map(str::to_owned).collect();
     let run = move || run(&args.iter().map(String::as_str).collect::<Vec<_>>());
     tokio::task::spawn_blocking(run).await.expect("the end of the program")
+}
+
+/// A command as the program says it to who ran it by [`run_in`].
+async fn ready_to_run(command: &str) -> String {
+    format!("{command} --kubeconfig {}", control_plane().await.kubeconfig().display())
 }
 
 const ACCOUNT: &str = "
@@ -313,7 +319,8 @@ async fn what_a_plugin_says_to_run_is_what_runs() {
             command.env_clear().args([verb, name, "--namespace", sandbox.namespace(), "--kubeconfig"]).arg(kubeconfig);
             let ran = Ran::from(command.output().await.expect("a run"));
             assert_eq!(ran.code, Some(1), "{}", ran.err);
-            assert!(ran.err.contains(&format!(". `kubectl tradewind {list}` lists those there are")), "{}", ran.err);
+            let command = ready_to_run(&format!("kubectl tradewind {list}")).await;
+            assert!(ran.err.contains(&format!(". `{command}` lists those there are")), "{}", ran.err);
         }
     }
 }
@@ -328,6 +335,36 @@ fn without_a_cluster_it_says_how_to_name_one() {
         ran.err
     );
     assert!(ran.err.contains("--kubeconfig"), "{}", ran.err);
+}
+
+/// Whoever names a cluster means that one: in a pod there is another, which is taken only where none is named.
+#[test]
+fn a_kubeconfig_that_cannot_be_used_is_refused_and_not_repeated() {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("home-{}", std::process::id()));
+    let file = folder.join(".kube/config");
+    std::fs::create_dir_all(folder.join(".kube")).expect("a folder");
+    let status = |name: &str, value: &Path| {
+        let output = std::process::Command::new(PROGRAM).env_clear().env(name, value).arg("status").output();
+        Ran::from(output.expect("a run"))
+    };
+    let none = status("HOME", &folder);
+    let mut refused = vec![(status("KUBECONFIG", &folder.join("none")), "failed to read kubeconfig")];
+    for (text, says) in [
+        ("token: 'test-canary\n", "the kubeconfig cannot be read in line"),
+        ("users: test-canary\n", "the kubeconfig cannot be read in line"),
+        (&process::NOWHERE.replace("current-context: nowhere", "current-context: gone"), "current context: gone"),
+        ("apiVersion: v1\nkind: Config\n", "failed to determine current context"),
+    ] {
+        std::fs::write(&file, text).expect("a kubeconfig");
+        refused.extend([(status("KUBECONFIG", &file), says), (status("HOME", &folder), says)]);
+    }
+    std::fs::remove_dir_all(&folder).expect("no folder");
+    let begin = "Error: there is no cluster to speak to (";
+    assert_eq!((none.code, none.err.starts_with(begin)), (Some(1), true), "{}", none.err);
+    for (ran, says) in refused {
+        assert_eq!((ran.code, ran.err.lines().count()), (Some(3), 1), "{}", ran.err);
+        assert!(ran.err.starts_with(begin) && ran.err.contains(says) && !ran.err.contains("canary"), "{}", ran.err);
+    }
 }
 
 #[test]

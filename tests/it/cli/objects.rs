@@ -38,7 +38,15 @@ async fn a_request_is_written_under_a_name_of_its_own() {
 
 /// Answers a request as the operator would.
 async fn echo(sandbox: &Sandbox, conditions: serde_json::Value) {
-    let asked = |object: &Connection| object.annotations().contains_key(keys::RECONCILE);
+    echo_after(sandbox, None, conditions).await;
+}
+
+/// The same of a request that comes after one with this stamp.
+async fn echo_after(sandbox: &Sandbox, before: Option<&str>, conditions: serde_json::Value) {
+    let asked = |object: &Connection| {
+        let stamp = object.annotations().get(keys::RECONCILE).map(String::as_str);
+        stamp.is_some() && stamp != before
+    };
     let object: Connection = sandbox.wait_for("acme", HANG, asked).await;
     let status = json!({"status": {
         "observedGeneration": object.metadata.generation, "conditions": conditions,
@@ -57,6 +65,76 @@ async fn it_waits_until_the_operator_has_looked() {
     assert_eq!(ran.code, Some(0), "{}", ran.err);
     assert_eq!(ran.out, "connection/acme: Ready is True, Succeeded: The connection works\n");
     assert_eq!(ran.err, "connection/acme: waiting for the operator to look\n");
+}
+
+/// The request for a look of somebody whose clock is ahead, or who wrote a date.
+const FUTURE: &str = "2999-01-01T00:00:00Z";
+
+#[tokio::test]
+async fn a_later_request_that_was_answered_is_not_taken_for_ours() {
+    let sandbox = Sandbox::new("cli-reconcile").await;
+    sandbox.apply(STORE).await;
+    let ready = json!([condition("Ready", "True", "Succeeded", "The connection works")]);
+    super::forge(&sandbox, json!({"lastHandledReconcileAt": FUTURE, "conditions": ready})).await;
+    let annotated = Patch::Merge(json!({"metadata": {"annotations": {keys::RECONCILE_FLUX: FUTURE}}}));
+    sandbox.api::<Connection>().patch("acme", &PatchParams::default(), &annotated).await.expect("a request");
+    let nobody = run_in(&sandbox, &["reconcile", "acme", "--timeout", "1s"]).await;
+    assert_eq!(nobody.code, Some(1), "nobody has looked: {}", nobody.out);
+    let operator = echo_after(&sandbox, Some("2999-01-01T00:00:01Z"), ready);
+    let (ran, ()) = tokio::join!(run_in(&sandbox, &["reconcile", "acme", "-o", "json"]), operator);
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    assert_eq!(ran.json()["requestedAt"], "2999-01-01T00:00:02Z", "after the last one, which was ours");
+}
+
+#[tokio::test]
+async fn a_deletion_that_comes_to_its_end_is_a_look() {
+    let sandbox = Sandbox::new("cli-reconcile").await;
+    sandbox.apply(STORE).await;
+    sandbox.delete::<Connection>("acme").await;
+    let goes = async || {
+        let asked = |object: &Connection| object.annotations().contains_key(keys::RECONCILE);
+        sandbox.wait_for("acme", HANG, asked).await;
+        let free = Patch::Merge(json!({"metadata": {"finalizers": null}}));
+        sandbox.api::<Connection>().patch("acme", &PatchParams::default(), &free).await.expect("its end");
+    };
+    let (ran, ()) = tokio::join!(run_in(&sandbox, &["reconcile", "acme"]), goes());
+    assert_eq!(
+        (ran.code, ran.out.as_str()),
+        (Some(0), "connection/acme: it is gone: its deletion came to its end\n"),
+        "{}",
+        ran.err
+    );
+
+    sandbox.apply(STORE).await;
+    sandbox.delete::<Connection>("acme").await;
+    let (ran, ()) = tokio::join!(run_in(&sandbox, &["reconcile", "acme", "-o", "json"]), goes());
+    assert_eq!((ran.code, &ran.json()["gone"], ran.json().get("object")), (Some(0), &json!(true), None), "{}", ran.err);
+
+    // What nobody deleted yet is missing when it is gone.
+    sandbox.apply(STORE).await;
+    let deleted = async {
+        let asked = |object: &Connection| object.annotations().contains_key(keys::RECONCILE);
+        sandbox.wait_for("acme", HANG, asked).await;
+        sandbox.delete::<Connection>("acme").await;
+        goes().await;
+    };
+    let (ran, ()) = tokio::join!(run_in(&sandbox, &["reconcile", "acme"]), deleted);
+    assert_eq!(ran.code, Some(1), "{}", ran.out);
+    assert!(ran.err.contains("Error: there is no Connection acme in"), "{}", ran.err);
+}
+
+#[tokio::test]
+async fn what_works_and_concerns_a_person_is_told_of() {
+    let sandbox = Sandbox::new("cli-reconcile").await;
+    sandbox.apply(STORE).await;
+    let conditions = json!([
+        condition("Ready", "True", "Succeeded", "The connection works"),
+        condition("CredentialsValid", "False", "SecretNotFound", "There is no Secret acme"),
+    ]);
+    let (ran, ()) = tokio::join!(run_in(&sandbox, &["reconcile", "acme"]), echo(&sandbox, conditions));
+    let told = "connection/acme: Ready is True, Succeeded: The connection works\n\
+                connection/acme: CredentialsValid is False, SecretNotFound: There is no Secret acme\n";
+    assert_eq!((ran.code, ran.out.as_str()), (Some(4), told), "{}", ran.err);
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tradewind::api::keys;
 use tradewind::api::v1alpha1::{Connection, IntegrationInstance};
 
-use super::{Ran, condition, instance, run_in, store};
+use super::{Ran, condition, instance, ready_to_run, run_in, store};
 use crate::cluster::{HANG, Kind, Sandbox};
 
 /// The status of an object with a record.
@@ -109,8 +109,9 @@ async fn where_there_is_nothing_to_ask_for_nothing_is_written() {
     refused("has no record at the provider yet: there is nothing to refresh.").await;
     super::forge(&sandbox, works()).await;
     spec(json!({"suspend": true})).await;
-    let resume = format!("Resume it first: tradewind resume acme -n {}\n", sandbox.namespace());
-    assert!(refused("is suspended: nothing is asked of the provider.").await.ends_with(&resume));
+    let resume = ready_to_run(&format!("tradewind resume acme -n {}", sandbox.namespace())).await;
+    let refusal = refused("is suspended: nothing is asked of the provider.").await;
+    assert!(refusal.ends_with(&format!("Resume it first: {resume}\n")), "{refusal}");
     spec(json!({"suspend": false, "managementPolicy": "ObserveOnly"})).await;
     refused("is only observed (managementPolicy: ObserveOnly)").await;
     spec(json!({"managementPolicy": "Full"})).await;
@@ -147,6 +148,21 @@ async fn what_waits_for_a_person_is_said_at_once() {
     let (ran, ()) = tokio::join!(run_in(&sandbox, &["refresh", "acme"]), operator);
     assert_eq!((ran.code, ran.out.as_str()), (Some(4), ""), "{}", ran.err);
     assert!(ran.err.contains("Disabled: Put it right. The request stands until then"), "{}", ran.err);
+}
+
+/// What failed before is what a person asks for once more; what else concerns a person is in nobody's way.
+#[tokio::test]
+async fn what_works_is_refreshed_whatever_else_concerns_a_person() {
+    let sandbox = Sandbox::new("cli-refresh").await;
+    for (kind, reason) in [("InitialRefreshComplete", "InitialRefreshFailed"), ("CredentialsValid", "SecretNotFound")] {
+        let conditions = [condition("Ready", "True", "Succeeded", "It works"), condition(kind, "False", reason, "")];
+        store(&sandbox, json!({"conditions": conditions, "externalId": "42"})).await;
+        let (ran, _) = answered(&sandbox, &["--products"], &[("products", "Accepted")]).await;
+        assert_eq!(
+            (ran.code, ran.out.as_str()),
+            (Some(0), "connection/acme: products Accepted: the provider took it\n")
+        );
+    }
 }
 
 #[tokio::test]

@@ -1,8 +1,9 @@
 //! `tradewind status`: the overview, one object, and the verdict for scripts.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use http::StatusCode;
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding};
 use kube::api::{DeleteParams, PostParams};
 use kube::config::Kubeconfig;
@@ -10,7 +11,10 @@ use kube::{Api, ResourceExt};
 use serde_json::json;
 use tradewind::api::v1alpha1::IntegrationInstance;
 
-use super::{ACCOUNT, asking, condition, forge, forge_of, instance, instance_asking, intent, run_in, store};
+use super::between::Between;
+use super::{
+    ACCOUNT, asking, condition, forge, forge_of, instance, instance_asking, intent, ready_to_run, run_in, store,
+};
 use crate::cluster::{HANG, Sandbox, control_plane};
 
 #[tokio::test]
@@ -218,19 +222,26 @@ async fn what_a_person_can_run_is_printed_ready_to_be_run() {
     asking(&sandbox, "CreateOutcomeUnknown").await;
     let namespace = sandbox.namespace();
     let view = run_in(&sandbox, &["status", "acme", "-o", "json"]).await.json();
-    let answers = ["--adopt r-1", "--adopt r-2", "--create-anew"];
-    assert_eq!(
-        view["commands"],
-        json!(answers.map(|answer| format!("tradewind resolve acme -n {namespace} {answer}")))
-    );
+    let mut answers = Vec::new();
+    for answer in ["--adopt r-1", "--adopt r-2", "--create-anew"] {
+        answers.push(ready_to_run(&format!("tradewind resolve acme -n {namespace} {answer}")).await);
+    }
+    assert_eq!(view["commands"], json!(answers));
     instance_asking(&sandbox, "CreateOutcomeUnknown").await;
     let instance = run_in(&sandbox, &["status", "ii/acme", "-o", "json"]).await.json();
     assert_eq!(
         instance["commands"][0],
-        json!(format!("tradewind resolve integrationinstance/acme -n {namespace} --adopt 41"))
+        json!(ready_to_run(&format!("tradewind resolve integrationinstance/acme -n {namespace} --adopt 41")).await)
     );
     let text = run_in(&sandbox, &["status", "acme"]).await.out;
-    assert!(text.contains("Run one of:") && text.contains("--adopt r-2\n"), "{text}");
+    assert!(text.contains("Run one of:") && text.contains(&format!("  {}\n", answers[1])), "{text}");
+
+    let kubeconfig = Named::new(sandbox.operator_kubeconfig(), "shop's", None);
+    let ran =
+        super::run(&["status", "acme", "-n", namespace, "--kubeconfig", kubeconfig.file(), "--context", "shop's"]);
+    let flags = format!(r"--kubeconfig {} --context 'shop'\''s'", kubeconfig.file());
+    let command = format!("  tradewind resolve acme -n {namespace} --create-anew {flags}\n");
+    assert!(ran.out.contains(&command), "{ran:?}");
 }
 
 #[tokio::test]
@@ -256,7 +267,8 @@ async fn a_missing_object_and_a_missing_right_are_told_in_plain_words() {
     assert_eq!(
         ran.err,
         format!(
-            "Error: there is no ProviderAccount nobody in namespace {namespace}. `tradewind status -n {namespace}` lists those there are\n"
+            "Error: there is no ProviderAccount nobody in namespace {namespace}. `{}` lists those there are\n",
+            ready_to_run(&format!("tradewind status -n {namespace}")).await
         )
     );
     let kubeconfig = sandbox.operator_kubeconfig().to_str().expect("a path");
@@ -269,30 +281,89 @@ async fn a_missing_object_and_a_missing_right_are_told_in_plain_words() {
     );
 }
 
+/// A kubeconfig with a context of its own. It goes with its owner.
+struct Named(PathBuf);
+
+impl Named {
+    /// `namespace`: that of the context.
+    fn new(kubeconfig: &Path, context: &str, namespace: Option<&str>) -> Self {
+        let mut config = Kubeconfig::read_from(kubeconfig).expect("a kubeconfig");
+        let mut named = config.contexts[0].clone();
+        context.clone_into(&mut named.name);
+        named.context.as_mut().expect("a context").namespace = namespace.map(str::to_owned);
+        config.contexts.push(named);
+        let name = format!("named-{}-{}.yaml", uuid::Uuid::new_v4(), std::process::id());
+        let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+        std::fs::write(&file, serde_yaml::to_string(&config).expect("YAML")).expect("a kubeconfig");
+        Self(file)
+    }
+
+    fn file(&self) -> &str {
+        self.0.to_str().expect("a path")
+    }
+}
+
+impl Drop for Named {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
 #[tokio::test]
 async fn the_namespace_is_that_of_the_context() {
     let sandbox = Sandbox::new("cli-status").await;
-    let mut config = Kubeconfig::read_from(sandbox.operator_kubeconfig()).expect("a kubeconfig");
-    let mut named = config.contexts[0].clone();
-    named.name = "shop".to_owned();
-    named.context.as_mut().expect("a context").namespace = Some(sandbox.namespace().to_owned());
-    config.contexts.push(named);
-    let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{}.yaml", sandbox.namespace()));
-    std::fs::write(&file, serde_yaml::to_string(&config).expect("YAML")).expect("a kubeconfig");
-    let name = file.to_str().expect("a path");
-    let ran = super::run(&["status", "--kubeconfig", name, "--context", "shop"]);
-    let wrong = super::run(&["status", "--kubeconfig", name, "--context", "nowhere"]);
-    std::fs::remove_file(&file).expect("no kubeconfig");
-    assert_eq!(
-        ran.out,
-        format!("No accounts, connections or integration instances in namespace {}\n", sandbox.namespace()),
-        "{}",
-        ran.err
-    );
+    let none =
+        |namespace: &str| format!("No accounts, connections or integration instances in namespace {namespace}\n");
+    let named = Named::new(sandbox.operator_kubeconfig(), "shop", Some(sandbox.namespace()));
+    for empty in [&[][..], &["-n", ""]] {
+        let ran = super::run(&[&["status", "--kubeconfig", named.file(), "--context", "shop"], empty].concat());
+        assert_eq!(ran.out, none(sandbox.namespace()), "{}", ran.err);
+    }
+    let wrong = super::run(&["status", "--kubeconfig", named.file(), "--context", "nowhere"]);
     assert_eq!(wrong.code, Some(3));
     assert!(
         wrong.err.starts_with("Error: there is no cluster to speak to (") && wrong.err.contains("nowhere"),
         "{}",
         wrong.err
     );
+    for namespace in [None, Some("")] {
+        let named = Named::new(control_plane().await.kubeconfig(), "shop", namespace);
+        let ran = super::run(&["status", "--kubeconfig", named.file(), "--context", "shop", "-n", ""]);
+        assert_eq!((ran.out, ran.code), (none("default"), Some(0)), "{}", ran.err);
+    }
+}
+
+#[tokio::test]
+async fn where_shared_accounts_are_not_installed_there_are_none() {
+    let sandbox = Sandbox::new("cli-status").await;
+    sandbox.apply(ACCOUNT).await;
+    // What an API server answers of a kind that it does not know is a page.
+    let unknown = (StatusCode::NOT_FOUND, "404 page not found\n");
+    let between =
+        Between::new(&sandbox, move |path| path.contains("/clusterprovideraccounts").then_some(unknown)).await;
+    let ran = between.run(&["status", "-A"]).await;
+    assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""));
+    assert!(ran.out.lines().any(|line| line.starts_with(sandbox.namespace())), "{}", ran.out);
+    let nothing = Between::new(&sandbox, move |_| Some(unknown)).await.run(&["status", "-A"]).await;
+    assert_eq!(nothing.code, Some(1));
+    assert!(nothing.err.starts_with("Error: this cluster does not know the kinds of Tradewind."), "{}", nothing.err);
+}
+
+/// Of what works, a person may have to put something right all the same.
+#[tokio::test]
+async fn what_works_and_concerns_a_person_is_not_done() {
+    let sandbox = Sandbox::new("cli-status").await;
+    let works = |concern| json!({"conditions": [condition("Ready", "True", "Succeeded", "It works"), concern]});
+    let code = async || run_in(&sandbox, &["status", "--exit-code"]).await.code;
+    store(&sandbox, works(condition("InitialRefreshComplete", "False", "InitialRefreshRunning", "It loads"))).await;
+    assert_eq!(code().await, Some(0));
+    store(&sandbox, works(condition("InitialRefreshComplete", "False", "InitialRefreshFailed", "Look at the events")))
+        .await;
+    assert_eq!(code().await, Some(4));
+    store(&sandbox, works(condition("CredentialsValid", "False", "SecretNotFound", "There is no Secret acme"))).await;
+    assert_eq!(code().await, Some(4));
+    let told = run_in(&sandbox, &["status"]).await.out;
+    assert!(told.ends_with("Waiting for a person: 1 of 1\n  connection/acme\n    There is no Secret acme\n"), "{told}");
+    let told = run_in(&sandbox, &["status", "acme"]).await.out;
+    assert!(told.contains("Waits for:  a person\n            There is no Secret acme\n"), "{told}");
 }
