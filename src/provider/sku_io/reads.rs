@@ -175,6 +175,14 @@ impl Reads {
         let mut rows = self.pages(&[("search", key.as_str())], pace).await?;
         rows.retain(|row| !row.archived && !self.is_deleted(row.id));
         rows.retain(|row| row.name.as_deref().is_none_or(|name| name == key.as_str()));
+        // A list may tell less than the instance itself, and whoever adopts it compares all of it.
+        if let [row] = rows.as_slice()
+            && row.name.is_some()
+            && !row.has_settings
+        {
+            let (number, id) = (row.id, ExternalId::new(row.id.to_string()));
+            rows = self.one(&id, number, Pace::InTurn).await?.into_iter().collect();
+        }
         let record = |row: Row| {
             let (id, born) = (ExternalId::new(row.id.to_string()), row.created_at);
             let have = row.name.is_some().then(|| Have::new(row));

@@ -35,9 +35,13 @@ fn nothing_was_asked(world: &World) {
 const MATCH: &str = "  adoptionPolicy: Match\n  deletionPolicy: Delete\n";
 const OVERRIDE: &str = "  adoptionPolicy: Override\n  deletionPolicy: Retain\n";
 
+#[rstest]
+#[case::with_settings_in_lists(true)]
+#[case::without_settings_in_lists(false)]
 #[tokio::test]
-async fn what_matches_is_taken_over_as_it_is_and_goes_with_the_object() {
+async fn what_matches_is_taken_over_as_it_is_and_goes_with_the_object(#[case] settings_in_lists: bool) {
     let world = World::with_sku("sku-match").await;
+    world.simulator.configure_sku_io(|s| s.settings_in_lists = settings_in_lists);
     let id = made_by_a_stranger(&world, "acme").to_string();
     let since = world.sandbox.mark();
     world.sandbox.apply(&instance("acme", MATCH)).await;
@@ -123,7 +127,7 @@ async fn a_named_record_that_is_not_there_is_never_made() {
     let world = World::with_sku("sku-ref-none").await;
     world.sandbox.apply(&instance("acme", &format!("  externalRef: {{id: \"999999999\"}}\n{MATCH}"))).await;
     let halted = world.instance_until("acme", "Ready", "False", "ExternalNotFound").await;
-    assert_stalled(&halted, "ExternalNotFound", &["Check externalRef"]);
+    assert_stalled(&halted, "ExternalNotFound", &["externalRef is wrong"]);
     world.rests::<IntegrationInstance>("acme").await;
     nothing_was_asked(&world);
 }
