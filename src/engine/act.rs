@@ -224,6 +224,7 @@ impl<E: External> Scene<'_, E> {
             }
         })
         .await?;
+        self.engine.memory.uncounted(&target.uid);
         Ok(Next::After(Duration::from_millis(100)))
     }
 
@@ -245,10 +246,7 @@ impl<E: External> Scene<'_, E> {
         let deleted = self.external.delete(DeletePermit::mint(id.clone())).await;
         write.ended(deleted.as_ref().map(|()| None));
         Ok(match deleted {
-            Ok(()) => {
-                self.engine.memory.uncounted(&target.uid);
-                Removal::Done
-            }
+            Ok(()) => Removal::Done,
             Err(error) => Removal::Failed(error),
         })
     }
