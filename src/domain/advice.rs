@@ -51,8 +51,9 @@ fn known(reason: Reason, ids: &[ExternalId], drift: &Drift) -> String {
             "Another object declares the same store and came first. Delete one of the two objects".to_owned()
         }
         Reason::ExternalIdConflict => format!(
-            "{names} belongs to another object, or is not the one that externalRef names. Delete one of the two objects, \
-             correct externalRef, or put status.externalId right if somebody has changed it"
+            "{names} belongs to another object, or is not the one that externalRef names. Delete one of the two objects; if \
+             externalRef is wrong, set deletionPolicy: Retain, delete this object and declare it anew; if somebody has changed \
+             status.externalId, put it right"
         ),
         Reason::AccountMismatch => {
             "The record was made in another account than the one that accountRef logs in to now. Give the account its \
@@ -61,7 +62,8 @@ fn known(reason: Reason, ids: &[ExternalId], drift: &Drift) -> String {
         }
         Reason::NotMatch => format!("{names} exists but differs in {}. {}", join(fields), to_adopt(drift)),
         Reason::ExternalNotFound if ids.is_empty() => {
-            "No such record exists at the provider. Check externalRef, or the store that the declaration names"
+            "No such record exists at the provider. Check the store that the declaration names; if externalRef is wrong, delete \
+             this object and declare it anew"
                 .to_owned()
         }
         Reason::ExternalNotFound => format!(
@@ -78,12 +80,23 @@ fn known(reason: Reason, ids: &[ExternalId], drift: &Drift) -> String {
              its UID. Otherwise delete it"
         ),
         Reason::AdoptionForbidden => {
-            "The account forbids adoption. Ask whoever owns it to set adoption: Allowed, or remove adoptionPolicy, \
-             externalRef and managementPolicy: ObserveOnly"
+            "The account forbids adoption. Ask whoever owns it to set adoption: Allowed, or remove adoptionPolicy and \
+             managementPolicy: ObserveOnly. An externalRef stays: delete this object and declare it anew without"
                 .to_owned()
         }
         other => format!("{other}: see docs/conditions.md"),
     }
+}
+
+/// Why a record that the declaration names by its id is not replaced: a new one would have another id.
+#[must_use]
+pub fn named(id: &str, fields: &[String]) -> Problem {
+    let text = format!(
+        "The provider cannot change {} in place, and a new record would not be {id}, which externalRef names. Change it back, or \
+         delete this object and declare it anew without externalRef",
+        join(fields)
+    );
+    Problem::new(Reason::ReplacementRequired, text)
 }
 
 /// What makes a record that differs one that can be adopted.
@@ -138,7 +151,7 @@ mod tests {
     #[case(Reason::ExternalIdConflict, &[], "Another object declares the same store and came first")]
     #[case(Reason::ExternalIdConflict, &["a"], "a belongs to another object")]
     #[case(Reason::AccountMismatch, &[], "made in another account")]
-    #[case(Reason::ExternalNotFound, &[], "No such record exists at the provider. Check externalRef")]
+    #[case(Reason::ExternalNotFound, &[], "No such record exists at the provider. Check the store")]
     #[case(Reason::ExternalNotFound, &["a"], "a no longer exists at the provider")]
     #[case(Reason::CredentialsRestored, &["a"], "gave a credentials back")]
     #[case(Reason::AdoptionForbidden, &[], "The account forbids adoption. Ask whoever owns it")]

@@ -200,6 +200,7 @@ fn with_candidates(f: &Facts<'_>, intent: Option<&StoredIntent>, reason: Reason)
 fn resolve(f: &Facts<'_>, answer: &Resolution) -> Step {
     match answer {
         Resolution::Adopt(id) if f.adoption_allowed => match f.seen {
+            None if f.held => Step::Halt(Reason::ExternalIdConflict, vec![id.clone()]),
             None => Step::Look(Look::Id(id.clone())),
             Some([one]) if one.held => Step::Halt(Reason::ExternalIdConflict, vec![id.clone()]),
             Some([_]) => Step::Resolve(answer.clone()),
@@ -221,6 +222,10 @@ fn observing(f: &Facts<'_>) -> Step {
         Creation::Pending(_) => f.recorded,
         Creation::NotStarted | Creation::Unverifiable(_) => None,
     };
+    // What this object made it does not lose for another record.
+    if let Some(own) = recorded.filter(|own| !f.observed_only && f.external_ref.is_some_and(|named| named != *own)) {
+        return Step::Halt(Reason::ExternalIdConflict, vec![own.clone()]);
+    }
     let look = match (f.external_ref.or(recorded), f.key) {
         (Some(id), _) => Look::Id(id.clone()),
         (None, Some(key)) => Look::Key(key.clone()),
@@ -228,6 +233,7 @@ fn observing(f: &Facts<'_>) -> Step {
     };
     match f.seen {
         None => Step::Look(look),
+        Some([]) if recorded.is_some() && f.in_grace => Step::Wait(Waiting::Absence),
         // Another one may have taken its place.
         Some([]) if f.external_ref.is_none() && recorded.is_some() => Step::Forget,
         Some([]) => Step::Halt(Reason::ExternalNotFound, vec![]),
@@ -244,6 +250,9 @@ fn not_started(f: &Facts<'_>) -> Step {
     }
     let seen = match (f.seen, f.external_ref, f.key) {
         (Some(seen), _, _) => seen,
+        // Before it is looked at with a token of its own.
+        (None, Some(id), _) if f.held => return Step::Halt(Reason::ExternalIdConflict, vec![id.clone()]),
+        (None, Some(id), _) if !f.adoption_allowed => return Step::Halt(Reason::AdoptionForbidden, vec![id.clone()]),
         (None, Some(id), _) => return Step::Look(Look::Id(id.clone())),
         (None, None, Some(key)) => return Step::Look(Look::Key(key.clone())),
         (None, None, None) => &[],

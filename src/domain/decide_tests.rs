@@ -52,6 +52,7 @@ fn step<'a>(creation: &'a Creation, seen: Option<&'a [Sighting]>, change: impl F
         creation,
         policy: POLICY,
         recorded: None,
+        observed_only: false,
         external_ref: None,
         key: Some(&KEY),
         seen,
@@ -220,6 +221,8 @@ mod unverifiable {
         let answer = Resolution::Adopt(id("a"));
         let got = step(&lost(), Some(&[held("a")]), |f| f.resolution = Some(&answer));
         assert_eq!(got, Step::Halt(Reason::ExternalIdConflict, vec![id("a")]));
+        let got = step(&lost(), None, |f| (f.resolution, f.held) = (Some(&answer), true));
+        assert_eq!(got, Step::Halt(Reason::ExternalIdConflict, vec![id("a")]), "nor look at it");
     }
 
     #[test]
@@ -342,6 +345,26 @@ mod observe_only {
     }
 
     #[test]
+    fn one_list_without_it_proves_nothing_while_lists_may_lag() {
+        let got = step(&done(), Some(&[]), |f| {
+            (f.policy.management, f.in_grace) = (ManagementPolicy::ObserveOnly, true);
+        });
+        assert_eq!(got, Step::Wait(Waiting::Absence));
+    }
+
+    #[rstest]
+    #[case::what_it_made_is_not_lost_for_another(false, Step::Halt(Reason::ExternalIdConflict, vec![id("a")]))]
+    #[case::what_it_looked_at_is(true, Step::Look(Look::Id(id("b"))))]
+    fn an_external_ref_comes_later(#[case] observed_only: bool, #[case] want: Step) {
+        let named = id("b");
+        let got = step(&done(), None, |f| {
+            (f.policy.management, f.external_ref) = (ManagementPolicy::ObserveOnly, Some(&named));
+            f.observed_only = observed_only;
+        });
+        assert_eq!(got, want);
+    }
+
+    #[test]
     fn what_is_recorded_already_is_reported() {
         assert_eq!(observe(&done(), Some(&[seen("a")])), Step::Idle(id("a")));
     }
@@ -393,6 +416,15 @@ mod not_started {
         assert_eq!(new(None, |f| f.external_ref = Some(&named)), Step::Look(Look::Id(id("a"))));
         let got = new(Some(&[]), |f| f.external_ref = Some(&named));
         assert_eq!(got, Step::Halt(Reason::ExternalNotFound, vec![]));
+    }
+
+    #[test]
+    fn what_is_named_is_not_looked_at_where_it_may_not_be_taken_over() {
+        let named = id("a");
+        let got = new(None, |f| (f.external_ref, f.held) = (Some(&named), true));
+        assert_eq!(got, Step::Halt(Reason::ExternalIdConflict, vec![id("a")]));
+        let got = new(None, |f| (f.external_ref, f.adoption_allowed) = (Some(&named), false));
+        assert_eq!(got, Step::Halt(Reason::AdoptionForbidden, vec![id("a")]));
     }
 
     #[rstest]

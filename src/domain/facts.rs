@@ -101,6 +101,8 @@ pub struct Facts<'a> {
     pub policy: Policy,
     /// The id in status, whatever it is worth; a candidate where nothing else is certain.
     pub recorded: Option<&'a ExternalId>,
+    /// The id in status is of a record that was only looked at.
+    pub observed_only: bool,
     /// `spec.externalRef`.
     pub external_ref: Option<&'a ExternalId>,
     /// The key that the spec declares, where the platform has one.
@@ -109,7 +111,7 @@ pub struct Facts<'a> {
     pub seen: Option<&'a [Sighting]>,
     /// The recorded account is not the one named now.
     pub other_account: bool,
-    /// Another object holds the recorded id.
+    /// Another object holds the recorded id; of an object without one, the id that it names.
     pub held: bool,
     /// The recorded id is of a record that is what another object declares, and not what this one does.
     pub anothers: bool,

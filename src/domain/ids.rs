@@ -71,17 +71,26 @@ pub struct AccountIdentity {
     pub login: String,
 }
 
+/// What a recorded identity begins with that is a login.
+const LOGIN: &str = "login:";
+
 impl AccountIdentity {
     /// The form that is recorded in statuses and intents.
     #[must_use]
     pub fn recorded(&self) -> String {
-        self.organisation.clone().unwrap_or_else(|| format!("login:{}", self.login))
+        self.organisation.clone().unwrap_or_else(|| format!("{LOGIN}{}", self.login))
     }
 
     /// Whether a recorded identity is this account.
     #[must_use]
     pub fn is(&self, recorded: &str) -> bool {
-        self.organisation.as_deref() == Some(recorded) || recorded.strip_prefix("login:") == Some(&self.login)
+        self.organisation.as_deref() == Some(recorded) || recorded.strip_prefix(LOGIN) == Some(&self.login)
+    }
+
+    /// Whether a recorded identity is a login whose organisation was not known.
+    #[must_use]
+    pub fn is_login(recorded: &str) -> bool {
+        recorded.starts_with(LOGIN)
     }
 }
 
@@ -96,6 +105,7 @@ mod tests {
         assert!(known.is(&new.recorded()) && known.is(&known.recorded()) && !known.is("org-2"));
         assert!(!new.is("org-1"), "an unknown organisation is not assumed to be the recorded one");
         assert!(!new.is("login:cd"));
+        assert!(AccountIdentity::is_login(&new.recorded()) && !AccountIdentity::is_login(&known.recorded()));
     }
 
     #[test]

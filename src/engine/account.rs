@@ -5,7 +5,7 @@
 
 use super::{
     context::Engine,
-    error::PassError,
+    error::{PassError, is_passing},
     hold::{self, Hold},
     object::{AccountTarget, Target},
     outcome::{self, Next, SOON},
@@ -22,7 +22,7 @@ use crate::{
         text,
         verdict::{Verdict, problem, verdict},
     },
-    provider::{self, ApiError, External, Freshness, Login, Pace, Session, with_external},
+    provider::{self, ApiError, External, Freshness, Login, Operation, Pace, Session, with_external},
 };
 use std::time::Duration;
 use tokio::time::Instant;
@@ -30,63 +30,113 @@ use tokio::time::Instant;
 /// How often a new secret is tried again that did not work.
 const UNPROVEN: Duration = Duration::from_mins(1);
 
+/// So many passes in a row that the API server did not let come to an end are said of the account.
+const LASTING: u32 = 3;
+
 /// One pass.
 ///
 /// # Errors
 /// Where the API server did not take part; the provider's failures end in a status instead.
 pub(super) async fn pass(engine: &Engine, mut target: AccountTarget) -> Result<Next, PassError> {
+    let ended = steps(engine, &mut target).await;
+    let Err(PassError::Resolve(failure) | PassError::Intent(failure)) = &ended else { return ended };
+    // Its objects wait for a word, and do not know which.
+    if is_usable(engine, &target) || engine.memory.failed(&target.uid) < LASTING {
+        return ended;
+    }
+    let says = if let kube::Error::Api(status) = failure.as_ref() { &status.message } else { "no answer" };
+    let text = format!("The API server fails with the account or the Secret of its login: {says}. Trying again");
+    unusable(engine, &mut target, Problem::new(Reason::DependencyNotReady, text)).await
+}
+
+/// Whether objects may use the account now.
+fn is_usable(engine: &Engine, target: &AccountTarget) -> bool {
+    engine.sessions.get(&target.uid).is_some_and(|entry| entry.works())
+}
+
+async fn steps(engine: &Engine, target: &mut AccountTarget) -> Result<Next, PassError> {
     if engine.memory.outdated(&target.uid, &target.version) || !engine.synced() {
         return Ok(Next::After(SOON));
     }
-    let users = Users::of(engine, &target);
-    if users.bound == 0 && target.deleting && (users.unclear || engine.starting.is_joined(&target.uid)) {
+    let users = Users::of(engine, target);
+    if users.are_gone() {
         return Ok(Next::After(SOON));
     }
-    if users.bound > 0 && users.bound == users.gone {
-        return Ok(Next::After(SOON));
+    if users.need_nothing(target)
+        && let Some(next) = let_go(engine, target).await?
+    {
+        return Ok(next);
     }
-    if users.bound == 0 && target.deleting {
-        // Another process may have bound one that the cache does not show yet.
-        if target.held() && Users::read(engine, &target).await?.bound > 0 {
-            return Ok(Next::After(SOON));
-        }
-        engine.sessions.forget(&target.uid);
-        hold::release(engine, &mut target).await?;
-        return Ok(Next::Change);
-    }
-    let kept = hold::keep(engine, &mut target, users.bound + users.coming > 0).await;
-    // One that works, or is on its way out, is of use for as long as its login is there.
-    let works = || engine.sessions.get(&target.uid).is_some_and(|entry| entry.works());
-    let kept_secret = match forbidden(&kept) {
+    let kept = if users.need_nothing(target) { Ok(Hold::None) } else { hold::keep(engine, target).await };
+    let kept_secret = match refused(&kept) {
         None => kept?,
-        Some(problem) if target.deleting || works() => {
+        // One that works, or is on its way out, is of use for as long as its login is there.
+        Some(problem) if target.deleting || target.held() && is_usable(engine, target) => {
             tracing::warn!(account = %target, "{}", problem.message);
             Hold::None
         }
-        Some(problem) => return unusable(engine, &mut target, problem).await,
+        Some(problem) => return unusable(engine, target, problem).await,
     };
-    let leaves = (!target.deleting && matches!(kept_secret, Hold::Leaving)).then(|| users.keep_secret(&target));
-    let checked = provider::on_behalf_of(target.uid.clone(), check(engine, &mut target, leaves)).await?;
+    let leaves = (!target.deleting && matches!(kept_secret, Hold::Leaving)).then(|| users.keep_secret(target));
+    let checked = provider::on_behalf_of(target.uid.clone(), check(engine, target, leaves)).await?;
     if !target.deleting {
-        return Ok(checked);
+        return Ok(users.next(checked));
     }
     let text = format!("{}. Delete them first: they need its login to clean up", users.who());
-    let held = State::Deleting(Problem::new(Reason::DeletionHeld, text));
-    report::account(engine, &mut target, &held, |_| {}).await?;
-    // The last object that lets go asks for a look. What people force is seen in a while.
+    let next = leaving(engine, target, Problem::new(Reason::DeletionHeld, text)).await?;
+    Ok(users.next(next))
+}
+
+/// Lets go of an account that nobody needs, and of its login. What follows, if that is all there is to do.
+async fn let_go(engine: &Engine, target: &mut AccountTarget) -> Result<Option<Next>, PassError> {
+    if !target.held() {
+        return Ok(target.deleting.then(|| gone(engine, target)));
+    }
+    let Some(_letting_go) = engine.starting.lets_go(&target.uid) else { return Ok(Some(Next::After(SOON))) };
+    // Who came before that is there now.
+    let users = Users::of(engine, target);
+    if !users.need_nothing(target) || users.unclear {
+        return Ok(Some(Next::After(SOON)));
+    }
+    // Another process may have bound one that the cache does not show yet.
+    if target.deleting && Users::read(engine, target).await?.bound > 0 {
+        return Ok(Some(Next::After(SOON)));
+    }
+    let released = hold::release(engine, target).await;
+    match refused(&released) {
+        Some(problem) if target.deleting => leaving(engine, target, problem).await.map(Some),
+        Some(problem) => {
+            tracing::warn!(account = %target, "{}", problem.message);
+            Ok(None)
+        }
+        None => released.map(|()| target.deleting.then(|| gone(engine, target))),
+    }
+}
+
+/// Nothing keeps the account any more.
+fn gone(engine: &Engine, target: &AccountTarget) -> Next {
+    engine.sessions.forget(&target.uid);
+    Next::Change
+}
+
+/// What keeps an account that is being deleted. The last object that lets go asks for a look; what people force is seen in a
+/// while.
+async fn leaving(engine: &Engine, target: &mut AccountTarget, why: Problem) -> Result<Next, PassError> {
+    report::account(engine, target, &State::Deleting(why), |_| {}).await?;
     Ok(Next::After(outcome::backoff(engine, &target.uid, &target.status.conditions)))
 }
 
-/// What is wrong where the account, or its login, could not be held for want of a right.
-fn forbidden(kept: &Result<Hold, PassError>) -> Option<Problem> {
-    let Err(PassError::Intent(refusal)) = kept else { return None };
+/// What is wrong where the API server does not let the account, or its login, be held or let go: for want of a right, or
+/// because a policy of the cluster is against it.
+fn refused<T>(held: &Result<T, PassError>) -> Option<Problem> {
+    let Err(PassError::Intent(refusal)) = held else { return None };
     let kube::Error::Api(status) = refusal.as_ref() else { return None };
     let text = format!(
         "The operator may not hold the account and the Secret with its login, or let go of them ({}). Grant it patch on Secrets \
-         and on accounts",
+         and on accounts, and let no policy refuse its finalizer there",
         status.message
     );
-    status.is_forbidden().then(|| Problem::new(Reason::PermissionDenied, text))
+    (!is_passing(refusal)).then(|| Problem::new(Reason::PermissionDenied, text))
 }
 
 /// Reads the login, opens the session, and proves it at the provider.
@@ -100,6 +150,11 @@ async fn check(engine: &Engine, target: &mut AccountTarget, leaves: Option<Probl
     }
     let _slot = match session.gate.enter() {
         Ok(slot) => slot,
+        // Another account of the same login has been told to stop. Nobody has judged this one yet.
+        Err(refusal) if refusal.closed && !is_judged(engine, target) => {
+            let error = ApiError::refused(Operation::List, refusal);
+            return failed(engine, target, &session, &error).await;
+        }
         Err(refusal) => return Ok(Next::After(refusal.after)),
     };
     let fresh = Freshness::After(Instant::now());
@@ -120,6 +175,11 @@ async fn check(engine: &Engine, target: &mut AccountTarget, leaves: Option<Probl
         Err(error) if unproven => rejected(engine, target, &session, &error).await,
         Err(error) => failed(engine, target, &session, &error).await,
     }
+}
+
+/// Whether a pass over the account has come to an end in this process.
+fn is_judged(engine: &Engine, target: &AccountTarget) -> bool {
+    engine.sessions.get(&target.uid).is_some_and(|entry| entry.judged)
 }
 
 /// A new secret does not work, and the one before does: nothing is done with the new one.
@@ -213,7 +273,8 @@ fn note_identity(status: &mut ProviderAccountStatus, identity: &AccountIdentity)
 
 /// Objects must not use the account: what is wrong with it must be put right first.
 async fn unusable(engine: &Engine, target: &mut AccountTarget, problem: Problem) -> Result<Next, PassError> {
-    let comes_by_itself = matches!(problem.reason, Reason::SecretNotFound | Reason::PermissionDenied);
+    let comes_by_itself =
+        matches!(problem.reason, Reason::SecretNotFound | Reason::PermissionDenied | Reason::DependencyNotReady);
     engine.sessions.judge(&target.uid, Some(problem.clone()));
     let state = if comes_by_itself { State::Awaiting(problem) } else { State::Halted(problem) };
     if !target.deleting {

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::api::{
     keys,
-    v1alpha1::{Account, AccountKind, AccountRef, ClusterProviderAccount, ProviderAccount},
+    v1alpha1::{Account, AccountKind, AccountRef, AllowedNamespaces, ClusterProviderAccount, ProviderAccount},
 };
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{
@@ -34,7 +34,7 @@ pub(super) struct Shared {
 }
 
 /// The account that an object names, by the place where it must be.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub(super) struct AccountName {
     kind: AccountKind,
     /// Empty for one of the cluster.
@@ -89,6 +89,14 @@ impl Found {
         status?.identity.as_ref()
     }
 
+    /// Whom a shared account allows; `None` for one of a namespace, which serves that one.
+    pub(super) fn allowed(&self) -> Option<&AllowedNamespaces> {
+        match self {
+            Self::Local(_) => None,
+            Self::Shared(account) => account.good().map(|account| &account.spec.allowed_namespaces),
+        }
+    }
+
     /// A working copy, if its stored form can be read.
     pub(super) fn account(&self) -> Option<AccountTarget> {
         match self {
@@ -113,7 +121,7 @@ impl Accounts {
 
     /// The account that an object names.
     pub(super) fn of(&self, target: &Target) -> Option<Found> {
-        self.get(&AccountName::of(target.spec.account_ref(), &target.namespace))
+        self.get(&target.account_name())
     }
 
     /// Every account.
@@ -122,9 +130,9 @@ impl Accounts {
         self.local.state().into_iter().map(Found::Local).chain(shared.map(Found::Shared))
     }
 
-    /// Whether objects of this namespace may use an account.
-    pub(super) fn admits(&self, account: &AccountTarget, namespace: &str) -> bool {
-        let (Some(allowed), Some(shared)) = (&account.allowed, &self.shared) else { return true };
+    /// Whether objects of this namespace may use an account that allows these.
+    pub(super) fn admits(&self, allowed: Option<&AllowedNamespaces>, namespace: &str) -> bool {
+        let (Some(allowed), Some(shared)) = (allowed, &self.shared) else { return true };
         let found = shared.namespaces.get(&ObjectRef::new(namespace));
         allowed.admit(namespace, found.as_ref().map(|namespace| namespace.labels()))
     }

@@ -1,7 +1,7 @@
 //! Who else wants the same record: the cache read as [`domain::claims`](crate::domain::claims) asks for it.
 
 use super::{
-    accounts::AccountName,
+    accounts::{AccountName, Found},
     context::Engine,
     lean::{Has, Lean},
     object::Target,
@@ -34,6 +34,8 @@ struct Claim {
     account: Option<String>,
     /// The account that it names.
     names: AccountName,
+    /// Where it is.
+    namespace: String,
 }
 
 impl Claim {
@@ -42,7 +44,8 @@ impl Claim {
             version: target.version.clone(),
             claimant: claimant::<E>(target),
             account: target.account(&target.creation()),
-            names: AccountName::of(target.spec.account_ref(), &target.namespace),
+            names: target.account_name(),
+            namespace: target.namespace.clone(),
         }
     }
 }
@@ -126,12 +129,28 @@ impl<'a> Claims<'a> {
 
     /// Claims count within one account identity, whatever the accounts are called.
     fn same_account(&self, other: &Claim) -> bool {
-        if let Some(recorded) = &other.account {
-            return self.identity.is(recorded);
+        match &other.account {
+            Some(recorded) if self.identity.is(recorded) => true,
+            // Made before anybody knew whose login it was, and that may be known by now.
+            Some(recorded) if AccountIdentity::is_login(recorded) => {
+                let today = self.engine.accounts.get(&other.names).and_then(|account| self.identity_of(&account));
+                today.is_some_and(|today| today.is(recorded) && self.identity.is(&today.recorded()))
+            }
+            Some(_) => false,
+            None => {
+                let account = self.engine.accounts.get(&other.names);
+                // Who is not admitted makes nothing there, and keeps nobody from it.
+                let admitted = account.filter(|a| self.engine.accounts.admits(a.allowed(), &other.namespace));
+                let today = admitted.and_then(|account| self.identity_of(&account));
+                today.is_some_and(|today| self.identity.is(&today.recorded()))
+            }
         }
-        let account = self.engine.accounts.get(&other.names);
-        let session = account.and_then(|account| self.engine.sessions.get(account.uid())?.session);
-        session.is_some_and(|(session, _)| self.identity.is(&session.identity().recorded()))
+    }
+
+    /// Who an account is at the provider, as far as its session knows.
+    fn identity_of(&self, account: &Found) -> Option<AccountIdentity> {
+        let (session, _) = self.engine.sessions.get(account.uid())?.session?;
+        Some(session.identity())
     }
 }
 

@@ -14,24 +14,20 @@ use serde::de::DeserializeOwned;
 use serde_json::json;
 use std::fmt::Debug;
 
-/// Holds the account and its Secret, or lets go of both, as it should be now.
+/// Holds the account and its Secret.
 ///
 /// # Errors
 /// [`PassError::Stale`] where somebody wrote in between.
-pub(super) async fn keep(engine: &Engine, target: &mut AccountTarget, in_use: bool) -> Result<Hold, PassError> {
-    if !in_use {
-        if target.held() && !target.deleting {
-            release(engine, target).await?;
+pub(super) async fn keep(engine: &Engine, target: &mut AccountTarget) -> Result<Hold, PassError> {
+    if !target.held() {
+        // What is let go already is not held again while it goes.
+        if target.deleting {
+            return Ok(Hold::None);
         }
-        return Ok(Hold::None);
+        write_account(engine, target, true).await?;
     }
-    if !target.held() && !target.deleting {
-        let wanted = with(&target.finalizers, true);
-        write_account(engine, target, wanted).await?;
-    }
-    let now = target.spec.credentials_secret_ref.name.clone();
-    let before = target.status.held_secret.clone();
-    let held = hold_secret(engine, &target.secrets, &now, true).await?;
+    let (now, before) = (Place::declared(target), Place::held(target));
+    let held = hold_secret(engine, &now, true).await?;
     // Another process may be letting go of both, and knows better: nobody would take off what was put on after that.
     if held == Hold::Put && !is_still_held(engine, target).await? {
         let_secret_go(engine, target, &now).await?;
@@ -40,8 +36,9 @@ pub(super) async fn keep(engine: &Engine, target: &mut AccountTarget, in_use: bo
     if let Some(old) = before.filter(|old| *old != now) {
         let_secret_go(engine, target, &old).await?;
     }
-    if held != Hold::None && target.status.held_secret.as_ref() != Some(&now) {
-        report::account_fields(engine, target, |status| status.held_secret = Some(now.clone())).await?;
+    let text = now.text(target);
+    if held != Hold::None && target.status.held_secret.as_ref() != Some(&text) {
+        report::account_fields(engine, target, |status| status.held_secret = Some(text.clone())).await?;
     }
     Ok(held)
 }
@@ -51,11 +48,8 @@ pub(super) async fn keep(engine: &Engine, target: &mut AccountTarget, in_use: bo
 /// # Errors
 /// [`PassError::Stale`] where somebody wrote in between.
 pub(super) async fn release(engine: &Engine, target: &mut AccountTarget) -> Result<(), PassError> {
-    if !target.held() {
-        return Ok(());
-    }
-    let secrets = [target.status.held_secret.clone(), Some(target.spec.credentials_secret_ref.name.clone())];
-    let mut secrets: Vec<String> = secrets.into_iter().flatten().collect();
+    let secrets = [Place::held(target), Some(Place::declared(target))];
+    let mut secrets: Vec<Place> = secrets.into_iter().flatten().collect();
     secrets.dedup();
     for secret in &secrets {
         let_secret_go(engine, target, secret).await?;
@@ -63,8 +57,7 @@ pub(super) async fn release(engine: &Engine, target: &mut AccountTarget) -> Resu
     if target.status.held_secret.is_some() && !target.deleting {
         report::account_fields(engine, target, |status| status.held_secret = None).await?;
     }
-    let wanted = with(&target.finalizers, false);
-    write_account(engine, target, wanted).await?;
+    write_account(engine, target, false).await?;
     // Another process that did not know yet may have held them once more in between, and found the account still held.
     for secret in &secrets {
         let_secret_go(engine, target, secret).await?;
@@ -79,26 +72,58 @@ async fn is_still_held(engine: &Engine, target: &AccountTarget) -> Result<bool, 
     Ok(found.filter(ours).is_some_and(|account| account.finalizers().iter().any(|f| f == keys::ACCOUNT_FINALIZER)))
 }
 
-async fn write_account(engine: &Engine, target: &mut AccountTarget, finalizers: Vec<String>) -> Result<(), PassError> {
+async fn write_account(engine: &Engine, target: &mut AccountTarget, held: bool) -> Result<(), PassError> {
+    let finalizers = with(&target.finalizers, held);
+    if !held {
+        // Whatever comes of it.
+        engine.memory.holds(&target.uid, false);
+    }
     target.version = patch(&engine.account(target), target.name(), &target.version, &finalizers).await?;
     target.finalizers = finalizers;
     engine.memory.wrote(&target.uid, &target.version);
+    engine.memory.holds(&target.uid, held);
     Ok(())
 }
 
 /// Another account that is in use may have its login in the same Secret.
-async fn let_secret_go(engine: &Engine, target: &AccountTarget, name: &str) -> Result<(), PassError> {
-    let names =
-        |other: &AccountTarget| other.secrets == target.secrets && other.spec.credentials_secret_ref.name == name;
+async fn let_secret_go(engine: &Engine, target: &AccountTarget, place: &Place) -> Result<(), PassError> {
+    let names = |other: &AccountTarget| Place::declared(other) == *place;
     // What cannot be read may name it.
     let shared = engine
         .accounts
         .all()
         .any(|other| other.uid() != target.uid && other.is_held() && other.account().as_ref().is_none_or(names));
     if !shared {
-        hold_secret(engine, &target.secrets, name, false).await?;
+        hold_secret(engine, place, false).await?;
     }
     Ok(())
+}
+
+/// Where a Secret with a login is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Place {
+    namespace: String,
+    name: String,
+}
+
+impl Place {
+    fn declared(target: &AccountTarget) -> Self {
+        Self { namespace: target.secrets.clone(), name: target.spec.credentials_secret_ref.name.clone() }
+    }
+
+    /// The one that status says is held. An account of a namespace has it there, whatever is written.
+    fn held(target: &AccountTarget) -> Option<Self> {
+        let text = target.status.held_secret.as_deref()?;
+        let (namespace, name) =
+            text.split_once('/').filter(|_| target.is_shared()).unwrap_or((target.secrets.as_str(), text));
+        Some(Self { namespace: namespace.to_owned(), name: name.to_owned() })
+    }
+
+    /// As it stands in status.
+    fn text(&self, target: &AccountTarget) -> String {
+        let Self { namespace, name } = self;
+        if target.is_shared() { format!("{namespace}/{name}") } else { name.clone() }
+    }
 }
 
 /// What became of the hold on a Secret.
@@ -115,7 +140,8 @@ pub(super) enum Hold {
 }
 
 /// Puts our finalizer on a Secret, or takes it off.
-async fn hold_secret(engine: &Engine, namespace: &str, name: &str, hold: bool) -> Result<Hold, PassError> {
+async fn hold_secret(engine: &Engine, place: &Place, hold: bool) -> Result<Hold, PassError> {
+    let Place { namespace, name } = place;
     // The pass over the account says so in its status.
     if !is_namespace(namespace) {
         return Ok(Hold::None);

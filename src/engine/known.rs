@@ -31,6 +31,18 @@ impl Parts {
     }
 }
 
+impl Parts {
+    /// The record that the object is about, by its id: recorded, or named by its people.
+    pub(super) fn record(&self) -> Option<&ExternalId> {
+        match (&self.creation, &self.resolution) {
+            (Creation::Done(_), _) => self.recorded.as_ref(),
+            (Creation::NotStarted, _) => self.external_ref.as_ref(),
+            (Creation::Pending(_) | Creation::Unverifiable(_), Some(Resolution::Adopt(id))) => Some(id),
+            (Creation::Pending(_) | Creation::Unverifiable(_), _) => None,
+        }
+    }
+}
+
 /// The facts before anything is known of the account.
 pub(super) fn facts_without_account<'a>(
     engine: &Engine,
@@ -45,6 +57,7 @@ pub(super) fn facts_without_account<'a>(
         creation: &parts.creation,
         policy: validate::policy(&target.spec),
         recorded: parts.recorded.as_ref(),
+        observed_only: target.status.observed_only,
         external_ref: parts.external_ref.as_ref(),
         key: None,
         seen: None,

@@ -9,12 +9,14 @@ use std::{
 };
 use tokio::time::Instant;
 
+/// A cache that does not show a write by then most likely shows that there was none: watches are opened again sooner.
+pub(super) const SHOWN: Duration = Duration::from_secs(15);
+
 /// The memory of one process.
 #[derive(Debug, Default)]
 pub(super) struct Memory(Mutex<HashMap<String, Entry>>);
 
 #[derive(Debug, Default)]
-#[expect(clippy::struct_excessive_bools, reason = "each is one independent thing to remember")]
 struct Entry {
     /// When an attempt (by nonce) or an id was first seen here.
     first_saw: Option<(String, Instant)>,
@@ -22,12 +24,14 @@ struct Entry {
     absent_since: Option<Instant>,
     /// Failures in a row.
     failures: u32,
+    /// Passes in a row that its account had nothing to say to.
+    undecided: u32,
     /// The account's guard has counted its deletion.
     counted: bool,
     /// Version of our last write: an older one from a cache is what we ourselves have overwritten.
     written: Option<u64>,
-    /// Our finalizer may be off it, whatever the cache shows.
-    let_go: bool,
+    /// Since when our finalizer may be off it, whatever the cache shows.
+    let_go: Option<Instant>,
     /// What our last status said, as a digest.
     said: Option<u64>,
     /// It has not been Ready since it was created, all of which this process has seen.
@@ -69,6 +73,20 @@ impl Memory {
             entry.failures += 1;
             entry.failures
         })
+    }
+
+    /// Its account has nothing to say of itself once more; how often in a row before.
+    pub(super) fn undecided(&self, uid: &str) -> u32 {
+        self.with(uid, |entry| {
+            let before = entry.undecided;
+            entry.undecided += 1;
+            before
+        })
+    }
+
+    /// Its account says how it is.
+    pub(super) fn decided(&self, uid: &str) {
+        self.with(uid, |entry| entry.undecided = 0);
     }
 
     /// A pass without a failure.
@@ -127,13 +145,18 @@ impl Memory {
 
     /// The last write of its finalizer that may have taken effect put it on, or took it off.
     pub(super) fn holds(&self, uid: &str, bound: bool) {
-        self.with(uid, |entry| entry.let_go = !bound);
+        self.with(uid, |entry| entry.let_go = (!bound).then(Instant::now));
     }
 
-    /// Whether this process may have taken its finalizer off. The answer of the server is no help here: the version in it is
-    /// that of before where the object went with it.
+    /// How long ago this process may have taken its finalizer off. The answer of the server is no help here: the version in it
+    /// is that of before where the object went with it, and one that failed may have had no effect.
+    pub(super) fn let_go_for(&self, uid: &str) -> Option<Duration> {
+        self.with(uid, |entry| entry.let_go.map(|at| at.elapsed()))
+    }
+
+    /// Whether this process has taken its finalizer off, as far as caches can be expected to show.
     pub(super) fn has_let_go(&self, uid: &str) -> bool {
-        self.with(uid, |entry| entry.let_go)
+        self.let_go_for(uid).is_some_and(|since| since < SHOWN)
     }
 
     /// Whether a cached version is older than our own last write. Versions are comparable numbers since Kubernetes 1.35
@@ -194,6 +217,18 @@ mod tests {
         memory.wrote("u", "7");
         assert!(memory.outdated("u", "5") && !memory.outdated("u", "7") && !memory.outdated("u", "8"));
         assert!(!memory.outdated("u", "opaque"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_finalizer_that_a_cache_goes_on_showing_is_still_there() {
+        let memory = Memory::default();
+        memory.holds("u", false);
+        assert!(memory.has_let_go("u"));
+        tokio::time::advance(SHOWN).await;
+        assert!(!memory.has_let_go("u") && memory.let_go_for("u") == Some(SHOWN));
+        memory.holds("u", false);
+        memory.holds("u", true);
+        assert!(!memory.has_let_go("u"));
     }
 
     #[test]

@@ -4,6 +4,7 @@ use super::{
     context::Engine,
     error::{PassError, bound},
     object::Target,
+    users::Users,
 };
 use crate::api::{keys, v1alpha1::StoredIntent};
 use kube::{ResourceExt, api::Patch};
@@ -48,8 +49,8 @@ pub(super) async fn patch(engine: &Engine, target: &mut Target, change: Change<'
     if !is_refused {
         engine.memory.holds(&target.uid, change.bound);
     }
-    if !change.bound {
-        // Its account may have been held for it alone.
+    // Its account may have been held for it alone.
+    if !change.bound && Users::are_few(engine, target) {
         engine.look_at_accounts();
     }
     let written = written.map_err(|e| bound(e, PassError::Intent))?;

@@ -1,5 +1,6 @@
 //! An object as a pass sees it: a working copy, of what has a record and of accounts.
 
+use super::accounts::AccountName;
 use crate::{
     api::{
         keys,
@@ -174,6 +175,12 @@ impl Target {
         creation.and_then(|creation| creation.intent.as_ref()).is_some_and(|twin| twin.nonce == intent.nonce)
     }
 
+    /// The account that it names.
+    #[must_use]
+    pub(super) fn account_name(&self) -> AccountName {
+        AccountName::of(self.spec.account_ref(), &self.namespace)
+    }
+
     /// The identity of the account that the record, or the open attempt, belongs to.
     #[must_use]
     pub(super) fn account(&self, creation: &Creation) -> Option<String> {
@@ -280,7 +287,13 @@ impl AccountTarget {
     /// Whether an object names it.
     #[must_use]
     pub(super) fn is_named(&self, account: &AccountRef, namespace: &str) -> bool {
-        *account == self.named && (self.namespace.is_empty() || self.namespace == namespace)
+        *account == self.named && (self.is_shared() || self.namespace == namespace)
+    }
+
+    /// Whether it is one of the cluster.
+    #[must_use]
+    pub(super) fn is_shared(&self) -> bool {
+        self.namespace.is_empty()
     }
 
     /// Whether it carries our finalizer.

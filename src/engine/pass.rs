@@ -13,11 +13,12 @@ use super::{
     object::Target,
     outcome::{self, Next, SOON},
     resolve::{self, Account},
-    supplies::{At, Supplies},
+    supplies::{self, At, Supplies},
 };
 use crate::{
     api::v1alpha1::{AppliedCredentials, RefreshPhase, ReplacementPolicy},
     domain::{
+        advice,
         conditions::Health,
         dates,
         decide::{Drift, Facts, LinkState, Look, Resolution, Sighting, Step, decide},
@@ -47,8 +48,15 @@ pub(super) async fn pass(engine: &Engine, mut target: Target) -> Result<Next, Pa
     }
     // The account stays for as long as this pass, which may find it there and start.
     let account = engine.accounts.of(&target).filter(|_| !target.bound());
-    let _joining = account.map(|account| engine.starting.joins(account.uid()));
-    match resolve::account(engine, &target) {
+    let joining = account.map(|account| engine.starting.joins(account.uid()));
+    let resolved = match joining {
+        Some(None) => Account::NotYet,
+        Some(Some(_)) | None => resolve::account(engine, &target),
+    };
+    if !matches!(resolved, Account::NotYet) {
+        engine.memory.decided(&target.uid);
+    }
+    match resolved {
         Account::NotYet => {
             let step = decide(&facts_without_account(engine, &target, &Parts::new(&target), None));
             // These follow from the object alone. Whatever else would be said now might be wrong in a moment.
@@ -56,7 +64,8 @@ pub(super) async fn pass(engine: &Engine, mut target: Target) -> Result<Next, Pa
                 return act::without_account(engine, &mut target, step).await;
             }
             engine.look_at_accounts();
-            Ok(Next::After(SOON))
+            // Its word wakes this object by itself: asking again is for what goes wrong.
+            Ok(Next::After(SOON * 2_u32.pow(engine.memory.undecided(&target.uid).min(4))))
         }
         Account::Unusable(problem) => {
             // What is wrong with the declaration itself comes first: it can be put right here.
@@ -172,8 +181,15 @@ impl<E: External> Pass<'_, E> {
         let recreates = facts.policy.replacement == ReplacementPolicy::Recreate;
         match (&facts.drift, want) {
             // A record is not given up before it is certain that the next one could be made.
-            (Drift::Replacement(_), _) if recreates => {
-                Ok(Supplies::read(self.engine, self.external, target, want).await?.problem)
+            (Drift::Replacement(fields), Ok(new)) if recreates => {
+                let named = target.spec.external_ref().map(|named| advice::named(&named.id, fields));
+                let late = named
+                    .or_else(|| self.external.objection(new, dates::today(self.now()), true))
+                    .or_else(|| self.leaving.then(|| supplies::is_leaving(target)));
+                match late {
+                    Some(problem) => Ok(Some(problem)),
+                    None => Ok(Supplies::read(self.engine, self.external, target, want).await?.problem),
+                }
             }
             (Drift::Fields(_), Ok(want)) => Ok(self.external.objection(want, dates::today(self.now()), false)),
             (Drift::None | Drift::Fields(_) | Drift::Replacement(_), _) => Ok(None),
@@ -195,7 +211,7 @@ impl<E: External> Pass<'_, E> {
     ) -> Facts<'a> {
         Facts {
             other_account: target.account(&parts.creation).is_some_and(|recorded| !identity.is(&recorded)),
-            held: parts.recorded.as_ref().is_some_and(|id| claims.held(id)),
+            held: parts.record().is_some_and(|id| claims.held(id)),
             key_claimed: parts.creation == Creation::NotStarted && claims.key_claimed(),
             in_grace: !self.engine.patience(&target.uid, &parts.creation).is_zero(),
             restored: target.fears_restored() && target.status.creation.as_ref().is_some_and(|c| c.restored),

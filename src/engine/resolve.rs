@@ -45,7 +45,7 @@ pub(super) fn account(engine: &Engine, target: &Target) -> Account {
     let unusable = |text: String| Account::Unusable(Problem::new(Reason::DependencyNotReady, text));
     let Some(found) = engine.accounts.of(target) else { return unusable(unknown(engine, name)) };
     let Some(account) = found.account() else { return unusable(format!("{name} cannot be read. See its own status")) };
-    if !engine.accounts.admits(&account, &target.namespace) {
+    if !engine.accounts.admits(found.allowed(), &target.namespace) {
         let namespace = &target.namespace;
         let text = format!(
             "{name} does not admit namespace {namespace}. Ask whoever runs it to name the namespace, or a label of it, in \
@@ -59,7 +59,9 @@ pub(super) fn account(engine: &Engine, target: &Target) -> Account {
         return Account::Unusable(Problem::new(Reason::InvalidSpec, text));
     }
     let leaving = found.is_leaving();
-    let is_ready = |entry: &Entry| entry.judged && (found.is_held() || leaving || entry.problem.is_some());
+    // The cache may show a finalizer that this process has taken off since.
+    let held = found.is_held() && !engine.memory.has_let_go(found.uid());
+    let is_ready = |entry: &Entry| entry.judged && (held || leaving || entry.problem.is_some());
     let Some(entry) = engine.sessions.get(found.uid()).filter(is_ready) else {
         return Account::NotYet;
     };
@@ -100,6 +102,7 @@ fn version<K: ResourceExt>(secret: &K) -> AppliedCredentials {
     AppliedCredentials {
         uid: secret.uid().unwrap_or_default(),
         resource_version: secret.resource_version().unwrap_or_default(),
+        key: None,
         rotation: None,
     }
 }

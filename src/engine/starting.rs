@@ -6,7 +6,7 @@
 use crate::domain::ids::NaturalKey;
 use std::{
     collections::{HashMap, HashSet},
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 use tokio::time::Instant;
@@ -17,13 +17,28 @@ pub(super) struct Starting {
     keys: Mutex<HashSet<(String, NaturalKey)>>,
     /// When a create in an account that nobody can name yet last ended, by endpoint.
     nameless: Mutex<HashMap<String, Instant>>,
-    /// How many passes may be about to bind an object, by the UID of its account.
-    joining: Mutex<HashMap<String, usize>>,
+    joining: Mutex<Accounts>,
+}
+
+/// Accounts by UID. An object may be about to be bound to one, or the account is being let go; never both.
+#[derive(Debug, Default)]
+struct Accounts {
+    /// How many passes may be about to bind an object.
+    joined: HashMap<String, usize>,
+    /// The finalizer of these is on its way off.
+    let_go: HashSet<String>,
 }
 
 /// A pass that may bind an object to an account, until it is dropped.
 #[derive(Debug)]
 pub(super) struct Joining<'a> {
+    starting: &'a Starting,
+    account: String,
+}
+
+/// An account that is being let go, until it is dropped.
+#[derive(Debug)]
+pub(super) struct LettingGo<'a> {
     starting: &'a Starting,
     account: String,
 }
@@ -43,16 +58,27 @@ impl Starting {
         is_free.then(|| Turn { starting: self, place })
     }
 
-    /// An object of this account may be about to start. To be called before it is asked whether the account stays: who lets
-    /// go of an account asks in the other order.
-    pub(super) fn joins(&self, account: &str) -> Joining<'_> {
-        *self.joining.lock().unwrap_or_else(PoisonError::into_inner).entry(account.to_owned()).or_default() += 1;
-        Joining { starting: self, account: account.to_owned() }
+    fn accounts(&self) -> MutexGuard<'_, Accounts> {
+        self.joining.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether an object of this account may be about to start.
-    pub(super) fn is_joined(&self, account: &str) -> bool {
-        self.joining.lock().unwrap_or_else(PoisonError::into_inner).contains_key(account)
+    /// An object of this account may be about to start; `None` while the account is being let go. To be called before the
+    /// account is looked at.
+    pub(super) fn joins(&self, account: &str) -> Option<Joining<'_>> {
+        let mut accounts = self.accounts();
+        if accounts.let_go.contains(account) {
+            return None;
+        }
+        *accounts.joined.entry(account.to_owned()).or_default() += 1;
+        Some(Joining { starting: self, account: account.to_owned() })
+    }
+
+    /// The account is let go; `None` while an object of it may be about to start. To be called before its objects are looked
+    /// at.
+    pub(super) fn lets_go(&self, account: &str) -> Option<LettingGo<'_>> {
+        let mut accounts = self.accounts();
+        let is_free = !accounts.joined.contains_key(account) && accounts.let_go.insert(account.to_owned());
+        is_free.then(|| LettingGo { starting: self, account: account.to_owned() })
     }
 
     /// A create in an account without a name has ended: another login there may be one of the same account.
@@ -76,11 +102,17 @@ impl Drop for Turn<'_> {
 
 impl Drop for Joining<'_> {
     fn drop(&mut self) {
-        let mut joining = self.starting.joining.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(passes) = joining.get_mut(&self.account) {
+        let joined = &mut self.starting.accounts().joined;
+        if let Some(passes) = joined.get_mut(&self.account) {
             *passes -= 1;
         }
-        joining.retain(|_, passes| *passes > 0);
+        joined.retain(|_, passes| *passes > 0);
+    }
+}
+
+impl Drop for LettingGo<'_> {
+    fn drop(&mut self) {
+        self.starting.accounts().let_go.remove(&self.account);
     }
 }
 
@@ -102,10 +134,20 @@ mod tests {
     fn an_account_is_joined_until_the_last_pass_has_ended() {
         let starting = Starting::default();
         let (one, other) = (starting.joins("a"), starting.joins("a"));
-        assert!(starting.is_joined("a") && !starting.is_joined("b"));
+        assert!(one.is_some() && other.is_some());
+        assert!(starting.lets_go("a").is_none() && starting.lets_go("b").is_some());
         drop(one);
-        assert!(starting.is_joined("a"));
+        assert!(starting.lets_go("a").is_none());
         drop(other);
-        assert!(!starting.is_joined("a"));
+        assert!(starting.lets_go("a").is_some());
+    }
+
+    #[test]
+    fn an_account_that_is_being_let_go_is_not_joined() {
+        let starting = Starting::default();
+        let letting_go = starting.lets_go("a");
+        assert!(starting.joins("a").is_none() && starting.joins("b").is_some());
+        drop(letting_go);
+        assert!(starting.joins("a").is_some());
     }
 }

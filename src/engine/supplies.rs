@@ -57,6 +57,10 @@ impl Supplies {
             return Ok(Self { problem: Some(problem.clone()), ..Self::default() });
         }
         let idle = target.deleting || target.spec.is_suspended() || target.stored().observe_only;
+        let starts = *creation == Creation::NotStarted && !idle;
+        if starts && leaving {
+            return Ok(Self { problem: Some(is_leaving(target)), ..Self::default() });
+        }
         match creation {
             Creation::Done(_) if E::TAKES_CREDENTIALS && !idle => {
                 let read = Self::read(engine, external, target, want).await?;
@@ -128,21 +132,25 @@ impl Supplies {
         let problem = |problem| Self { problem: Some(problem), ..Self::default() };
         Ok(match resolve::secret(engine, &target.namespace, name).await? {
             Err(missing) => problem(missing),
-            Ok((data, version)) => match external.credentials(want, name, &data) {
-                Err(wrong) => Self { version: Some(version), ..problem(wrong) },
-                Ok(credentials) => Self { credentials: Some(credentials), version: Some(version), ..Self::default() },
-            },
+            Ok((data, version)) => {
+                let version = Some(AppliedCredentials { key: E::credentials_key(want).map(str::to_owned), ..version });
+                match external.credentials(want, name, &data) {
+                    Err(wrong) => Self { version, ..problem(wrong) },
+                    Ok(credentials) => Self { credentials: Some(credentials), version, ..Self::default() },
+                }
+            }
         })
     }
 }
 
-/// Whether both are the same version of the same Secret.
+/// Whether both are the same version of the same Secret, and of the same key of it as far as both tell.
 fn is_same(one: &AppliedCredentials, other: &AppliedCredentials) -> bool {
-    (&one.uid, &one.resource_version) == (&other.uid, &other.resource_version)
+    let same_key = one.key.is_none() || other.key.is_none() || one.key == other.key;
+    same_key && (&one.uid, &one.resource_version) == (&other.uid, &other.resource_version)
 }
 
 /// Nothing new is made in an account that goes.
-fn is_leaving(target: &Target) -> Problem {
+pub(super) fn is_leaving(target: &Target) -> Problem {
     let text = format!("{} is being deleted: name another account", target.spec.account_ref());
     Problem::new(Reason::DependencyNotReady, text)
 }

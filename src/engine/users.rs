@@ -1,12 +1,22 @@
 //! Who uses an account: the objects that need its login, or are about to.
 
-use super::{context::Engine, error::PassError, lean::Lean, object::AccountTarget};
+use super::{
+    accounts::AccountName,
+    context::Engine,
+    error::PassError,
+    lean::Lean,
+    memory::SHOWN,
+    object::{AccountTarget, Target},
+    outcome::Next,
+};
 use crate::{
     api::v1alpha1::{Connection, IntegrationInstance, Managed},
     domain::reason::{Problem, Reason},
 };
-use kube::{Api, Resource, ResourceExt, api::ListParams};
+use kube::{Api, Resource, ResourceExt, api::ListParams, runtime::reflector::Store};
 
+/// So many objects are counted one by one.
+const FEW: usize = 10;
 /// Objects in a page of a list.
 const PAGE: u32 = 100;
 
@@ -17,17 +27,40 @@ pub(super) struct Users {
     pub(super) bound: usize,
     /// So many may start.
     pub(super) coming: usize,
-    /// So many of the bound ones may be gone: this process has let them go.
+    /// So many of the bound ones are gone, or will be in a moment: this process has let them go.
     pub(super) gone: usize,
+    /// Some of the bound ones were let go, and the cache goes on showing them.
+    pub(super) lingering: bool,
     /// Some that have not started by the cache were written by this process since.
     pub(super) unclear: bool,
 }
 
 impl Users {
-    /// How many there are, in words.
+    /// How many there are, in words: of many only about how many, so that not each that goes is a write.
     pub(super) fn who(&self) -> String {
-        let all = self.bound + self.coming;
-        if all == 1 { "1 object uses this account".to_owned() } else { format!("{all} objects use this account") }
+        match self.bound + self.coming {
+            1 => "1 object uses this account".to_owned(),
+            few @ 0..=FEW => format!("{few} objects use this account"),
+            many => format!("More than {} objects use this account", 10_usize.pow((many - 1).ilog10())),
+        }
+    }
+
+    /// Whether none of them needs the account: none has started and, unless it is being deleted, none may.
+    pub(super) fn need_nothing(&self, target: &AccountTarget) -> bool {
+        self.bound == 0 && (target.deleting || self.coming == 0)
+    }
+
+    /// Whether all that have started may be gone, though the cache does not show it yet.
+    pub(super) fn are_gone(&self) -> bool {
+        self.bound > 0 && self.bound == self.gone
+    }
+
+    /// When to look at the account again: soon where the cache may be the only one that shows some of them.
+    pub(super) fn next(&self, next: Next) -> Next {
+        match next {
+            Next::After(rest) if self.lingering => Next::After(rest.min(SHOWN)),
+            Next::After(_) | Next::Change => next,
+        }
     }
 
     /// What an account says whose Secret somebody deletes while it is in use.
@@ -39,6 +72,14 @@ impl Users {
             self.who()
         );
         Problem::new(Reason::DeletionHeld, text)
+    }
+
+    /// Whether the account of an object that has let go has few users left, as far as the caches show: only then it may have
+    /// something else to say, or may go.
+    pub(super) fn are_few(engine: &Engine, target: &Target) -> bool {
+        let others = users(engine, target, &engine.connections) + users(engine, target, &engine.instances);
+        let leaves = engine.accounts.of(target).is_some_and(|account| account.is_leaving());
+        others == 0 || leaves && others < FEW
     }
 
     /// Those that the caches show.
@@ -63,7 +104,7 @@ impl Users {
     async fn list<K: Managed>(&mut self, engine: &Engine, target: &AccountTarget) -> Result<(), PassError> {
         let client = engine.client.clone();
         let api: Api<Lean<K>> =
-            if target.namespace.is_empty() { Api::all(client) } else { Api::namespaced(client, &target.namespace) };
+            if target.is_shared() { Api::all(client) } else { Api::namespaced(client, &target.namespace) };
         let mut page = ListParams::default().limit(PAGE);
         loop {
             let list = match api.list(&page).await {
@@ -87,7 +128,7 @@ impl Users {
     ) {
         for object in objects {
             let namespace = object.meta().namespace.as_deref().unwrap_or_default();
-            if !target.namespace.is_empty() && target.namespace != namespace {
+            if !target.is_shared() && target.namespace != namespace {
                 continue;
             }
             if !object.good().is_none_or(|o| target.is_named(o.account_ref(), namespace)) {
@@ -95,12 +136,48 @@ impl Users {
             }
             let bound = object.finalizers().iter().any(|f| f == K::FINALIZER);
             let deleting = object.meta().deletion_timestamp.is_some();
-            let may_start = object.good().is_some_and(|o| o.provider() == target.spec.provider) && !deleting;
+            let may_start = object.good().is_some_and(|o| o.provider() == target.spec.provider)
+                && !deleting
+                && engine.accounts.admits(target.allowed.as_ref(), namespace);
             let (uid, version) = (object.uid().unwrap_or_default(), object.resource_version().unwrap_or_default());
             self.bound += usize::from(bound);
             self.coming += usize::from(!bound && may_start);
-            self.gone += usize::from(bound && deleting && engine.memory.has_let_go(&uid));
+            let let_go = engine.memory.let_go_for(&uid).filter(|_| bound && deleting);
+            self.gone += usize::from(let_go.is_some_and(|since| since < SHOWN));
+            self.lingering |= let_go.is_some_and(|since| since >= SHOWN);
             self.unclear |= !bound && engine.memory.outdated(&uid, &version);
         }
+    }
+}
+
+/// The other objects of a kind that need the account of this one; of many only the first few.
+fn users<K: Managed>(engine: &Engine, target: &Target, store: &Store<Lean<K>>) -> usize {
+    let needs = |object: &Lean<K>| {
+        let uid = object.uid().unwrap_or_default();
+        let namespace = object.meta().namespace.as_deref().unwrap_or_default();
+        let names = |o: &K| AccountName::of(o.account_ref(), namespace) == target.account_name();
+        uid != target.uid
+            && object.finalizers().iter().any(|f| f == K::FINALIZER)
+            && object.good().is_none_or(names)
+            && !engine.memory.has_let_go(&uid)
+    };
+    store.state().iter().filter(|object| needs(object)).take(FEW).count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case(1, "1 object uses")]
+    #[case(2, "2 objects use")]
+    #[case(10, "10 objects use")]
+    #[case(11, "More than 10 objects use")]
+    #[case(100, "More than 10 objects use")]
+    #[case(101, "More than 100 objects use")]
+    #[case(2000, "More than 1000 objects use")]
+    fn many_are_told_by_about_how_many_they_are(#[case] bound: usize, #[case] says: &str) {
+        assert_eq!(Users { bound, ..Users::default() }.who(), format!("{says} this account"));
     }
 }

@@ -244,6 +244,11 @@ pub trait External: Send + Sync + 'static {
     fn loads(want: &Self::Want, entities: &[Entity]) -> Vec<(Self::Load, Vec<Entity>)>;
     /// The Secret with the store's credentials, where the provider takes any.
     fn credentials_secret(declared: &Declaration) -> Option<&str>;
+    /// The key of it that they stand under, where the declaration says which.
+    #[must_use]
+    fn credentials_key(_: &Self::Want) -> Option<&str> {
+        None
+    }
     /// The credentials that the Want needs, in the version of the API that this login speaks.
     ///
     /// # Errors

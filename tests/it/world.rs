@@ -20,7 +20,7 @@ use tradewind::api::keys;
 use tradewind::api::v1alpha1::{Connection, ManagedStatus, ManagementPolicy, ProviderAccount};
 use tradewind::domain::decide::Resolution;
 use tradewind::domain::intent::{Stored, Timing};
-use tradewind::engine;
+use tradewind::engine::{self, Reach};
 use tradewind::provider::AllowList;
 use tradewind::serve::Readiness;
 use tradewind::settings::Settings;
@@ -46,7 +46,7 @@ pub(crate) const SKU_TOKEN: &str = "1|test-canary-login-7f3a";
 pub(crate) const STORE_CANARY: &str = "test-canary-store-91bc";
 
 /// The public part of the login.
-const CLIENT_ID: &str = "test-client-id";
+pub(crate) const CLIENT_ID: &str = "test-client-id";
 
 /// See the module.
 pub(crate) struct World {
@@ -208,11 +208,17 @@ spec:
 
     /// Starts the operator and waits until it watches.
     pub(crate) async fn start(&mut self) {
+        let reach = self.sandbox.reach(self.kubeconfig.as_deref()).await;
+        self.start_over(reach);
+    }
+
+    /// The same, with a way to the API server of the test's own.
+    pub(crate) fn start_over(&mut self, reach: Reach) {
         assert!(self.operator.is_none(), "one operator at a time");
         let (stop, stopped) = oneshot::channel::<()>();
         let stopped = stopped.map(drop).boxed().shared();
         let task = tokio::spawn(engine::run(
-            self.sandbox.reach(self.kubeconfig.as_deref()).await,
+            reach,
             self.settings.clone(),
             Metrics::new(),
             Readiness::default().gate("watches"),

@@ -197,9 +197,10 @@ pub struct ProviderAccountStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
     pub login: Option<String>,
-    /// The Secret that carries our finalizer while the account is in use.
+    /// The Secret that carries our finalizer while the account is in use; of a shared account with its namespace, as in
+    /// `platform/rutter-api`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 253))]
+    #[schemars(length(max = 317))]
     pub held_secret: Option<String>,
     /// The last handled value of the reconcile annotation.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -275,6 +275,10 @@ pub struct AppliedCredentials {
     /// Its resourceVersion.
     #[schemars(length(max = 64))]
     pub resource_version: String,
+    /// The key of it that they were read from, where the declaration names one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 253))]
+    pub key: Option<String>,
     /// What the store said to them, where they took the place of others; absent for those that the record was made with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rotation: Option<Rotation>,

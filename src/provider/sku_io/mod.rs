@@ -146,6 +146,10 @@ impl External for SkuIo {
         }
     }
 
+    fn credentials_key(want: &InstanceWant) -> Option<&str> {
+        want.token_key.as_deref()
+    }
+
     fn credentials(&self, want: &InstanceWant, secret: &str, data: &SecretData) -> Result<Credentials, Problem> {
         credentials::token(ACCESS_TOKEN, Self::NAME, secret, want.token_key.as_deref().unwrap_or_default(), data)
     }

@@ -485,6 +485,26 @@ async fn delete_all(world: &World, kinds: &[&str]) {
     }
 }
 
+/// Neither is what exists already bound to it.
+#[tokio::test]
+async fn an_account_that_is_being_deleted_takes_over_nothing() {
+    let world = World::new("leaves-named").await;
+    world.sandbox.apply(&connection("acme", &store("acme"), "")).await;
+    let id = id_of(&world.settled("acme").await);
+    let stranger = world.stranger(&store("other"));
+    world.sandbox.delete::<ProviderAccount>("rutter").await;
+    world.account_until("Ready", "False", "DeletionHeld").await;
+    let named = json!({"adoptionPolicy": "Match", "deletionPolicy": "Retain", "externalRef": {"id": stranger}});
+    world.sandbox.apply(&changed(&connection("named", &store("other"), ""), &named)).await;
+    let waiting = world.until("named", "Ready", "False", "DependencyNotReady").await;
+    assert_waiting(&waiting, "DependencyNotReady", &["is being deleted"]);
+    assert_eq!(waiting.finalizers(), [""; 0]);
+    world.sandbox.delete::<Connection>("acme").await;
+    world.sandbox.wait_gone::<ProviderAccount>("rutter", HANG).await;
+    world.assert_made(1, &[&stranger]);
+    assert!(!world.live().contains(&id));
+}
+
 #[rstest]
 #[case::secrets_first(&["store", "login", "account", "connections"], true)]
 #[case::account_first(&["account", "login", "connections", "store"], true)]
@@ -641,6 +661,26 @@ async fn two_new_logins_of_one_organisation_make_no_store_twice() {
     }
     let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
     world.assert_made(PAIRS, &ids);
+}
+
+/// What was made before anybody knew whose login it is, is held from every login of that organisation as soon as that is
+/// known, and not only once its first load is over.
+#[tokio::test]
+async fn a_record_of_an_account_without_a_name_is_not_adopted_from_a_colleagues_login() {
+    let world = world_of_logins("no-name").await;
+    world.simulator.configure(|settings| settings.initial_sync = Duration::from_hours(1));
+    world.sandbox.apply(&connection("acme", &store("acme"), "")).await;
+    let first = world.until("acme", "Ready", "False", "InitialRefreshRunning").await;
+    world.looked_at::<ProviderAccount>("rutter").await;
+    world.sandbox.apply(&secret("colleague", &[("client_id", COLLEAGUE.0), ("client_secret", COLLEAGUE.1)])).await;
+    let twin = changed(&world.account(), &json!({"credentialsSecretRef": {"name": "colleague"}}));
+    world.sandbox.apply(&twin.replace(r#""name":"rutter""#, r#""name":"colleague""#)).await;
+    let by_twin = json!({"accountRef": {"name": "colleague"}, "adoptionPolicy": "Match", "deletionPolicy": "Delete"});
+    world.sandbox.apply(&changed(&connection("twin", &store("acme"), ""), &by_twin)).await;
+    let halted = world.until("twin", "Ready", "False", "ExternalIdConflict").await;
+    assert_stalled(&halted, "ExternalIdConflict", &[&id_of(&first)]);
+    assert_eq!(world.sandbox.get::<Secret>("twin-connection").await, None, "the token is not its own");
+    world.assert_made(1, &[&id_of(&first)]);
 }
 
 #[rstest]

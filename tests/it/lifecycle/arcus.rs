@@ -65,7 +65,7 @@ spec:
     }
 
     /// The same with a connector `acme` of Shippo, whose credentials somebody has entered.
-    async fn with_labels(name: &str) -> Self {
+    pub(super) async fn with_labels(name: &str) -> Self {
         let world = Self::with_arcus(name).await;
         world.sandbox.apply(&connector("acme", "shippo", "", "")).await;
         world.enters_credentials().await;
@@ -80,12 +80,12 @@ spec:
     }
 
     /// Somebody does something at the provider, behind the operator's back.
-    fn somebody(&self, kind: arcus::Connector, act: arcus::Act) {
+    pub(super) fn somebody(&self, kind: arcus::Connector, act: arcus::Act) {
         self.simulator.act_arcus(&act.on(kind)).expect("a deed that can be done");
     }
 
     /// The object goes, and all that it waits for.
-    async fn leaves(&self, name: &str) {
+    pub(super) async fn leaves(&self, name: &str) {
         self.sandbox.delete::<Connection>(name).await;
         self.sandbox.wait_gone::<Connection>(name, HANG).await;
     }
@@ -98,7 +98,7 @@ spec:
     }
 
     /// The connectors that are there, and no more was made or deleted than that took; and nobody's was taken hold of.
-    fn arcus_ends_with(&self, live: &[arcus::Connector], made: usize, deleted: usize) {
+    pub(super) fn arcus_ends_with(&self, live: &[arcus::Connector], made: usize, deleted: usize) {
         let found: Vec<_> = self.simulator.connectors().iter().filter(|r| !r.deleted).map(|r| r.connector).collect();
         let stats = self.simulator.stats();
         assert_eq!(found, live, "the connectors that are there");

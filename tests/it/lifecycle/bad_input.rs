@@ -495,7 +495,7 @@ async fn an_external_ref_to_nothing_is_never_a_reason_to_create(#[case] mut spec
     spec["externalRef"] = json!({"id": "11111111-2222-4333-8444-555555555555"});
     world.sandbox.apply(&changed(&connection("acme", &store("acme"), ""), &spec)).await;
     let halted = world.until("acme", "Ready", "False", "ExternalNotFound").await;
-    assert_stalled(&halted, "ExternalNotFound", &["No such record exists", "Check externalRef"]);
+    assert_stalled(&halted, "ExternalNotFound", &["No such record exists", "externalRef is wrong"]);
     world.rests::<Connection>("acme").await;
     goes_quietly(&world, "acme").await;
     assert_untouched(&world);
@@ -582,6 +582,21 @@ async fn an_object_that_only_observes_records_and_writes_nothing(#[case] by_id: 
     goes_quietly(&world, "acme").await;
     assert_untouched(&world);
     world.assert_made(0, &[&id]);
+}
+
+/// What an object has made it does not lose for a record that it is told to look at.
+#[tokio::test]
+async fn an_object_that_has_made_a_record_does_not_observe_another_one() {
+    let world = World::new("observe-other").await;
+    world.sandbox.apply(&connection("acme", &store("acme"), "")).await;
+    let own = id_of(&world.settled("acme").await);
+    let other = world.stranger(&store("other"));
+    let spec = json!({"managementPolicy": "ObserveOnly", "externalRef": {"id": other}});
+    world.sandbox.apply(&changed(&connection("acme", &store("acme"), ""), &spec)).await;
+    let halted = world.until("acme", "Ready", "False", "ExternalIdConflict").await;
+    assert_stalled(&halted, "ExternalIdConflict", &[&own, "if externalRef is wrong, set deletionPolicy: Retain"]);
+    assert_eq!(id_of(&world.rests::<Connection>("acme").await), own);
+    world.assert_made(1, &[&own, &other]);
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! Deletion of everything that belongs together, in every order: objects, account, Secrets, namespace, CRDs, operator.
 
+use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,20 +9,23 @@ use futures::{StreamExt, stream};
 use k8s_openapi::api::core::v1::{Namespace, Secret};
 use k8s_openapi::api::rbac::v1::RoleBinding;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kube::api::{DeleteParams, ListParams};
-use kube::{Api, ResourceExt};
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
+use kube::runtime::wait::await_condition;
+use kube::{Api, Resource, ResourceExt};
 use rstest::rstest;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tradewind::api::keys;
-use tradewind::api::v1alpha1::{ClusterProviderAccount, Connection, ProviderAccount};
+use tradewind::api::v1alpha1::{ClusterProviderAccount, Connection, IntegrationInstance, ProviderAccount};
 use tradewind_simulator::{Clock, Effect, Fault, Operation};
 
 use crate::cli::run_in;
 use crate::cluster::{HANG, Kind, Sandbox, control_plane_of_its_own, install_crds};
 use crate::conditions::Observed;
 use crate::lifecycle::arcus::connector;
-use crate::lifecycle::expect::assert_healed;
+use crate::lifecycle::expect::{assert_healed, left_behind};
 use crate::lifecycle::instances::instance;
+use crate::lifecycle::tenancy::{shared, sharing, team};
 use crate::world::{ARCUS_KEY, World, connection, id_of, message, store, told};
 
 /// All that belongs to two connections.
@@ -40,33 +44,75 @@ fn orders(parts: &[&'static str]) -> Vec<Vec<&'static str>> {
     (0..parts.len()).flat_map(first).collect()
 }
 
-fn is_held(object: &impl ResourceExt) -> bool {
+pub(super) fn is_held(object: &impl ResourceExt) -> bool {
     object.finalizers().iter().any(|finalizer| finalizer == keys::ACCOUNT_FINALIZER)
 }
 
-/// Deletes a part. What the connections need stays as long as they do; all else goes at once.
-async fn delete(world: &World, part: &str, used: bool) {
-    match part {
-        "connections" => {
-            join_all(TWO.map(|name| world.sandbox.delete::<Connection>(name))).await;
-            join_all(TWO.map(|name| world.sandbox.wait_gone::<Connection>(name, HANG))).await;
+/// Two connections and what they need, with an account of either kind.
+struct Bundle<'a, A> {
+    /// Where the connections are.
+    namespace: &'a Sandbox,
+    /// The manifest of a connection.
+    manifest: fn(&str, &str, &str) -> String,
+    accounts: Api<A>,
+    logins: Api<Secret>,
+}
+
+impl<A> Bundle<'_, A>
+where
+    A: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static,
+{
+    /// Comes to be, and is deleted in this order.
+    async fn comes_and_goes(&self, order: &[&str]) {
+        for name in TWO {
+            self.namespace.apply(&(self.manifest)(name, &store(name), "")).await;
         }
-        "account" => delete_held::<ProviderAccount>(world, "rutter", used).await,
-        "login" => delete_held::<Secret>(world, "rutter-api", used).await,
-        "store" => {
-            world.sandbox.delete::<Secret>("store-login").await;
-            world.sandbox.wait_gone::<Secret>("store-login", HANG).await;
+        let loaded = |c: &Connection| c.says("InitialRefreshComplete", "True", "Succeeded");
+        join_all(TWO.map(|name| self.namespace.wait_for(name, HANG, loaded))).await;
+        until(&self.accounts, "rutter", |account| account.is_some_and(is_held)).await;
+        until(&self.logins, "rutter-api", |login| login.is_some_and(is_held)).await;
+        let mut used = true;
+        for part in order {
+            self.delete(part, used).await;
+            used &= *part != "connections";
         }
-        other => panic!("{other}"),
+        until(&self.accounts, "rutter", |account| account.is_none()).await;
+        until(&self.logins, "rutter-api", |login| login.is_none()).await;
+    }
+
+    /// Deletes a part. What the connections need stays as long as they do; all else goes at once.
+    async fn delete(&self, part: &str, used: bool) {
+        match part {
+            "connections" => {
+                join_all(TWO.map(|name| self.namespace.delete::<Connection>(name))).await;
+                join_all(TWO.map(|name| self.namespace.wait_gone::<Connection>(name, HANG))).await;
+            }
+            "account" => delete_held(&self.accounts, "rutter", used).await,
+            "login" => delete_held(&self.logins, "rutter-api", used).await,
+            "store" => {
+                self.namespace.delete::<Secret>("store-login").await;
+                self.namespace.wait_gone::<Secret>("store-login", HANG).await;
+            }
+            other => panic!("{other}"),
+        }
     }
 }
 
-async fn delete_held<K: Kind>(world: &World, name: &str, used: bool) {
-    world.sandbox.delete::<K>(name).await;
+async fn delete_held<K: Resource + Clone + Debug + DeserializeOwned>(api: &Api<K>, name: &str, used: bool) {
+    api.delete(name, &DeleteParams::default()).await.expect("an object to delete");
     if used {
-        let held = world.sandbox.get::<K>(name).await.expect("it is in use");
+        let held = api.get(name).await.expect("it is in use");
         assert!(held.meta().deletion_timestamp.is_some() && is_held(&held), "{held:#?}");
     }
+}
+
+/// Waits until this is true of an object.
+async fn until<K>(api: &Api<K>, name: &str, holds: impl Fn(Option<&K>) -> bool)
+where
+    K: Resource + Clone + Debug + DeserializeOwned + Send + 'static,
+{
+    let found = tokio::time::timeout(HANG, await_condition(api.clone(), name, holds)).await;
+    found.unwrap_or_else(|late| panic!("{name}: {late}")).expect("a watch");
 }
 
 #[tokio::test]
@@ -75,49 +121,86 @@ async fn account_and_login_are_held_while_in_use_and_go_in_every_order() {
     assert_eq!(all.len(), 24);
     let lives = stream::iter(all).for_each_concurrent(4, async |order| {
         let world = World::new("order").await;
-        for name in TWO {
-            world.sandbox.apply(&connection(name, &store(name), "")).await;
-        }
-        for name in TWO {
-            world.settled(name).await;
-        }
-        world.sandbox.wait_for::<ProviderAccount>("rutter", HANG, is_held).await;
-        world.sandbox.wait_for::<Secret>("rutter-api", HANG, is_held).await;
-        let mut used = true;
-        for part in &order {
-            delete(&world, part, used).await;
-            used &= *part != "connections";
-        }
-        world.sandbox.wait_gone::<ProviderAccount>("rutter", HANG).await;
-        world.sandbox.wait_gone::<Secret>("rutter-api", HANG).await;
+        let (accounts, logins) = (world.sandbox.api::<ProviderAccount>(), world.sandbox.api());
+        let bundle = Bundle { namespace: &world.sandbox, manifest: connection, accounts, logins };
+        bundle.comes_and_goes(&order).await;
         world.ends_with(&[], 2, 2);
     });
     lives.await;
 }
 
-/// A deletion needs the id, the account and its login: not a declaration that could be carried out.
-#[rstest]
-#[case::no_such_store(json!({"rutter": {"parameters": {"store_url": "nonsense"}}}))]
-#[case::no_such_secret(json!({"rutter": {"credentialsSecretRef": {"name": "never-was"}}}))]
-#[case::no_such_history(json!({"sync": {"products": {"startDate": "1990-01-01"}}}))]
+/// One after the other in one cluster, which each of them has for itself.
 #[tokio::test]
-async fn a_record_is_deleted_whatever_its_declaration_has_come_to(#[case] spec: Value) {
+async fn a_shared_account_and_its_login_are_held_while_in_use_and_go_in_every_order() {
+    let spec = json!({"allowedNamespaces": {"selector": {}}});
+    let world = shared("order-shared", &spec).await;
+    let ours = team(&world, "ours").await;
+    let accounts = Api::<ClusterProviderAccount>::all(world.sandbox.client().clone());
+    let bundle = Bundle { namespace: &ours, manifest: sharing, accounts, logins: world.sandbox.api() };
+    let all = orders(&["connections", "account", "login"]);
+    assert_eq!(all.len(), 6);
+    for (n, order) in all.iter().enumerate() {
+        world.sandbox.apply(&world.shared_account(&spec)).await;
+        bundle.comes_and_goes(order).await;
+        world.ends_with(&[], 2 * (n + 1), 2 * (n + 1));
+    }
+}
+
+/// A deletion needs the id, the account and its login: not a declaration that could be carried out. `says`: the condition that is
+/// False of the object then, and why.
+async fn goes_although_it_is_broken<K: Kind + Observed>(world: &World, spec: &Value, says: [&str; 2]) {
+    let edit = Patch::Merge(json!({"spec": spec}));
+    let edited = world.sandbox.api::<K>().patch("acme", &PatchParams::default(), &edit).await;
+    // What the schema refuses cannot come into an object, so it cannot break one either.
+    edited.unwrap_or_else(|refused| panic!("the schema refuses this already: {refused}"));
+    let [kind, reason] = says;
+    world.sandbox.wait_for::<K>("acme", HANG, |object| object.says(kind, "False", reason)).await;
+    world.sandbox.delete::<K>("acme").await;
+    world.sandbox.wait_gone::<K>("acme", HANG).await;
+}
+
+#[rstest]
+#[case::no_such_store(json!({"rutter": {"parameters": {"store_url": "nonsense"}}}), ["Ready", "InvalidSpec"])]
+#[case::no_such_day(json!({"sync": {"products": {"startDate": "2025-02-30"}}}), ["Ready", "InvalidSpec"])]
+#[case::no_such_secret(
+    json!({"replacementPolicy": "Recreate", "rutter": {
+        "credentialsSecretRef": {"name": "never-was"}, "parameters": {"store_url": store("moved")}
+    }}),
+    ["Ready", "SecretNotFound"]
+)]
+#[case::somebody_elses_secret(json!({"connectionSecretRef": {"name": "store-login"}}), ["Ready", "ConnectionSecretConflict"])]
+#[tokio::test]
+async fn a_record_is_deleted_whatever_its_declaration_has_come_to(#[case] spec: Value, #[case] says: [&str; 2]) {
     let world = World::new("broken-spec").await;
     world.sandbox.apply(&connection("acme", &store("acme"), "")).await;
     world.settled("acme").await;
-    let object = world.sandbox.get::<Connection>("acme").await.expect("it is there");
-    let api = world.sandbox.api::<Connection>();
-    // What the schema refuses cannot come into an object, so it cannot break one either.
-    let patch = kube::api::Patch::Merge(json!({"spec": spec}));
-    match api.patch("acme", &kube::api::PatchParams::default(), &patch).await {
-        Ok(edited) => assert_ne!(edited.metadata.generation, object.metadata.generation),
-        Err(refused) => panic!("the schema refuses this already: {refused}"),
-    }
-    world.sandbox.delete::<Secret>("store-login").await;
-    world.reconciled("acme").await;
-    world.sandbox.delete::<Connection>("acme").await;
-    world.sandbox.wait_gone::<Connection>("acme", HANG).await;
+    goes_although_it_is_broken::<Connection>(&world, &spec, says).await;
     world.ends_with(&[], 1, 1);
+}
+
+#[rstest]
+#[case::no_such_secret(json!({"accessTokenSecretRef": {"name": "never-was"}}), ["CredentialsValid", "SecretNotFound"])]
+#[case::no_such_key(json!({"accessTokenSecretRef": {"key": "never-was"}}), ["CredentialsValid", "SecretKeyMissing"])]
+#[case::no_such_day(json!({"settings": {"startDate": "2026-02-30"}}), ["Ready", "InvalidSpec"])]
+#[case::another_type(json!({"integrationId": 6}), ["Ready", "ReplacementRequired"])]
+#[tokio::test]
+async fn an_instance_is_deleted_whatever_its_declaration_has_come_to(#[case] spec: Value, #[case] says: [&str; 2]) {
+    let world = World::with_sku("broken-instance").await;
+    world.sandbox.apply(&instance("acme", "")).await;
+    world.well("acme").await;
+    goes_although_it_is_broken::<IntegrationInstance>(&world, &spec, says).await;
+    world.sku_ends_with(&[], 1, 1);
+}
+
+#[rstest]
+#[case::a_field_of_another_type(json!({"arcus": {"bankAccountId": "b"}}), ["Ready", "InvalidSpec"])]
+#[case::a_secret_in_the_open(json!({"arcus": {"config": {"secret": "test-canary"}}}), ["Ready", "InvalidSpec"])]
+#[case::of_the_other_environment(json!({"arcus": {"mode": "Live"}}), ["Ready", "EnvironmentMismatch"])]
+#[tokio::test]
+async fn a_connector_is_deleted_whatever_its_declaration_has_come_to(#[case] spec: Value, #[case] says: [&str; 2]) {
+    let world = World::with_labels("broken-connector").await;
+    goes_although_it_is_broken::<Connection>(&world, &spec, says).await;
+    world.arcus_ends_with(&[], 1, 1);
 }
 
 /// Rights, the controllers of namespaces and CRDs, and our own command line are a real API server's.
@@ -279,10 +362,10 @@ mod real {
         world.sandbox.wait_for::<ProviderAccount>("rutter", HANG, is_held).await;
         // Somebody takes the finalizers off, as somebody always does.
         let off = json!({"metadata": {"finalizers": null}});
-        let patch = kube::api::Patch::Merge(&off);
+        let patch = Patch::Merge(&off);
         world.sandbox.delete::<ProviderAccount>("rutter").await;
         let account = world.sandbox.api::<ProviderAccount>();
-        let _ = account.patch("rutter", &kube::api::PatchParams::default(), &patch).await;
+        let _ = account.patch("rutter", &PatchParams::default(), &patch).await;
         world.sandbox.wait_gone::<ProviderAccount>("rutter", HANG).await;
         world.sandbox.delete::<Connection>("acme").await;
         let blocked = world.until("acme", "Ready", "False", "DeletionBlocked").await;
@@ -297,8 +380,7 @@ mod real {
             assert_eq!(done.code, Some(0), "{done:?}");
             // Exactly what stays: one record, by its id.
             for said in [&would.out, &done.out] {
-                let items: Vec<&str> = said.lines().filter(|line| line.starts_with("  - ")).collect();
-                assert_eq!(items, [format!("  - record {id}, which the object's status names")], "{said}");
+                assert_eq!(left_behind(said), [format!("record {id}, which the object's status names")], "{said}");
             }
             world.sandbox.wait_gone::<Connection>("acme", HANG).await;
             world.ends_with(&[&id], 1, 0);

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tradewind::api::keys;
 use tradewind_simulator::rutter::Origin;
 
-use crate::cluster::{HANG, Kind, documents};
+use crate::cluster::{HANG, Kind, Sandbox, documents};
 use crate::conditions::{Kstatus, Observed};
 use crate::world::World;
 
@@ -78,18 +78,30 @@ fn merge(target: &mut Value, changes: &Value) {
     }
 }
 
-impl World {
+/// What `tradewind abandon` says stays behind at the provider.
+pub(super) fn left_behind(said: &str) -> Vec<&str> {
+    said.lines().filter_map(|line| line.strip_prefix("  - ")).collect()
+}
+
+impl Sandbox {
     /// Asks for a reconcile and waits for the answer: what has not happened by then does not happen by itself.
-    pub(super) async fn looked_at<K: Kind>(&self, name: &str) -> K {
+    pub(crate) async fn looked_at<K: Kind>(&self, name: &str) -> K {
         let token = uuid::Uuid::new_v4().to_string();
         let patch = json!({"metadata": {"annotations": {keys::RECONCILE: token}}});
-        let asked = self.sandbox.api::<K>().patch(name, &PatchParams::default(), &Patch::Merge(&patch)).await;
+        let asked = self.api::<K>().patch(name, &PatchParams::default(), &Patch::Merge(&patch)).await;
         asked.expect("an object to look at");
         let is_answered = |object: &K| {
             let object = serde_json::to_value(object).expect("JSON");
             object.pointer("/status/lastHandledReconcileAt").and_then(Value::as_str) == Some(&token)
         };
-        self.sandbox.wait_for(name, HANG, is_answered).await
+        self.wait_for(name, HANG, is_answered).await
+    }
+}
+
+impl World {
+    /// The same in the operator's namespace.
+    pub(super) async fn looked_at<K: Kind>(&self, name: &str) -> K {
+        self.sandbox.looked_at(name).await
     }
 
     /// Looks at an object twice, which changes nothing: neither is there a loop, nor does anything come of asking.

@@ -2,6 +2,7 @@
 
 pub(crate) mod accounts;
 mod another_server;
+mod api_server;
 mod arcus;
 mod bad_input;
 mod browser;
@@ -15,6 +16,7 @@ pub(crate) mod instances;
 mod life;
 mod link;
 mod malformed;
+mod neighbours;
 mod platforms;
 mod recovery;
 mod refresh;

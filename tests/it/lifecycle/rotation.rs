@@ -14,48 +14,60 @@ use kube::runtime::wait::await_condition;
 use kube::{Api, Client};
 use rstest::rstest;
 use serde_json::json;
+use tokio::task::JoinHandle;
 use tower::service_fn;
-use tradewind::api::v1alpha1::{ClusterProviderAccount, Connection, IntegrationInstance, ProviderAccount};
+use tradewind::api::v1alpha1::{ClusterProviderAccount, Connection, IntegrationInstance, Provider, ProviderAccount};
 use tradewind::engine::{self, Reach};
 use tradewind::serve::Readiness;
 use tradewind::telemetry::Metrics;
+use tradewind_simulator::arcus::{self, Act, Connector};
 use tradewind_simulator::{Clock, Entry, Operation, Setup, rutter, sku_io};
 
+use super::arcus::connector;
 use super::expect::{assert_healed, assert_stalled};
 use super::instances::instance;
 use super::tenancy::{rules, sharing, team, until};
 use crate::cluster::{HANG, Sandbox};
 use crate::conditions::Observed;
-use crate::world::{LOGIN_CANARY, SKU_TOKEN, World, connection, secret, store};
+use crate::world::{LOGIN_CANARY, World, connection, secret, store};
 
-/// The login that accounts of Rutter begin with.
-const USUAL: (&str, &str) = ("test-client-id", LOGIN_CANARY);
-/// The same login with its next secret, which works too.
-const NEXT: (&str, &str) = (USUAL.0, "test-canary-next-6e11");
-/// The same login with a secret that does not work.
-const WRONG: (&str, &str) = (USUAL.0, "test-canary-wrong");
-/// A login that there is not.
-const NOBODY: (&str, &str) = ("test-nobody-id", "test-canary-wrong");
-/// Another token of the same tenant, by its public part and as a whole.
-const NEXT_TOKEN: (u64, &str) = (2, "2|test-canary-next-6e11");
-/// A token that does not work.
-const WRONG_TOKEN: &str = "1|test-canary-wrong";
+/// The public part of the login at Rutter.
+const CLIENT_ID: &str = "test-client-id";
+/// What is secret of the login that accounts begin with.
+const USUAL: &str = LOGIN_CANARY;
+/// The same of the next one, which works too.
+const NEXT: &str = "test-canary-next-6e11";
+/// The same of one that does not work.
+const WRONG: &str = "test-canary-wrong";
 /// Another token of the store.
 const NEXT_OF_STORE: &str = "test-canary-store-91bc-2";
 
-/// Far longer than any test lasts.
+/// Far longer than any test lasts: what is seen within one was not seen by an interval.
 const SELDOM: Duration = Duration::from_hours(1);
+const _: () = assert!(SELDOM.as_secs() > 10 * HANG.as_secs());
 /// The right that the chart gives with `watchSecrets: true`.
 const FOLLOW: [&str; 2] = ["list", "watch"];
 
-/// What the provider starts with: the logins above that work.
+/// What the providers start with: the logins above that work.
 fn setup() -> Setup {
     let mut setup = World::setup();
-    let next = rutter::Account { client_secret: NEXT.1.to_owned(), ..setup.accounts[0].clone() };
+    let next = rutter::Account { client_secret: NEXT.to_owned(), ..setup.accounts[0].clone() };
     setup.accounts.push(next);
-    let next = sku_io::Account { token: NEXT_TOKEN.1.to_owned(), ..setup.sku_accounts[0].clone() };
+    let next = sku_io::Account { token: token(NEXT), ..setup.sku_accounts[0].clone() };
     setup.sku_accounts.push(next);
+    let next = arcus::Account { name: "next".to_owned(), key: api_key(NEXT), ..setup.arcus_accounts[0].clone() };
+    setup.arcus_accounts.push(next);
     setup
+}
+
+/// A token of one tenant of SKU.io, which counts them.
+fn token(secret: &str) -> String {
+    format!("{}|{secret}", if secret == NEXT { 2 } else { 1 })
+}
+
+/// A key of one entity of Arcus.
+fn api_key(secret: &str) -> String {
+    format!("ark_test_ent_acme_{secret}")
 }
 
 /// A world whose operator watches Secrets, and looks at accounts by itself too seldom for any test to see it. It does not run yet.
@@ -68,14 +80,107 @@ async fn watching(name: &str) -> World {
     world
 }
 
-/// The account's Secret holds this login from now on.
-async fn log_in_as(world: &World, (id, key): (&str, &str)) {
-    world.sandbox.apply(&secret("rutter-api", &[("client_id", id), ("client_secret", key)])).await;
+/// The name of the account of a provider.
+fn account_of(at: Provider) -> &'static str {
+    match at {
+        Provider::Rutter => "rutter",
+        Provider::SkuIo => "sku",
+        Provider::Arcus => "arcus",
+    }
 }
 
-/// The same for SKU.io.
-async fn log_in_with(world: &World, token: &str) {
-    world.sandbox.apply(&secret("sku-api", &[("token", token)])).await;
+/// The Secret of the account holds this login from now on.
+async fn log_in(world: &World, at: Provider, key: &str) {
+    let login = match at {
+        Provider::Rutter => secret("rutter-api", &[("client_id", CLIENT_ID), ("client_secret", key)]),
+        Provider::SkuIo => secret("sku-api", &[("token", &token(key))]),
+        Provider::Arcus => secret("arcus-api", &[("api_key", &api_key(key))]),
+    };
+    world.sandbox.apply(&login).await;
+}
+
+/// The login that accounts begin with is worth nothing any more.
+fn revoke(world: &World, at: Provider) {
+    match at {
+        Provider::Rutter => panic!("the simulated Rutter revokes no logins"),
+        Provider::SkuIo => world.simulator.change_token(1, |token| token.revoked = true).expect("a token"),
+        Provider::Arcus => world.simulator.change_key("test", |key| key.revoked = true).expect("a key"),
+    }
+}
+
+/// The account once a condition says this.
+async fn account_until(world: &World, at: Provider, kind: &str, status: &str, reason: &str) -> ProviderAccount {
+    world.sandbox.wait_for::<ProviderAccount>(account_of(at), HANG, |a| a.says(kind, status, reason)).await
+}
+
+/// Makes an object, and waits until it is as declared.
+async fn make(world: &World, at: Provider, name: &str) {
+    match at {
+        Provider::Rutter => {
+            world.sandbox.apply(&connection(name, &store(name), "")).await;
+            world.settled(name).await;
+        }
+        Provider::SkuIo => {
+            world.sandbox.apply(&instance(name, "")).await;
+            world.well(name).await;
+        }
+        Provider::Arcus => {
+            // An entity has one of each type.
+            let kind = if name == "acme" { Connector::Shippo } else { Connector::Ups };
+            world.sandbox.apply(&connector(name, kind.name(), "", "")).await;
+            world.until(name, "Ready", "False", "AuthorizationRequired").await;
+            world.somebody(kind, Act::EnterCredentials);
+            world.until(name, "Ready", "True", "Succeeded").await;
+        }
+    }
+}
+
+/// Looks at an object that is as declared, and is so after that.
+async fn look(world: &World, at: Provider, name: &str) {
+    match at {
+        Provider::Rutter | Provider::Arcus => assert_healed(&world.looked_at::<Connection>(name).await),
+        Provider::SkuIo => {
+            world.looked_at::<IntegrationInstance>(name).await;
+            world.well(name).await;
+        }
+    }
+}
+
+/// Deletes an object, and waits until it is gone.
+async fn leave(world: &World, at: Provider, name: &str) {
+    match at {
+        Provider::Rutter | Provider::Arcus => world.leaves(name).await,
+        Provider::SkuIo => world.goes(name).await,
+    }
+}
+
+/// Starts an operator by this way to the API server, which ends with the test; and what it measures.
+fn operate(world: &World, reach: Reach) -> (JoinHandle<Result<(), engine::RunError>>, Metrics) {
+    let (metrics, never) = (Metrics::new(), std::future::pending::<()>().boxed().shared());
+    let watches = Readiness::default().gate("watches");
+    (tokio::spawn(engine::run(reach, world.settings.clone(), metrics.clone(), watches, never)), metrics)
+}
+
+/// A world whose operator watches Secrets, with an account in use and an object `acme` at which nothing is under way; and what the
+/// operator measures.
+async fn at_rest(name: &str, at: Provider) -> (World, Metrics) {
+    let world = watching(name).await;
+    match at {
+        Provider::Rutter => world.furnish().await,
+        Provider::SkuIo => world.furnish_sku("").await,
+        Provider::Arcus => world.sandbox.apply(&world.arcus_account("arcus", &api_key(USUAL))).await,
+    }
+    let (_, metrics) = operate(&world, world.sandbox.reach(None).await);
+    make(&world, at, "acme").await;
+    look(&world, at, "acme").await;
+    (world, metrics)
+}
+
+/// How often a new secret was tried with this verdict.
+fn tried(metrics: &Metrics, at: Provider, verdict: &str) -> usize {
+    let series = format!("tradewind_account_rotations_total{{provider=\"{at}\",verdict=\"{verdict}\"}} ");
+    let text = metrics.text();
+    text.lines().find_map(|line| line.strip_prefix(&series)?.parse().ok()).unwrap_or_default()
 }
 
 /// The Secret of the store holds another token from now on.
@@ -93,11 +198,6 @@ async fn until_told(world: &World, account: &str, reason: &str) {
     tokio::time::timeout(HANG, told).await.unwrap_or_else(|late| panic!("{account}, {reason}: {late}"));
 }
 
-/// The account `sku` once a condition says this.
-async fn sku_until(world: &World, kind: &str, status: &str, reason: &str) -> ProviderAccount {
-    world.sandbox.wait_for::<ProviderAccount>("sku", HANG, |a| a.says(kind, status, reason)).await
-}
-
 /// The new token of the store has come to its record, by one change of nothing else, and the store takes it.
 async fn assert_renewed(world: &World) {
     world.instance_until("acme", "CredentialsValid", "True", "RotatedAndVerified").await;
@@ -106,15 +206,30 @@ async fn assert_renewed(world: &World) {
     assert_eq!((record.token_version, sent), (2, vec![vec!["connection_settings.access_token".to_owned()]]));
 }
 
+/// Whether the provider refused the login.
+fn is_refused(entry: &Entry) -> bool {
+    entry.status == Some(401)
+}
+
+/// The request that proves a login: where nothing asks who is calling, a list tells.
+fn probe(at: Provider) -> Operation {
+    match at {
+        Provider::Rutter | Provider::Arcus => Operation::List,
+        Provider::SkuIo => Operation::Me,
+    }
+}
+
 /// Nothing but probes carried a login that the provider refused, and what came of objects meanwhile was done.
-fn assert_refused_alone(journal: &[Entry], probe: Operation) {
-    let (refused, other): (Vec<_>, Vec<_>) = journal.iter().partition(|entry| entry.status == Some(401));
+fn assert_refused_alone(journal: &[Entry], at: Provider) {
+    let (refused, other): (Vec<_>, Vec<_>) = journal.iter().partition(|entry| is_refused(entry));
     assert!(!refused.is_empty(), "the login was never tried: {journal:#?}");
-    assert!(refused.iter().all(|entry| entry.operation == probe), "{refused:#?}");
+    assert!(refused.iter().all(|entry| entry.operation == probe(at)), "{refused:#?}");
     let done = |operation: Operation| {
         other.iter().any(|entry| entry.operation == operation && entry.status.is_some_and(|s| (200..300).contains(&s)))
     };
-    for operation in [Operation::Create, Operation::List, Operation::Delete] {
+    // A connector of Arcus is looked for by itself.
+    let read = if at == Provider::Arcus { Operation::ReadDetail } else { Operation::List };
+    for operation in [Operation::Create, read, Operation::Delete] {
         assert!(done(operation), "{operation:?}: {other:#?}");
     }
 }
@@ -136,31 +251,29 @@ async fn a_watched_secret_of_a_store_brings_its_new_token_to_the_record(#[case] 
     assert_renewed(&world).await;
 }
 
+#[rstest]
+#[case::of_sku_io(Provider::SkuIo)]
+#[case::of_arcus(Provider::Arcus)]
 #[tokio::test]
-async fn a_watched_login_is_proven_and_everything_goes_on_with_it() {
-    let mut world = watching("rotate-login").await;
-    world.furnish_sku("").await;
-    world.start().await;
-    world.sandbox.apply(&instance("acme", "")).await;
-    world.well("acme").await;
-    world.touched("acme").await;
+async fn a_watched_login_is_proven_and_everything_goes_on_with_it(#[case] at: Provider) {
+    let (world, metrics) = at_rest("rotate-login", at).await;
     let since = world.simulator.journal().len();
-    log_in_with(&world, NEXT_TOKEN.1).await;
-    until_told(&world, "sku", "RotatedAndVerified").await;
-    let probes = world.simulator.journal().split_off(since);
-    assert!(probes.iter().any(|entry| entry.operation == Operation::Me), "it was asked who it is: {probes:#?}");
+    log_in(&world, at, NEXT).await;
+    until_told(&world, account_of(at), "RotatedAndVerified").await;
+    let asked = world.simulator.journal().split_off(since);
+    assert!(asked.iter().any(|entry| entry.operation == probe(at)), "it was asked who it is: {asked:#?}");
+    assert!(asked.iter().all(|entry| entry.method == "GET"), "nothing was written: {asked:#?}");
 
-    // The token of before is worth nothing any more, and nobody misses it.
-    world.simulator.change_token(1, |account| account.revoked = true).expect("a token");
+    // The login of before is worth nothing any more, and nobody misses it.
+    revoke(&world, at);
     let since = world.simulator.journal().len();
-    world.sandbox.apply(&instance("later", "")).await;
-    world.well("later").await;
-    world.looked_at::<IntegrationInstance>("acme").await;
-    world.well("acme").await;
-    let refused: Vec<_> =
-        world.simulator.journal().split_off(since).into_iter().filter(|e| e.status == Some(401)).collect();
+    make(&world, at, "later").await;
+    look(&world, at, "acme").await;
+    let mut refused = world.simulator.journal().split_off(since);
+    refused.retain(is_refused);
     assert!(refused.is_empty(), "{refused:#?}");
-    assert_eq!(world.events("sku", "RotatedAndVerified").await, 1);
+    assert_eq!(world.events(account_of(at), "RotatedAndVerified").await, 1);
+    assert_eq!((tried(&metrics, at, "taken_over"), tried(&metrics, at, "rejected")), (1, 0), "{}", metrics.text());
 }
 
 /// The account is of no namespace, its login of one, and the objects of another.
@@ -174,15 +287,7 @@ async fn a_watched_login_of_a_shared_account_is_proven_wherever_its_secret_is() 
     let mut world = World::on(sandbox, Clock::real(), setup());
     (world.settings.namespace, world.settings.watch_secrets) = (None, true);
     world.settings.probe_interval = SELDOM;
-    log_in_as(&world, USUAL).await;
-    let account = json!({
-        "apiVersion": "tradewind.dev/v1alpha1", "kind": "ClusterProviderAccount", "metadata": {"name": "rutter"},
-        "spec": {
-            "provider": "Rutter", "endpoint": world.endpoint, "allowedNamespaces": {"selector": {}},
-            "credentialsSecretRef": {"name": "rutter-api", "namespace": world.sandbox.namespace()},
-        }
-    });
-    world.sandbox.apply(&account.to_string()).await;
+    world.sandbox.apply(&world.shared_account(&json!({"allowedNamespaces": {"selector": {}}}))).await;
     world.start().await;
     let ours = team(&world, "ours").await;
     for name in ["acme", "other"] {
@@ -190,10 +295,10 @@ async fn a_watched_login_of_a_shared_account_is_proven_wherever_its_secret_is() 
         until(&ours, name, "True", "Succeeded").await;
     }
 
-    log_in_as(&world, WRONG).await;
+    log_in(&world, Provider::Rutter, WRONG).await;
     let rejected = shared_until(&world, "CredentialsValid", "False", "RotationRejected").await;
     assert!(rejected.says("Ready", "True", "Succeeded"), "{:#?}", rejected.observed());
-    log_in_as(&world, NEXT).await;
+    log_in(&world, Provider::Rutter, NEXT).await;
     assert_healed(&shared_until(&world, "CredentialsValid", "True", "Succeeded").await);
     ours.apply(&sharing("later", &store("later"), "")).await;
     until(&ours, "later", "True", "Succeeded").await;
@@ -218,57 +323,37 @@ async fn without_a_watch_a_new_secret_follows_at_the_next_interval_of_the_object
     renew(&world).await;
     assert_renewed(&world).await;
 
-    log_in_with(&world, NEXT_TOKEN.1).await;
+    log_in(&world, Provider::SkuIo, NEXT).await;
     until_told(&world, "sku", "RotatedAndVerified").await;
-    world.simulator.change_token(1, |account| account.revoked = true).expect("a token");
-    world.sandbox.apply(&instance("later", "")).await;
-    world.well("later").await;
+    revoke(&world, Provider::SkuIo);
+    make(&world, Provider::SkuIo, "later").await;
 }
 
+/// `right`: the login that is put in its place.
+#[rstest]
+#[case::of_rutter(Provider::Rutter, NEXT)]
+#[case::of_sku_io(Provider::SkuIo, USUAL)]
+#[case::of_arcus(Provider::Arcus, NEXT)]
 #[tokio::test]
-async fn a_new_secret_that_does_not_work_is_carried_by_nothing_but_the_probe() {
-    let mut world = watching("rotate-wrong").await;
-    world.furnish().await;
-    world.start().await;
-    world.sandbox.apply(&connection("acme", &store("acme"), "")).await;
-    world.settled("acme").await;
+async fn a_new_secret_that_does_not_work_is_carried_by_nothing_but_the_probe(
+    #[case] at: Provider,
+    #[case] right: &str,
+) {
+    let (world, metrics) = at_rest("rotate-wrong", at).await;
     let since = world.simulator.journal().len();
-    log_in_as(&world, WRONG).await;
-    let account = world.account_until("CredentialsValid", "False", "RotationRejected").await;
+    log_in(&world, at, WRONG).await;
+    let account = account_until(&world, at, "CredentialsValid", "False", "RotationRejected").await;
     assert!(account.says("Ready", "True", "Succeeded"), "{:#?}", account.observed());
-    world.sandbox.apply(&connection("later", &store("later"), "")).await;
-    world.settled("later").await;
-    assert_healed(&world.looked_at::<Connection>("acme").await);
-    world.sandbox.delete::<Connection>("later").await;
-    world.sandbox.wait_gone::<Connection>("later", HANG).await;
-    // Rutter has nothing to ask who is calling: a list tells.
-    assert_refused_alone(&world.simulator.journal().split_off(since), Operation::List);
+    make(&world, at, "later").await;
+    look(&world, at, "acme").await;
+    leave(&world, at, "later").await;
+    assert_refused_alone(&world.simulator.journal().split_off(since), at);
 
-    log_in_as(&world, NEXT).await;
-    assert_healed(&world.account_until("CredentialsValid", "True", "Succeeded").await);
-}
-
-/// The same where a probe is a request of its own.
-#[tokio::test]
-async fn a_new_token_that_does_not_work_is_carried_by_nothing_but_the_probe() {
-    let mut world = watching("rotate-wrong-token").await;
-    world.furnish_sku("").await;
-    world.start().await;
-    world.sandbox.apply(&instance("acme", "")).await;
-    world.well("acme").await;
-    let since = world.simulator.journal().len();
-    log_in_with(&world, WRONG_TOKEN).await;
-    let account = sku_until(&world, "CredentialsValid", "False", "RotationRejected").await;
-    assert!(account.says("Ready", "True", "Succeeded"), "{:#?}", account.observed());
-    world.sandbox.apply(&instance("later", "")).await;
-    world.well("later").await;
-    world.looked_at::<IntegrationInstance>("acme").await;
-    world.well("acme").await;
-    world.goes("later").await;
-    assert_refused_alone(&world.simulator.journal().split_off(since), Operation::Me);
-
-    log_in_with(&world, SKU_TOKEN).await;
-    assert_healed(&sku_until(&world, "CredentialsValid", "True", "Succeeded").await);
+    log_in(&world, at, right).await;
+    assert_healed(&account_until(&world, at, "CredentialsValid", "True", "Succeeded").await);
+    let refused = world.simulator.journal().iter().filter(|entry| is_refused(entry)).count();
+    assert_eq!(tried(&metrics, at, "rejected"), refused, "{}", metrics.text());
+    assert_eq!(tried(&metrics, at, "taken_over"), usize::from(right == NEXT), "{}", metrics.text());
 }
 
 /// Another login may be another account: the one of before is not used in its place.
@@ -280,17 +365,17 @@ async fn another_login_that_does_not_work_is_said_at_the_account_and_carried_by_
     world.sandbox.apply(&connection("acme", &store("acme"), "")).await;
     world.settled("acme").await;
     let since = world.simulator.journal().len();
-    log_in_as(&world, NOBODY).await;
+    world.sandbox.apply(&secret("rutter-api", &[("client_id", "test-nobody-id"), ("client_secret", WRONG)])).await;
     let account = world.account_until("Ready", "False", "CredentialsRejected").await;
     assert_stalled(&account, "CredentialsRejected", &["Rutter refused the login", "Correct the Secret"]);
     assert!(account.says("CredentialsValid", "False", "CredentialsRejected"), "{:#?}", account.observed());
     world.until("acme", "Ready", "False", "DependencyNotReady").await;
     world.rests::<Connection>("acme").await;
     let journal = world.simulator.journal().split_off(since);
-    let refused: Vec<_> = journal.iter().filter(|entry| entry.status == Some(401)).collect();
+    let refused: Vec<_> = journal.iter().filter(|entry| is_refused(entry)).collect();
     assert!(!refused.is_empty() && refused.iter().all(|entry| entry.operation == Operation::List), "{refused:#?}");
 
-    log_in_as(&world, USUAL).await;
+    log_in(&world, Provider::Rutter, USUAL).await;
     assert_healed(&world.account_until("CredentialsValid", "True", "Succeeded").await);
     assert_healed(&world.settled("acme").await);
 }
@@ -375,14 +460,8 @@ async fn lists_and_watches_of_secrets_ask_for_metadata_alone(#[case] everywhere:
         world.settings.namespace = None;
     }
     world.furnish().await;
-    let (tap, server, never) = (Tap::default(), world.sandbox.client(), std::future::pending::<()>().boxed().shared());
-    let operator = tokio::spawn(engine::run(
-        tap.reach(server),
-        world.settings.clone(),
-        Metrics::new(),
-        Readiness::default().gate("watches"),
-        never,
-    ));
+    let (tap, server) = (Tap::default(), world.sandbox.client());
+    let (operator, _) = operate(&world, tap.reach(server));
     world.sandbox.apply(&connection("acme", &store("acme"), "")).await;
     world.settled("acme").await;
     // One for each kind of objects and of accounts, each of which begins with a list.

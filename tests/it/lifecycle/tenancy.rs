@@ -1,5 +1,6 @@
 //! One account for many namespaces: who may use it, and what they may not do to each other.
 
+use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Api, DeleteParams, Patch, PatchParams};
 use kube::runtime::wait::{Condition as Holds, await_condition};
 use serde_json::{Value, json};
@@ -11,6 +12,7 @@ use tradewind_simulator::{Clock, Operation};
 use crate::cluster::{HANG, Sandbox};
 use crate::conditions::Observed;
 use crate::lifecycle::arcus::connector;
+use crate::lifecycle::deletion::is_held;
 use crate::lifecycle::expect::{assert_healed, assert_stalled};
 use crate::world::{ARCUS_KEY, World, connection, id_of, store};
 
@@ -34,20 +36,26 @@ pub(crate) async fn shared(name: &str, spec: &Value) -> World {
     sandbox.allow_everywhere(rules()).await;
     let mut world = World::on(sandbox, Clock::real(), World::setup());
     world.settings.namespace = None;
-    let login = world.account();
-    let (login, _) = login.split_once("---").expect("the login comes first");
-    world.sandbox.apply(login).await;
-    let mut account = json!({
-        "apiVersion": "tradewind.dev/v1alpha1", "kind": "ClusterProviderAccount", "metadata": {"name": "rutter"},
-        "spec": {
-            "provider": "Rutter", "endpoint": world.endpoint,
-            "credentialsSecretRef": {"name": "rutter-api", "namespace": world.sandbox.namespace()},
-        }
-    });
-    account["spec"].as_object_mut().expect("a spec").extend(spec.as_object().expect("more of it").clone());
-    world.sandbox.apply(&account.to_string()).await;
+    world.sandbox.apply(&world.shared_account(spec)).await;
     world.start().await;
     world
+}
+
+impl World {
+    /// The manifests of the shared account `rutter` and its login. `spec`: more of the account's.
+    pub(super) fn shared_account(&self, spec: &Value) -> String {
+        let login = self.account();
+        let (login, _) = login.split_once("---").expect("the login comes first");
+        let mut account = json!({
+            "apiVersion": "tradewind.dev/v1alpha1", "kind": "ClusterProviderAccount", "metadata": {"name": "rutter"},
+            "spec": {
+                "provider": "Rutter", "endpoint": self.endpoint,
+                "credentialsSecretRef": {"name": "rutter-api", "namespace": self.sandbox.namespace()},
+            }
+        });
+        account["spec"].as_object_mut().expect("a spec").extend(spec.as_object().expect("more of it").clone());
+        format!("{login}---\n{account}\n")
+    }
 }
 
 /// A namespace of a team, with the credentials of its stores.
@@ -112,10 +120,11 @@ async fn an_account_serves_the_namespaces_that_it_admits_as_long_as_it_does() {
     let held = |a: Option<&ClusterProviderAccount>| a.is_some_and(|a| a.says("Ready", "False", "DeletionHeld"));
     let held = account_until(&world, held).await.expect("it is held");
     assert!(held.condition("Ready").is_some_and(|c| c.message.starts_with("1 object uses")), "{held:#?}");
-    let login = world.sandbox.get::<k8s_openapi::api::core::v1::Secret>("rutter-api").await.expect("the login");
-    assert!(login.metadata.finalizers.is_some_and(|all| all.iter().any(|f| f == keys::ACCOUNT_FINALIZER)));
+    let login = async || world.sandbox.get::<Secret>("rutter-api").await.expect("the login");
+    assert!(is_held(&login().await));
     others.delete::<Connection>("acme").await;
     account_until(&world, |a: Option<&ClusterProviderAccount>| a.is_none()).await;
+    assert!(!is_held(&login().await), "nobody needs it any more");
     world.ends_with(&[], 2, 2);
 }
 

@@ -134,7 +134,6 @@ mod real {
     use tradewind::api::v1alpha1::{Connection, IntegrationInstance, ProviderAccount};
 
     use super::super::manifests::until_they_work;
-    use super::super::tenants::looked_at;
     use super::*;
     use crate::conditions::Observed;
     use crate::lifecycle::instances::instance;
@@ -211,8 +210,8 @@ mod real {
         world.sandbox.apply(&instance("acme", "")).await;
         world.well("acme").await;
         for _ in 0..3 {
-            looked_at::<IntegrationInstance>(&world.sandbox, "acme").await;
-            looked_at::<ProviderAccount>(&world.sandbox, "arcus").await;
+            world.sandbox.looked_at::<IntegrationInstance>("acme").await;
+            world.sandbox.looked_at::<ProviderAccount>("arcus").await;
         }
         let bounded = |what: &str, idle: u64| {
             let more = program.memory().peak().saturating_sub(idle);
@@ -241,7 +240,7 @@ mod real {
         for (what, attack) in attacks("data").into_iter().chain(of_lists) {
             hostile.attack(CONNECTORS, attack);
             // That it answers at all says that the pass came to its end.
-            looked_at::<ProviderAccount>(&world.sandbox, "arcus").await;
+            world.sandbox.looked_at::<ProviderAccount>("arcus").await;
             assert!(hostile.served() > 0, "{what} of connectors was never asked for");
             beyond.extend(bounded(&format!("{what} of connectors"), idle));
         }

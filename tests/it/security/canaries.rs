@@ -207,7 +207,6 @@ mod real {
     use tradewind_simulator::{Effect, Fault, Operation, Provider};
 
     use super::super::manifests::until_they_work;
-    use super::super::tenants::looked_at;
     use super::*;
     use crate::cluster::HANG;
     use crate::conditions::Observed;
@@ -278,11 +277,11 @@ spec:
         world.sandbox.apply(&instance(&name, "")).await;
         let rejected = |i: &IntegrationInstance| i.says("Ready", "False", "ProviderRejected");
         world.sandbox.wait_for::<IntegrationInstance>(&name, HANG, rejected).await;
-        looked_at::<IntegrationInstance>(&world.sandbox, &name).await;
+        world.sandbox.looked_at::<IntegrationInstance>(&name).await;
         world.well(&name).await;
         let fails = Fault::on(Operation::ReadDetail, Effect::GarbageBody);
         world.simulator.push_fault(fails.at(Provider::SkuIo));
-        looked_at::<IntegrationInstance>(&world.sandbox, &name).await;
+        world.sandbox.looked_at::<IntegrationInstance>(&name).await;
         world.sandbox.delete::<IntegrationInstance>(&name).await;
         world.sandbox.wait_gone::<IntegrationInstance>(&name, HANG).await;
     }
@@ -296,7 +295,7 @@ spec:
         live_at_sku(world, format).await;
         let fails = Fault::on(Operation::ReadDetail, Effect::GarbageBody);
         world.simulator.push_fault(fails.at(Provider::Arcus));
-        looked_at::<Connection>(&world.sandbox, "labels").await;
+        world.sandbox.looked_at::<Connection>("labels").await;
         if world.simulator.connector(Connector::Shippo).is_some_and(|connector| !connector.has_credentials) {
             world.until("labels", "Ready", "False", "AuthorizationRequired").await;
             world.simulator.act_arcus(&Act::EnterCredentials.on(Connector::Shippo)).expect("a connector");

@@ -4,6 +4,7 @@ use futures::future::join_all;
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
 use kube::api::{ListParams, Patch, PatchParams};
+use rstest::rstest;
 use serde_json::{Value, json};
 use tradewind::api::keys;
 use tradewind::api::v1alpha1::{Connection, IntegrationInstance};
@@ -17,33 +18,20 @@ use crate::lifecycle::instances::instance;
 use crate::lifecycle::tenancy::{shared, sharing, team, until};
 use crate::world::{SKU_TOKEN, World, answer, connection, id_of, status_of, store, told};
 
-/// A shared account that admits everybody.
-async fn shared_by_all(name: &str) -> World {
-    shared(name, &json!({"allowedNamespaces": {"selector": {}}})).await
+/// A shared account that admits everybody. `adoption`: what it says of that.
+async fn shared_by_all(name: &str, adoption: &str) -> World {
+    shared(name, &json!({"allowedNamespaces": {"selector": {}}, "adoption": adoption})).await
 }
 
 /// A shared account that admits everybody; the victim has a record in it, and the thief has the leave to use it.
-async fn victim_and_thief(name: &str) -> (World, Sandbox, Sandbox, String) {
-    let world = shared_by_all(name).await;
+async fn victim_and_thief(name: &str, adoption: &str) -> (World, Sandbox, Sandbox, String) {
+    let world = shared_by_all(name, adoption).await;
     let (victim, thief) = (team(&world, "victim").await, team(&world, "thief").await);
     victim.apply(&sharing("acme", &store("victim"), "")).await;
     let loaded = |c: &Connection| c.says("InitialRefreshComplete", "True", "Succeeded");
     victim.wait_for("acme", HANG, loaded).await;
-    let id = id_of(&looked_at::<Connection>(&victim, "acme").await);
+    let id = id_of(&victim.looked_at::<Connection>("acme").await);
     (world, victim, thief, id)
-}
-
-/// An object once a person has asked for a look at it and has got it. One whose record is as declared asks nothing by itself
-/// after that, for as long as a test takes.
-pub(super) async fn looked_at<K: Kind>(namespace: &Sandbox, name: &str) -> K {
-    let token = uuid::Uuid::new_v4().to_string();
-    let ask = Patch::Merge(json!({"metadata": {"annotations": {keys::RECONCILE: token}}}));
-    namespace.api::<K>().patch(name, &PatchParams::default(), &ask).await.expect("an object to look at");
-    let is_answered = |object: &K| {
-        let object = serde_json::to_value(object).expect("JSON");
-        object.pointer("/status/lastHandledReconcileAt").and_then(Value::as_str) == Some(token.as_str())
-    };
-    namespace.wait_for(name, HANG, is_answered).await
 }
 
 async fn forge_status<K: Kind>(namespace: &Sandbox, name: &str, status: Value) {
@@ -88,7 +76,7 @@ async fn assert_nothing_taken(world: &World, thief: &Sandbox, id: &str) {
 
 #[tokio::test]
 async fn a_forged_status_takes_nothing_from_the_object_that_has_it() {
-    let (world, victim, thief, id) = victim_and_thief("forged-status").await;
+    let (world, victim, thief, id) = victim_and_thief("forged-status", "Forbidden").await;
     thief.apply(&sharing("mine", &store("thief"), "")).await;
     let mine = id_of(&until(&thief, "mine", "True", "Succeeded").await);
     let before = asked_of(&world, &id);
@@ -106,6 +94,37 @@ async fn a_forged_status_takes_nothing_from_the_object_that_has_it() {
     world.ends_with(&[&id, &mine], 2, 0);
 }
 
+/// Whoever names an id holds nothing by that, whether or not the account lets objects adopt what nobody holds.
+#[rstest]
+#[case::where_adoption_is_forbidden("Forbidden")]
+#[case::where_adoption_is_allowed("Allowed")]
+#[tokio::test]
+async fn an_external_ref_takes_nothing_from_the_object_that_has_it(#[case] adoption: &str) {
+    let (world, victim, thief, id) = victim_and_thief("named", adoption).await;
+    let before = asked_of(&world, &id);
+    assert!(!before.is_empty(), "the journal knows the record");
+    let named = format!("  externalRef: {{id: {id}}}\n  adoptionPolicy: Override\n  deletionPolicy: Delete\n");
+    // One declares the same store, the other one its own: what it would make of the record.
+    for (name, declared) in [("same", "victim"), ("other", "thief")] {
+        thief.apply(&sharing(name, &store(declared), &named)).await;
+        let refused = until(&thief, name, "False", "ExternalIdConflict").await;
+        assert!(refused.condition("Stalled").is_some(), "{}", told(&refused));
+        // Nor does it get anything when somebody asks for a look.
+        let seen = thief.looked_at::<Connection>(name).await;
+        assert!(seen.says("Ready", "False", "ExternalIdConflict"), "{}", told(&seen));
+        assert_nothing_taken(&world, &thief, &id).await;
+    }
+    for name in ["same", "other"] {
+        thief.delete::<Connection>(name).await;
+        thief.wait_gone::<Connection>(name, HANG).await;
+    }
+    assert_nothing_taken(&world, &thief, &id).await;
+    assert_eq!(asked_of(&world, &id), before, "nothing was asked of the victim's record");
+    assert_eq!((world.asked(Operation::Update), world.asked(Operation::Delete)), (0, 0));
+    assert_eq!(id_of(&until(&victim, "acme", "True", "Succeeded").await), id);
+    world.ends_with(&[&id], 1, 0);
+}
+
 /// A tenant of a shared account: a namespace with one object, and the record of that.
 struct Tenant {
     namespace: Sandbox,
@@ -121,7 +140,7 @@ impl Tenant {
         let namespace = team(world, name).await;
         namespace.apply(manifest).await;
         namespace.wait_for::<K>(name, HANG, |object| object.says(settled, "True", "Succeeded")).await;
-        let object = serde_json::to_value(looked_at::<K>(&namespace, name).await).expect("JSON");
+        let object = serde_json::to_value(namespace.looked_at::<K>(name).await).expect("JSON");
         let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).expect("a text").to_owned();
         let since = ["/metadata/creationTimestamp", "/metadata/uid"].map(text);
         Self { id: text("/status/externalId"), namespace, name, since }
@@ -170,7 +189,7 @@ async fn rob<K: Kind + Observed>(world: &World, pairs: &[(&Tenant, &Tenant)]) {
     for (thief, victim) in pairs {
         thief.is_refused::<K>("ExternalIdConflict").await;
         // Nor does it when somebody asks for a look.
-        let seen = looked_at::<K>(&thief.namespace, thief.name).await;
+        let seen = thief.namespace.looked_at::<K>(thief.name).await;
         assert!(seen.says("Ready", "False", "ExternalIdConflict"), "{:#?}", seen.observed());
         assert!(seen.condition("Stalled").is_some(), "{:#?}", seen.observed());
         assert_nothing_taken(world, &thief.namespace, &victim.id).await;
@@ -190,7 +209,7 @@ async fn rob<K: Kind + Observed>(world: &World, pairs: &[(&Tenant, &Tenant)]) {
 /// Each id is recorded by one object alone, so that neither object is in the way of the other.
 #[tokio::test]
 async fn ids_that_two_tenants_have_swapped_give_neither_the_others_record() {
-    let world = shared_by_all("swapped").await;
+    let world = shared_by_all("swapped", "Forbidden").await;
     let [one, other] = Tenant::of_rutter(&world).await;
     let live = world.live();
     rob::<Connection>(&world, &[(&one, &other), (&other, &one)]).await;
@@ -200,7 +219,7 @@ async fn ids_that_two_tenants_have_swapped_give_neither_the_others_record() {
 /// The same where a record is known by its name.
 #[tokio::test]
 async fn instances_that_two_tenants_have_swapped_are_neither_changed_nor_deleted() {
-    let world = shared_by_all("swapped-instances").await;
+    let world = shared_by_all("swapped-instances", "Forbidden").await;
     let [one, other] = Tenant::of_sku(&world).await;
     rob::<IntegrationInstance>(&world, &[(&one, &other), (&other, &one)]).await;
     assert_eq!(world.asked(Operation::Update), 0);
@@ -211,7 +230,7 @@ async fn instances_that_two_tenants_have_swapped_are_neither_changed_nor_deleted
 /// Of two objects that record one id the older one holds it: here that is the forger's.
 #[tokio::test]
 async fn an_older_object_whose_status_is_forged_gets_nothing_of_a_younger_ones_record() {
-    let world = shared_by_all("older-forger").await;
+    let world = shared_by_all("older-forger", "Forbidden").await;
     let [older, younger] = Tenant::of_rutter(&world).await;
     let live = world.live();
     rob::<Connection>(&world, &[(&older, &younger)]).await;
@@ -221,7 +240,7 @@ async fn an_older_object_whose_status_is_forged_gets_nothing_of_a_younger_ones_r
 /// The status, the annotation and the finalizer of the victim's object, copied whole onto one of the thief's.
 #[tokio::test]
 async fn the_copied_life_of_another_object_is_not_gone_on_with() {
-    let (world, victim, thief, id) = victim_and_thief("copied-life").await;
+    let (world, victim, thief, id) = victim_and_thief("copied-life", "Forbidden").await;
     let acme = victim.get::<Connection>("acme").await.expect("the victim's object");
     thief.apply(&sharing("copy", &store("thief"), "  suspend: true\n")).await;
     thief.wait_for::<Connection>("copy", HANG, |c| c.says("Synced", "Unknown", "Suspended")).await;

@@ -110,7 +110,7 @@ async fn a_named_connector_is_taken_over_or_waited_for_and_never_made() {
     world.leaves("acme").await;
     world.sandbox.apply(&named("shippo")).await;
     let halted = world.until("acme", "Ready", "False", "ExternalNotFound").await;
-    assert_stalled(&halted, "ExternalNotFound", &["Check externalRef"]);
+    assert_stalled(&halted, "ExternalNotFound", &["externalRef is wrong"]);
     world.rests::<Connection>("acme").await;
     made_by_a_stranger(&world, &json!({}));
     world.request("acme").await;

@@ -323,6 +323,22 @@ async fn another_type_needs_another_record(#[case] spelling: Settings) {
     world.sku_ends_with(&[&new], 2, 1);
 }
 
+/// A record is not given up for one that the declaration does not suffice for.
+#[tokio::test]
+async fn another_type_is_not_made_from_less_than_a_create_needs() {
+    let world = World::with_sku("sku-type-less").await;
+    world.sandbox.apply(&instance("acme", "")).await;
+    let id = id_of(&world.well("acme").await);
+    let less = json!({"integrationId": 6, "replacementPolicy": "Recreate", "settings": {"storeHash": null}});
+    world.edit_instance("acme", &json!({"spec": less})).await;
+    let halted = world.instance_until("acme", "Ready", "False", "InvalidSpec").await;
+    assert_stalled(&halted, "InvalidSpec", &["spec.settings.storeHash is missing"]);
+    assert_eq!((id_of(&halted), world.asked(Operation::Delete)), (id.clone(), 0));
+    world.edit_instance("acme", &json!({"spec": {"integrationId": 5}})).await;
+    assert_eq!(id_of(&world.well("acme").await), id);
+    world.sku_ends_with(&[&id], 1, 0);
+}
+
 #[tokio::test]
 async fn a_record_that_changes_its_type_is_said_to_and_not_touched() {
     let world = World::with_sku("sku-type-drift").await;

@@ -1,5 +1,6 @@
 //! Changes in place: of the declaration, of the token, and behind the operator's back.
 
+use rstest::rstest;
 use serde_json::{Value, json};
 use tradewind::api::v1alpha1::IntegrationInstance;
 use tradewind_simulator::rutter::Trouble;
@@ -10,7 +11,7 @@ use super::{instance, status_of};
 use crate::cluster::HANG;
 use crate::conditions::Observed;
 use crate::lifecycle::expect::assert_stalled;
-use crate::world::{World, secret};
+use crate::world::{STORE_CANARY, World, secret};
 
 fn fields(value: &Value) -> serde_json::Map<String, Value> {
     value.as_object().expect("an object").clone()
@@ -99,14 +100,21 @@ async fn a_name_that_is_still_being_cleaned_up_is_waited_for() {
     assert_eq!(world.simulator.stats().creates, 2);
 }
 
-/// Another Secret, or another key, is another token.
+/// Another Secret, or another key of the same one, is another token.
+#[rstest]
+#[case::another_secret("other")]
+#[case::another_key("store-login")]
 #[tokio::test]
-async fn another_secret_is_another_token() {
+async fn another_place_is_another_token(#[case] name: &str) {
     let world = World::with_sku("sku-other-secret").await;
+    let both = [("oauth_access_token", STORE_CANARY), ("token", "test-canary-store-91bc-2")];
+    world.sandbox.apply(&secret("store-login", &both)).await;
     world.sandbox.apply(&instance("acme", "")).await;
     world.well("acme").await;
-    world.sandbox.apply(&secret("other", &[("token", "test-canary-store-91bc-2")])).await;
-    let other = json!({"spec": {"accessTokenSecretRef": {"name": "other", "key": "token"}}});
+    if name != "store-login" {
+        world.sandbox.apply(&secret(name, &both[1..])).await;
+    }
+    let other = json!({"spec": {"accessTokenSecretRef": {"name": name, "key": "token"}}});
     world.edit_instance("acme", &other).await;
     world.provider_until("the token is there", |s| s.instances()[0].token_version == 2).await;
     world.well("acme").await;

@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
 use rstest::rstest;
 use serde_json::json;
-use tradewind::api::v1alpha1::Connection;
+use tradewind::api::v1alpha1::{Connection, ProviderAccount};
 use tradewind_simulator::rutter::Deed;
 use tradewind_simulator::{Effect, Fault, Operation};
 
@@ -207,6 +207,39 @@ async fn a_record_is_not_replaced_while_the_new_one_lacks_its_credentials() {
     let new = id_of(&world.settled("acme").await);
     assert_eq!(store_of(&world, &new), Some(store("second")));
     world.ends_with(&[&new], 2, 1);
+}
+
+/// The same where nothing new is made any more.
+#[tokio::test]
+async fn a_record_is_not_replaced_while_its_account_is_being_deleted() {
+    let world = World::new("no-account").await;
+    world.sandbox.apply(&connection("acme", &store("first"), RECREATE)).await;
+    let old = id_of(&world.settled("acme").await);
+    world.sandbox.delete::<ProviderAccount>("rutter").await;
+    world.account_until("Ready", "False", "DeletionHeld").await;
+    move_to(&world, "second").await;
+    let waiting = world.until("acme", "Ready", "False", "DependencyNotReady").await;
+    assert!(message(&waiting, "Ready").contains("is being deleted"), "{}", message(&waiting, "Ready"));
+    assert_eq!((id_of(&waiting), world.asked(Operation::Delete)), (old.clone(), 0));
+    world.ends_with(&[&old], 1, 0);
+}
+
+/// And where the declaration names a record, which a new one would not be.
+#[tokio::test]
+async fn a_record_that_is_named_by_its_id_is_not_replaced() {
+    let world = World::new("named-recreate").await;
+    let id = world.stranger(&store("first"));
+    let named = format!("  adoptionPolicy: Match\n  deletionPolicy: Retain\n  externalRef: {{id: {id}}}\n{RECREATE}");
+    world.sandbox.apply(&connection("acme", &store("first"), &named)).await;
+    world.settled("acme").await;
+    move_to(&world, "second").await;
+    let halted = world.until("acme", "Ready", "False", "ReplacementRequired").await;
+    let said = message(&halted, "Ready");
+    assert!(said.contains("externalRef names") && said.contains("declare it anew"), "{said}");
+    assert_eq!((id_of(&halted), world.asked(Operation::Delete)), (id.clone(), 0));
+    move_to(&world, "first").await;
+    world.settled("acme").await;
+    world.ends_with(&[&id], 0, 0);
 }
 
 #[tokio::test]
