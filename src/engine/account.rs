@@ -27,7 +27,7 @@ use crate::{
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// How often a new secret is tried again that did not work.
+/// How often a new secret is tried again that did not work, and a login by which objects are to be cleaned up.
 const UNPROVEN: Duration = Duration::from_mins(1);
 
 /// So many passes in a row that the API server did not let come to an end are said of the account.
@@ -58,7 +58,7 @@ async fn steps(engine: &Engine, target: &mut AccountTarget) -> Result<Next, Pass
     if engine.memory.outdated(&target.uid, &target.version) || !engine.synced() {
         return Ok(Next::After(SOON));
     }
-    let users = Users::of(engine, target);
+    let users = Users::of(engine, target).await?;
     if users.are_gone() {
         return Ok(Next::After(SOON));
     }
@@ -83,18 +83,22 @@ async fn steps(engine: &Engine, target: &mut AccountTarget) -> Result<Next, Pass
         return Ok(users.next(checked));
     }
     let text = format!("{}. Delete them first: they need its login to clean up", users.who());
-    let next = leaving(engine, target, Problem::new(Reason::DeletionHeld, text)).await?;
-    Ok(users.next(next))
+    let next = users.next(leaving(engine, target, Problem::new(Reason::DeletionHeld, text)).await?);
+    // Its status says since when it goes, and not since when its login is refused.
+    Ok(if is_usable(engine, target) { next } else { next.at_most(UNPROVEN) })
 }
 
 /// Lets go of an account that nobody needs, and of its login. What follows, if that is all there is to do.
 async fn let_go(engine: &Engine, target: &mut AccountTarget) -> Result<Option<Next>, PassError> {
     if !target.held() {
-        return Ok(target.deleting.then(|| gone(engine, target)));
+        if target.deleting {
+            return Ok(Some(gone(engine, target)));
+        }
+        return hold::forget(engine, target).await.map(|()| None);
     }
     let Some(_letting_go) = engine.starting.lets_go(&target.uid) else { return Ok(Some(Next::After(SOON))) };
     // Who came before that is there now.
-    let users = Users::of(engine, target);
+    let users = Users::of(engine, target).await?;
     if !users.need_nothing(target) || users.unclear {
         return Ok(Some(Next::After(SOON)));
     }

@@ -5,7 +5,7 @@ use super::{
     claims::Claims,
     context::Engine,
     create, deletions,
-    error::PassError,
+    error::{PassError, bound},
     intent, link,
     meta::{self, Change},
     object::Target,
@@ -237,6 +237,13 @@ impl<E: External> Scene<'_, E> {
     ) -> Result<Removal, PassError> {
         if let Some((problem, rest)) = deletions::held(self.engine, target).await? {
             return Ok(Removal::Held(problem, rest));
+        }
+        // Another process may have deleted it and let the object go, and what has its id by now may be anybody's: at Arcus the
+        // type is the id.
+        let now = self.engine.fetch(target).await.map_err(|e| bound(e, PassError::Resolve))?;
+        let holds = |now: &Target| now.uid == target.uid && now.bound() && now.recorded().as_ref() == Some(id);
+        if !now.as_ref().is_some_and(holds) {
+            return Err(PassError::Stale);
         }
         let (cause, fields) = match why {
             DeleteReason::Finalize => (Cause::Deletion, vec![]),

@@ -1,5 +1,7 @@
 //! Why a pass ended early: one variant for each stage that talks to the API server.
 
+use kube::core::Status;
+
 /// A pass that could not go on.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum PassError {
@@ -71,7 +73,26 @@ pub(super) fn is_passing(error: &kube::Error) -> bool {
 #[expect(clippy::wildcard_enum_match_arm, reason = "all that is no conflict is a failure")]
 pub(super) fn bound(error: kube::Error, stage: impl FnOnce(Box<kube::Error>) -> PassError) -> PassError {
     match error {
-        kube::Error::Api(status) if status.is_conflict() || status.is_not_found() => PassError::Stale,
+        kube::Error::Api(status) if status.is_conflict() || is_missing(&status) => PassError::Stale,
         other => stage(Box::new(other)),
+    }
+}
+
+/// Whether there is no such object. Of a kind whose CRD is gone the API server says that in plain text, without the reason that
+/// [`Status::is_not_found`] goes by.
+pub(super) fn is_missing(status: &Status) -> bool {
+    status.code == 404
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_served_any_more_is_missing() {
+        let status = Status::failure("404 page not found", "Failed to parse error data").with_code(404);
+        assert!(!status.is_not_found(), "kube knows it now: is_missing is not needed any more");
+        let error = bound(kube::Error::Api(status.boxed()), PassError::Intent);
+        assert!(matches!(error, PassError::Stale), "{error}");
     }
 }

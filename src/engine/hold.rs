@@ -65,6 +65,15 @@ pub(super) async fn release(engine: &Engine, target: &mut AccountTarget) -> Resu
     Ok(())
 }
 
+/// Lets go of the login of an account that is not held: a process that ended in between may have held it after another had let
+/// go of both.
+///
+/// # Errors
+/// [`PassError::Stale`] where somebody wrote in between.
+pub(super) async fn forget(engine: &Engine, target: &AccountTarget) -> Result<(), PassError> {
+    let_secret_go(engine, target, &Place::declared(target)).await
+}
+
 /// Whether the account carries our finalizer now, whatever the cache shows.
 async fn is_still_held(engine: &Engine, target: &AccountTarget) -> Result<bool, PassError> {
     let found = find(&engine.account(target), target.name()).await.map_err(|e| PassError::Resolve(Box::new(e)))?;

@@ -24,6 +24,16 @@ pub(super) enum Next {
     After(Duration),
 }
 
+impl Next {
+    /// The same, but not later than this.
+    pub(super) fn at_most(self, longest: Duration) -> Self {
+        match self {
+            Self::Change => Self::After(longest),
+            Self::After(delay) => Self::After(delay.min(longest)),
+        }
+    }
+}
+
 impl From<Next> for Action {
     fn from(next: Next) -> Self {
         match next {

@@ -5,7 +5,7 @@
 
 use super::{
     context::{Engine, find},
-    error::PassError,
+    error::{PassError, is_missing},
     object::Target,
 };
 use crate::{
@@ -86,7 +86,7 @@ pub(super) async fn publish(
         Place::Ours(old) => {
             let body = patch(&old, target, secret);
             match api.patch(name, &Engine::patch_params(), &Patch::Merge(&body)).await {
-                Err(kube::Error::Api(s)) if s.is_conflict() || s.is_not_found() => Err(PassError::Stale),
+                Err(kube::Error::Api(s)) if s.is_conflict() || is_missing(&s) => Err(PassError::Stale),
                 Err(kube::Error::Api(s)) if s.is_invalid() => Ok(Some(conflict(name))),
                 Err(kube::Error::Api(s)) if s.is_forbidden() => Ok(Some(forbidden(name))),
                 Err(e) => Err(failed(e)),

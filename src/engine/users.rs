@@ -3,7 +3,7 @@
 use super::{
     accounts::AccountName,
     context::Engine,
-    error::PassError,
+    error::{PassError, is_missing},
     lean::Lean,
     memory::SHOWN,
     object::{AccountTarget, Target},
@@ -29,7 +29,7 @@ pub(super) struct Users {
     pub(super) coming: usize,
     /// So many of the bound ones are gone, or will be in a moment: this process has let them go.
     pub(super) gone: usize,
-    /// Some of the bound ones were let go, and the cache goes on showing them.
+    /// Some of the bound ones were let go a while ago, and are shown nevertheless.
     pub(super) lingering: bool,
     /// Some that have not started by the cache were written by this process since.
     pub(super) unclear: bool,
@@ -55,12 +55,9 @@ impl Users {
         self.bound > 0 && self.bound == self.gone
     }
 
-    /// When to look at the account again: soon where the cache may be the only one that shows some of them.
+    /// When to look at the account again: soon where some of them may be gone in a moment.
     pub(super) fn next(&self, next: Next) -> Next {
-        match next {
-            Next::After(rest) if self.lingering => Next::After(rest.min(SHOWN)),
-            Next::After(_) | Next::Change => next,
-        }
+        if self.lingering { next.at_most(SHOWN) } else { next }
     }
 
     /// What an account says whose Secret somebody deletes while it is in use.
@@ -82,12 +79,16 @@ impl Users {
         others == 0 || leaves && others < FEW
     }
 
-    /// Those that the caches show.
-    pub(super) fn of(engine: &Engine, target: &AccountTarget) -> Self {
+    /// Those that the caches show; where these go on showing what was let go, those that there are. A cache is never told of
+    /// what went together with its CRD.
+    ///
+    /// # Errors
+    /// Where the API server did not take part.
+    pub(super) async fn of(engine: &Engine, target: &AccountTarget) -> Result<Self, PassError> {
         let mut users = Self::default();
         users.count(engine, target, engine.connections.state().iter().map(AsRef::as_ref));
         users.count(engine, target, engine.instances.state().iter().map(AsRef::as_ref));
-        users
+        if users.lingering { Self::read(engine, target).await } else { Ok(users) }
     }
 
     /// Those that there are now.
@@ -109,7 +110,7 @@ impl Users {
         loop {
             let list = match api.list(&page).await {
                 // Its CRD is gone, and with it all of them.
-                Err(kube::Error::Api(status)) if status.is_not_found() => return Ok(()),
+                Err(kube::Error::Api(status)) if is_missing(&status) => return Ok(()),
                 list => list.map_err(|e| PassError::Resolve(Box::new(e)))?,
             };
             self.count(engine, target, list.items.iter());

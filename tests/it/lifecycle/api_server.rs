@@ -42,7 +42,7 @@ impl Between {
         let (_, _, code) =
             refusal.filter(|(method, part, _)| request.method() == method && request.uri().path().contains(part))?;
         self.refused.fetch_add(1, Ordering::Relaxed);
-        let body = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "message": "a policy says no", "code": code});
+        let body = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "message": "a policy says no", "code": code, "reason": if code == 404 { "NotFound" } else { "Invalid" }});
         let body = Body::from(body.to_string().into_bytes());
         Some(Response::builder().status(code).header("content-type", "application/json").body(body).expect("an answer"))
     }
@@ -94,6 +94,25 @@ mod real {
         between.refuse(None);
         world.looked_at::<ProviderAccount>("rutter").await;
         world.settled("acme").await;
+    }
+
+    /// Whoever sees an object that another operator has let go deletes nothing for it: its record is gone, and what has the id by
+    /// now may be anybody's.
+    #[tokio::test]
+    async fn nothing_is_deleted_for_an_object_that_is_gone() {
+        let mut world = World::quiet("api-gone").await;
+        let between = Between::default();
+        world.furnish().await;
+        world.start_over(between.reach(&world).await);
+        world.sandbox.apply(&connection("acme", &store("acme"), "")).await;
+        let id = id_of(&world.settled("acme").await);
+        between.refuse(Some((Method::GET, "/connections/acme", 404)));
+        world.sandbox.delete::<Connection>("acme").await;
+        world.provider_until("the operator has asked twice", |_| between.refused() >= 2).await;
+        world.ends_with(&[&id], 1, 0);
+        between.refuse(None);
+        world.sandbox.wait_gone::<Connection>("acme", HANG).await;
+        world.ends_with(&[], 1, 1);
     }
 
     /// The record is gone, and the object was counted for it.
