@@ -70,6 +70,10 @@ impl Found {
         self.meta().uid.as_deref().unwrap_or_default()
     }
 
+    pub(super) fn version(&self) -> &str {
+        self.meta().resource_version.as_deref().unwrap_or_default()
+    }
+
     /// Whether it is being deleted.
     pub(super) fn is_leaving(&self) -> bool {
         self.meta().deletion_timestamp.is_some()

@@ -105,13 +105,20 @@ impl<E: External> Scene<'_, E> {
             Some(_) => State::Correcting(fields.clone()),
             None => self.standing(self.summary().and_then(|s| s.health).as_ref(), &target.status, rotation),
         };
-        let same = |fresh: &Target, _| fresh.status.external_id.as_deref() == Some(id.as_str());
-        report::insist(self.engine, target, Some(&state), same, |status| {
-            status.applied_fields.clone_from(&applied);
-            status.applied_credentials = given.clone().or(status.applied_credentials.take());
-            status.drifted_fields.clear();
-            status.last_action = Some(action("Updated", fields.clone(), at));
-        })
+        let same = |fresh: &Target| fresh.status.external_id.as_deref() == Some(id.as_str());
+        report::insist(
+            self.engine,
+            target,
+            Some(&state),
+            same,
+            |_| false,
+            |status| {
+                status.applied_fields.clone_from(&applied);
+                status.applied_credentials = given.clone().or(status.applied_credentials.take());
+                status.drifted_fields.clear();
+                status.last_action = Some(action("Updated", fields.clone(), at));
+            },
+        )
         .await?;
         let is_drift = cause == Cause::Drift;
         let (reason, verb) =

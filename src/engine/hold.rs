@@ -85,12 +85,14 @@ async fn write_account(engine: &Engine, target: &mut AccountTarget, held: bool) 
     let finalizers = with(&target.finalizers, held);
     if !held {
         // Whatever comes of it.
-        engine.memory.holds(&target.uid, false);
+        engine.memory.lets_go(&target.uid, &target.version);
     }
     target.version = patch(&engine.account(target), target.name(), &target.version, &finalizers).await?;
     target.finalizers = finalizers;
     engine.memory.wrote(&target.uid, &target.version);
-    engine.memory.holds(&target.uid, held);
+    if held {
+        engine.memory.holds(&target.uid);
+    }
     Ok(())
 }
 

@@ -30,8 +30,8 @@ struct Entry {
     counted: bool,
     /// Version of our last write: an older one from a cache is what we ourselves have overwritten.
     written: Option<u64>,
-    /// Since when our finalizer may be off it, whatever the cache shows.
-    let_go: Option<Instant>,
+    /// When our finalizer may have been taken off it, and the version that it was taken off of.
+    let_go: Option<(Instant, Option<u64>)>,
     /// What our last status said, as a digest.
     said: Option<u64>,
     /// It has not been Ready since it was created, all of which this process has seen.
@@ -143,20 +143,28 @@ impl Memory {
         self.with(uid, |entry| entry.said.is_some() && entry.said != digest)
     }
 
-    /// The last write of its finalizer that may have taken effect put it on, or took it off.
-    pub(super) fn holds(&self, uid: &str, bound: bool) {
-        self.with(uid, |entry| entry.let_go = (!bound).then(Instant::now));
+    /// Our finalizer is on it.
+    pub(super) fn holds(&self, uid: &str) {
+        self.with(uid, |entry| entry.let_go = None);
     }
 
-    /// How long ago this process may have taken its finalizer off. The answer of the server is no help here: the version in it
-    /// is that of before where the object went with it, and one that failed may have had no effect.
-    pub(super) fn let_go_for(&self, uid: &str) -> Option<Duration> {
-        self.with(uid, |entry| entry.let_go.map(|at| at.elapsed()))
+    /// Our finalizer may be off it from now on; `version`: that of before.
+    pub(super) fn lets_go(&self, uid: &str, version: &str) {
+        self.with(uid, |entry| entry.let_go = Some((Instant::now(), version.parse().ok())));
+    }
+
+    /// How long ago this process may have taken its finalizer off, where a cache shows this version of it with the finalizer.
+    /// The answer of the server is no help here: the version in it is that of before where the object went with it, and one
+    /// that failed may have had no effect. A later version tells: that one has it.
+    pub(super) fn let_go_for(&self, uid: &str, version: &str) -> Option<Duration> {
+        let shown: Option<u64> = version.parse().ok();
+        let is_later = |before: Option<u64>| shown.zip(before).is_some_and(|(shown, before)| shown > before);
+        self.with(uid, |entry| entry.let_go.filter(|(_, before)| !is_later(*before)).map(|(at, _)| at.elapsed()))
     }
 
     /// Whether this process has taken its finalizer off, as far as caches can be expected to show.
-    pub(super) fn has_let_go(&self, uid: &str) -> bool {
-        self.let_go_for(uid).is_some_and(|since| since < SHOWN)
+    pub(super) fn has_let_go(&self, uid: &str, version: &str) -> bool {
+        self.let_go_for(uid, version).is_some_and(|since| since < SHOWN)
     }
 
     /// Whether a cached version is older than our own last write. Versions are comparable numbers since Kubernetes 1.35
@@ -222,13 +230,14 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_finalizer_that_a_cache_goes_on_showing_is_still_there() {
         let memory = Memory::default();
-        memory.holds("u", false);
-        assert!(memory.has_let_go("u"));
+        memory.lets_go("u", "7");
+        assert!(memory.has_let_go("u", "6") && memory.has_let_go("u", "7"));
+        assert!(!memory.has_let_go("u", "8"), "what is later than that still has it");
         tokio::time::advance(SHOWN).await;
-        assert!(!memory.has_let_go("u") && memory.let_go_for("u") == Some(SHOWN));
-        memory.holds("u", false);
-        memory.holds("u", true);
-        assert!(!memory.has_let_go("u"));
+        assert!(!memory.has_let_go("u", "7") && memory.let_go_for("u", "7") == Some(SHOWN));
+        memory.lets_go("u", "8");
+        memory.holds("u");
+        assert!(!memory.has_let_go("u", "8"));
     }
 
     #[test]

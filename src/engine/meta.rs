@@ -2,7 +2,7 @@
 
 use super::{
     context::Engine,
-    error::{PassError, bound},
+    error::{PassError, bound, is_missing},
     object::Target,
     users::Users,
 };
@@ -45,9 +45,12 @@ pub(super) async fn patch(engine: &Engine, target: &mut Target, change: Change<'
     let api = engine.object(target);
     let body = json!({"metadata": metadata});
     let written = api.patch_metadata(&target.name, &Engine::patch_params(), &Patch::Merge(&body)).await;
-    let is_refused = matches!(&written, Err(kube::Error::Api(status)) if status.code < 500);
-    if !is_refused {
-        engine.memory.holds(&target.uid, change.bound);
+    match &written {
+        // Whoever took it off, it is gone.
+        Err(kube::Error::Api(status)) if is_missing(status) => engine.memory.lets_go(&target.uid, &target.version),
+        Err(kube::Error::Api(status)) if status.code < 500 => {}
+        Ok(_) | Err(_) if change.bound => engine.memory.holds(&target.uid),
+        Ok(_) | Err(_) => engine.memory.lets_go(&target.uid, &target.version),
     }
     // Its account may have been held for it alone.
     if !change.bound && Users::are_few(engine, target) {

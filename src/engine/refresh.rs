@@ -156,14 +156,16 @@ impl<E: External> Scene<'_, E> {
         edit(&mut after);
         let health = self.summary().and_then(|summary| summary.health);
         let state = super::record::present(health.as_ref(), &after);
-        let still = |fresh: &Target, maybe_written| {
-            let same = |outcome: &Outcome| {
+        let all = |fresh: &Target, phase: fn(&Outcome) -> RefreshPhase| {
+            let is_in = |outcome: &Outcome| {
                 let known = refresh::state(&fresh.status, outcome.due.entity).filter(|k| k.token == outcome.due.token);
-                known.is_some_and(|k| k.state == RefreshPhase::Requested || maybe_written && k.state == outcome.phase)
+                known.is_some_and(|known| known.state == phase(outcome))
             };
-            fresh.status.external_id == id && outcomes.iter().all(same)
+            fresh.status.external_id == id && outcomes.iter().all(is_in)
         };
-        report::insist(self.engine, target, Some(&state), still, edit).await?;
+        let still = |fresh: &Target| all(fresh, |_| RefreshPhase::Requested);
+        let written = |fresh: &Target| all(fresh, |outcome| outcome.phase);
+        report::insist(self.engine, target, Some(&state), still, written, edit).await?;
         for (warning, reason, text) in news {
             self.engine.tell(&target.reference, warning, reason, "Refresh", &text).await;
         }

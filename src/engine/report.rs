@@ -74,12 +74,14 @@ pub(super) async fn commit(
         status.creation.get_or_insert_default().intent.get_or_insert_with(|| intent.clone());
         edit(status);
     };
-    let still = |fresh: &Target, maybe_written| fresh.has_open(intent) || maybe_written && fresh.tells_of(intent);
-    insist(engine, target, state, still, edit).await
+    // This process has settled it, or another one has; what has come of it since must not be undone.
+    let settled = |fresh: &Target| !fresh.has_open(intent) && fresh.tells_of(intent);
+    insist(engine, target, state, |fresh| fresh.has_open(intent), settled, edit).await
 }
 
 /// Writes what a call at the provider has brought about: whatever else changed meanwhile, it must not be lost. `still`:
-/// whether it belongs to the object as it is now; it is told whether an earlier try may be what it sees.
+/// whether it belongs to the object as it is now. `written`: whether it stands there already; asked after a try that may have
+/// taken effect.
 ///
 /// # Errors
 /// [`PassError::Superseded`] where it does not any more, or the object is another one.
@@ -87,13 +89,20 @@ pub(super) async fn insist(
     engine: &Engine,
     target: &mut Target,
     state: Option<&State>,
-    still: impl Fn(&Target, bool) -> bool,
+    still: impl Fn(&Target) -> bool,
+    written: impl Fn(&Target) -> bool,
     edit: impl Fn(&mut ManagedStatus),
 ) -> Result<(), PassError> {
     let (mut pauses, mut maybe_written) = (PAUSES.into_iter(), false);
     for _ in 0..TRIES + PAUSES.len() {
         match change(engine, target, state, &edit).await {
-            Err(PassError::Stale) => read_anew(engine, target, |fresh| still(fresh, maybe_written)).await?,
+            Err(PassError::Stale) => {
+                let is_written = |fresh: &Target| maybe_written && written(fresh);
+                read_anew(engine, target, |fresh| still(fresh) || is_written(fresh)).await?;
+                if is_written(target) {
+                    return Ok(());
+                }
+            }
             Err(PassError::Report(error)) if is_passing(&error) => {
                 let Some(pause) = pauses.next() else { return Err(PassError::Report(error)) };
                 maybe_written = true;

@@ -60,7 +60,7 @@ pub(super) fn account(engine: &Engine, target: &Target) -> Account {
     }
     let leaving = found.is_leaving();
     // The cache may show a finalizer that this process has taken off since.
-    let held = found.is_held() && !engine.memory.has_let_go(found.uid());
+    let held = found.is_held() && !engine.memory.has_let_go(found.uid(), found.version());
     let is_ready = |entry: &Entry| entry.judged && (held || leaving || entry.problem.is_some());
     let Some(entry) = engine.sessions.get(found.uid()).filter(is_ready) else {
         return Account::NotYet;

@@ -143,7 +143,7 @@ impl Users {
             let (uid, version) = (object.uid().unwrap_or_default(), object.resource_version().unwrap_or_default());
             self.bound += usize::from(bound);
             self.coming += usize::from(!bound && may_start);
-            let let_go = engine.memory.let_go_for(&uid).filter(|_| bound && deleting);
+            let let_go = engine.memory.let_go_for(&uid, &version).filter(|_| bound && deleting);
             self.gone += usize::from(let_go.is_some_and(|since| since < SHOWN));
             self.lingering |= let_go.is_some_and(|since| since >= SHOWN);
             self.unclear |= !bound && engine.memory.outdated(&uid, &version);
@@ -160,7 +160,7 @@ fn users<K: Managed>(engine: &Engine, target: &Target, store: &Store<Lean<K>>) -
         uid != target.uid
             && object.finalizers().iter().any(|f| f == K::FINALIZER)
             && object.good().is_none_or(names)
-            && !engine.memory.has_let_go(&uid)
+            && !engine.memory.has_let_go(&uid, &object.resource_version().unwrap_or_default())
     };
     store.state().iter().filter(|object| needs(object)).take(FEW).count()
 }

@@ -244,7 +244,9 @@ fn no_orphans(world: &World) {
 
 /// Strangers' records are as they were, unless one was to be taken over or nobody could tell it from ours.
 fn nobody_else_touched(world: &World) {
-    if world.scenario().policy == Policy::Adopt || world.track().blurred {
+    // What a provider carries out when nobody waits for it any more takes what has the id by then: at Arcus, the type.
+    let late = world.scenario().flavour.is_arcus() && world.has_happened(|event| event == Event::LateEffect);
+    if world.scenario().policy == Policy::Adopt || world.track().blurred || late {
         return;
     }
     let lost = world.track().lost.clone();

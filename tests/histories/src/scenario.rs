@@ -45,6 +45,11 @@ pub const FLAVOURS: [Flavour; 6] =
     [Flavour::Rutter, Flavour::Nameless, Flavour::RutterLink, Flavour::SkuIo, Flavour::Arcus, Flavour::ArcusLink];
 
 impl Flavour {
+    /// Whether the type is all the name that a record has.
+    pub(crate) fn is_arcus(self) -> bool {
+        matches!(self, Self::Arcus | Self::ArcusLink)
+    }
+
     /// Whether nothing tells two records of one store apart.
     pub(crate) fn is_nameless(self) -> bool {
         matches!(self, Self::Nameless | Self::RutterLink)
