@@ -120,14 +120,7 @@ impl<E: External> Scene<'_, E> {
             },
         )
         .await?;
-        let is_drift = cause == Cause::Drift;
-        let (reason, verb) =
-            if is_drift { (Reason::DriftCorrected, "Put back") } else { (Reason::Updating, "Updated") };
-        let (reason, verified) = match rotation {
-            Some(Rotation::Verified) => (Reason::RotatedAndVerified, ": the store accepts the new credentials"),
-            Some(Rotation::Unverified | Rotation::Rejected) | None => (reason, ""),
-        };
-        let text = format!("{verb} {}{verified}", fields.join(", "));
+        let (reason, text) = told(cause, rotation, &fields);
         self.engine.tell(&target.reference, false, reason, "Update", &text).await;
         Ok(Next::After(Duration::from_millis(100)))
     }
@@ -148,4 +141,15 @@ impl<E: External> Scene<'_, E> {
         let lasted = outcome::lasting(last.at.0, &target.status.conditions);
         (sent && ago < MOMENT).then(|| schedule::backoff(lasted, &target.uid).saturating_sub(ago))
     }
+}
+
+/// What is told of a change that was made.
+fn told(cause: Cause, rotation: Option<Rotation>, fields: &[String]) -> (Reason, String) {
+    let is_drift = cause == Cause::Drift;
+    let (reason, verb) = if is_drift { (Reason::DriftCorrected, "Put back") } else { (Reason::Updating, "Updated") };
+    let (reason, verified) = match rotation {
+        Some(Rotation::Verified) => (Reason::RotatedAndVerified, ": the store accepts the new credentials"),
+        Some(Rotation::Unverified | Rotation::Rejected) | None => (reason, ""),
+    };
+    (reason, format!("{verb} {}{verified}", fields.join(", ")))
 }
