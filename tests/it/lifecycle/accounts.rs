@@ -9,11 +9,11 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
 use rstest::rstest;
 use serde_json::{Value, json};
-use tradewind::api::keys;
 use tradewind::api::v1alpha1::{Connection, ProviderAccount, ProviderAccountStatus};
 use tradewind_simulator::Operation;
 use tradewind_simulator::rutter::{self, Deed};
 
+use super::deletion::is_held;
 use super::expect::{assert_healed, assert_stalled, assert_waiting, changed};
 use crate::cluster::HANG;
 use crate::conditions::{Kstatus, Observed};
@@ -58,11 +58,6 @@ const USUAL: (&str, &str) = ("test-client-id", LOGIN_CANARY);
 
 fn status(account: &ProviderAccount) -> ProviderAccountStatus {
     account.status.clone().unwrap_or_default()
-}
-
-/// Whether an account or a Secret carries our hold.
-fn is_held(object: &impl ResourceExt) -> bool {
-    object.finalizers().iter().any(|finalizer| finalizer == keys::ACCOUNT_FINALIZER)
 }
 
 async fn held_secret(world: &World, name: &str) -> bool {

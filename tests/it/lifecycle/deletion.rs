@@ -44,6 +44,7 @@ fn orders(parts: &[&'static str]) -> Vec<Vec<&'static str>> {
     (0..parts.len()).flat_map(first).collect()
 }
 
+/// Whether an account or a Secret carries our hold.
 pub(super) fn is_held(object: &impl ResourceExt) -> bool {
     object.finalizers().iter().any(|finalizer| finalizer == keys::ACCOUNT_FINALIZER)
 }

@@ -15,13 +15,18 @@ use crate::conditions::Observed;
 use crate::world::{World, connection, id_of, message, store, told};
 
 impl World {
-    /// Two connections in an account that lets one deletion pass in this window; what they recorded.
-    async fn guarded(name: &str, window: &str) -> (Self, [String; 2]) {
+    /// A running operator and an account with this guard.
+    async fn with_guard(name: &str, guard: &str) -> Self {
         let mut world = Self::quiet(name).await;
-        let guard = format!("deletionGuard: {{maxDeletions: 1, window: {window}}}");
-        world.sandbox.apply(&world.account_with(&guard)).await;
+        world.sandbox.apply(&world.account_with(&format!("deletionGuard: {guard}"))).await;
         world.sandbox.apply(&Self::store_login()).await;
         world.start().await;
+        world
+    }
+
+    /// Two connections in an account that lets one deletion pass in this window; what they recorded.
+    async fn guarded(name: &str, window: &str) -> (Self, [String; 2]) {
+        let world = Self::with_guard(name, &format!("{{maxDeletions: 1, window: {window}}}")).await;
         let mut ids = Vec::new();
         for object in ["one", "two"] {
             world.sandbox.apply(&connection(object, &store(&format!("{name}-{object}")), "")).await;
@@ -169,10 +174,7 @@ async fn a_deletion_that_fails_is_counted_once() {
 /// What is held is said once, and again only to who asks.
 #[tokio::test]
 async fn a_replacement_whose_deletion_is_held_rests() {
-    let mut world = World::quiet("guard-replace").await;
-    world.sandbox.apply(&world.account_with("deletionGuard: {maxDeletions: 0, window: 1h}")).await;
-    world.sandbox.apply(&World::store_login()).await;
-    world.start().await;
+    let world = World::with_guard("guard-replace", "{maxDeletions: 0, window: 1h}").await;
     world.sandbox.apply(&connection("acme", &store("first"), "  replacementPolicy: Recreate\n")).await;
     let id = id_of(&world.settled("acme").await);
     world.sandbox.apply(&connection("acme", &store("second"), "  replacementPolicy: Recreate\n")).await;
@@ -190,10 +192,7 @@ async fn a_replacement_whose_deletion_is_held_rests() {
 #[tokio::test]
 async fn a_deletion_after_a_replacement_is_counted_of_its_own() {
     use tradewind_simulator::{Effect, Fault, Operation};
-    let mut world = World::quiet("guard-twice").await;
-    world.sandbox.apply(&world.account_with("deletionGuard: {maxDeletions: 1, window: 1h}")).await;
-    world.sandbox.apply(&World::store_login()).await;
-    world.start().await;
+    let world = World::with_guard("guard-twice", "{maxDeletions: 1, window: 1h}").await;
     world.sandbox.apply(&connection("acme", &store("first"), "  replacementPolicy: Recreate\n")).await;
     let first = id_of(&world.settled("acme").await);
     world.simulator.push_fault(Fault::on(Operation::Delete, Effect::LostAnswer));

@@ -1,20 +1,16 @@
 //! Teams beside each other in one shared account, and where its login is.
 
 use k8s_openapi::api::core::v1::Secret;
-use kube::ResourceExt;
 use kube::api::{Api, Patch, PatchParams};
 use serde_json::json;
 use tradewind::api::keys;
 use tradewind::api::v1alpha1::{ClusterProviderAccount, Connection};
 
+use super::deletion::is_held;
 use super::expect::assert_stalled;
 use super::tenancy::{shared, sharing, team, until};
 use crate::cluster::{HANG, Sandbox};
 use crate::world::{CLIENT_ID, LOGIN_CANARY, World, id_of, secret, store};
-
-fn is_held(object: &impl ResourceExt) -> bool {
-    object.finalizers().iter().any(|f| f == keys::ACCOUNT_FINALIZER)
-}
 
 fn accounts(world: &World) -> Api<ClusterProviderAccount> {
     Api::all(world.sandbox.client().clone())
