@@ -77,6 +77,9 @@ async fn steps(engine: &Engine, target: &mut AccountTarget) -> Result<Next, Pass
         }
         Some(problem) => return unusable(engine, target, problem).await,
     };
+    if kept_secret == Hold::TooLate && !target.deleting && target.status.held_secret.is_none() {
+        return unusable(engine, target, hold::too_late(target)).await;
+    }
     let leaves = (!target.deleting && matches!(kept_secret, Hold::Leaving)).then(|| users.keep_secret(target));
     let checked = provider::on_behalf_of(target.uid.clone(), check(engine, target, leaves)).await?;
     if !target.deleting {
@@ -123,8 +126,7 @@ fn gone(engine: &Engine, target: &AccountTarget) -> Next {
     Next::Change
 }
 
-/// What keeps an account that is being deleted. The last object that lets go asks for a look; what people force is seen in a
-/// while.
+/// What keeps an account that is being deleted. The last object that goes, whoever lets it go, asks for a look.
 async fn leaving(engine: &Engine, target: &mut AccountTarget, why: Problem) -> Result<Next, PassError> {
     report::account(engine, target, &State::Deleting(why), |_| {}).await?;
     Ok(Next::After(outcome::backoff(engine, &target.uid, &target.status.conditions)))

@@ -66,6 +66,16 @@ impl Found {
         }
     }
 
+    /// The place where it is.
+    pub(super) fn name(&self) -> AccountName {
+        let kind = match self {
+            Self::Local(_) => AccountKind::ProviderAccount,
+            Self::Shared(_) => AccountKind::ClusterProviderAccount,
+        };
+        let ObjectMeta { namespace, name, .. } = self.meta();
+        AccountName { kind, namespace: namespace.clone().unwrap_or_default(), name: name.clone().unwrap_or_default() }
+    }
+
     pub(super) fn uid(&self) -> &str {
         self.meta().uid.as_deref().unwrap_or_default()
     }

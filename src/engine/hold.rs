@@ -7,14 +7,20 @@ use super::{
     object::AccountTarget,
     report,
 };
-use crate::{api::keys, domain::text::is_namespace};
+use crate::{
+    api::keys,
+    domain::{
+        reason::{Problem, Reason},
+        text::is_namespace,
+    },
+};
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Resource, ResourceExt, api::Patch, core::DynamicObject};
 use serde::de::DeserializeOwned;
 use serde_json::json;
 use std::fmt::Debug;
 
-/// Holds the account and its Secret.
+/// Holds the account and its Secret, and says of the account that both are: nothing is made in it before.
 ///
 /// # Errors
 /// [`PassError::Stale`] where somebody wrote in between.
@@ -37,7 +43,8 @@ pub(super) async fn keep(engine: &Engine, target: &mut AccountTarget) -> Result<
         let_secret_go(engine, target, &old).await?;
     }
     let text = now.text(target);
-    if held != Hold::None && target.status.held_secret.as_ref() != Some(&text) {
+    let is_held = !matches!(held, Hold::None | Hold::TooLate);
+    if is_held && target.status.held_secret.as_ref() != Some(&text) {
         report::account_fields(engine, target, |status| status.held_secret = Some(text.clone())).await?;
     }
     Ok(held)
@@ -72,6 +79,16 @@ pub(super) async fn release(engine: &Engine, target: &mut AccountTarget) -> Resu
 /// [`PassError::Stale`] where somebody wrote in between.
 pub(super) async fn forget(engine: &Engine, target: &AccountTarget) -> Result<(), PassError> {
     let_secret_go(engine, target, &Place::declared(target)).await
+}
+
+/// What is wrong with a login that will be gone in a moment, and cannot be kept for the objects that would need it.
+pub(super) fn too_late(target: &AccountTarget) -> Problem {
+    let Place { namespace, name } = Place::declared(target);
+    let text = format!(
+        "Secret {name} is being deleted in namespace {namespace}. Create it anew once it is gone, or put the login into another \
+         Secret and name that one in credentialsSecretRef"
+    );
+    Problem::new(Reason::SecretNotFound, text)
 }
 
 /// Whether the account carries our finalizer now, whatever the cache shows.
@@ -140,8 +157,10 @@ impl Place {
 /// What became of the hold on a Secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Hold {
-    /// It carries none: it is not there, or on its way out, or was let go.
+    /// It carries none: it is not there, or was let go.
     None,
+    /// It carries none, and none can be put on it any more: it is on its way out.
+    TooLate,
     /// It carried it before.
     Stood,
     /// It carried it before, and is on its way out.
@@ -168,7 +187,7 @@ async fn hold_secret(engine: &Engine, place: &Place, hold: bool) -> Result<Hold,
     let leaves = secret.meta().deletion_timestamp.is_some();
     match (hold, is_held) {
         (true, true) => return Ok(if leaves { Hold::Leaving } else { Hold::Stood }),
-        (true, false) if leaves => return Ok(Hold::None),
+        (true, false) if leaves => return Ok(Hold::TooLate),
         (false, false) => return Ok(Hold::None),
         (true, false) | (false, true) => {}
     }

@@ -59,8 +59,10 @@ pub(super) fn account(engine: &Engine, target: &Target) -> Account {
         return Account::Unusable(Problem::new(Reason::InvalidSpec, text));
     }
     let leaving = found.is_leaving();
-    // The cache may show a finalizer that this process has taken off since.
+    // The cache may show a finalizer that this process has taken off since. The login is held after the account, and whoever
+    // has started already needs it all the same.
     let held = found.is_held() && !engine.memory.has_let_go(found.uid(), found.version());
+    let held = held && (target.bound() || account.status.held_secret.is_some());
     let is_ready = |entry: &Entry| entry.judged && (held || leaving || entry.problem.is_some());
     let Some(entry) = engine.sessions.get(found.uid()).filter(is_ready) else {
         return Account::NotYet;

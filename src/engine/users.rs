@@ -1,7 +1,7 @@
 //! Who uses an account: the objects that need its login, or are about to.
 
 use super::{
-    accounts::AccountName,
+    accounts::{AccountName, Found},
     context::Engine,
     error::{PassError, is_missing},
     lean::Lean,
@@ -74,9 +74,20 @@ impl Users {
     /// Whether the account of an object that has let go has few users left, as far as the caches show: only then it may have
     /// something else to say, or may go.
     pub(super) fn are_few(engine: &Engine, target: &Target) -> bool {
-        let others = users(engine, target, &engine.connections) + users(engine, target, &engine.instances);
         let leaves = engine.accounts.of(target).is_some_and(|account| account.is_leaving());
-        others == 0 || leaves && others < FEW
+        match remaining(engine, &target.account_name()) {
+            0 => true,
+            others => leaves && others < FEW,
+        }
+    }
+
+    /// An object is gone, and nobody knows which account it had named, or who has let it go: an account on its way out may have
+    /// waited for that.
+    pub(super) fn one_is_gone(engine: &Engine) {
+        let waits = |account: Found| account.is_leaving() && remaining(engine, &account.name()) < FEW;
+        if engine.accounts.all().any(waits) {
+            engine.look_at_accounts();
+        }
     }
 
     /// Those that the caches show; where these go on showing what was let go, those that there are. A cache is never told of
@@ -151,16 +162,19 @@ impl Users {
     }
 }
 
-/// The other objects of a kind that need the account of this one; of many only the first few.
-fn users<K: Managed>(engine: &Engine, target: &Target, store: &Store<Lean<K>>) -> usize {
+/// How many objects need an account, as far as the caches show; of many only the first few of each kind.
+fn remaining(engine: &Engine, account: &AccountName) -> usize {
+    users(engine, account, &engine.connections) + users(engine, account, &engine.instances)
+}
+
+fn users<K: Managed>(engine: &Engine, account: &AccountName, store: &Store<Lean<K>>) -> usize {
     let needs = |object: &Lean<K>| {
-        let uid = object.uid().unwrap_or_default();
         let namespace = object.meta().namespace.as_deref().unwrap_or_default();
-        let names = |o: &K| AccountName::of(o.account_ref(), namespace) == target.account_name();
-        uid != target.uid
-            && object.finalizers().iter().any(|f| f == K::FINALIZER)
+        let names = |o: &K| AccountName::of(o.account_ref(), namespace) == *account;
+        let (uid, version) = (object.uid().unwrap_or_default(), object.resource_version().unwrap_or_default());
+        object.finalizers().iter().any(|f| f == K::FINALIZER)
             && object.good().is_none_or(names)
-            && !engine.memory.has_let_go(&uid, &object.resource_version().unwrap_or_default())
+            && !engine.memory.has_let_go(&uid, &version)
     };
     store.state().iter().filter(|object| needs(object)).take(FEW).count()
 }

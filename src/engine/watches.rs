@@ -10,6 +10,7 @@ use super::{
     guard,
     lean::Lean,
     object::AccountTarget,
+    users::Users,
 };
 use crate::api::v1alpha1::{
     Account, AccountKind, AccountRef, ClusterProviderAccount, Connection, IntegrationInstance, Managed, ProviderAccount,
@@ -130,8 +131,13 @@ impl Scope {
         let ends = controller.reconcile_all_on(rings(admitted)).graceful_shutdown_on(stop).run(
             guard::managed::<K>,
             |_, e, _| guard::retry(e),
-            engine,
+            Arc::clone(&engine),
         );
+        let ends = ends.inspect(|end| {
+            if let Err(controller::Error::ObjectNotFound(_)) = end {
+                Users::one_is_gone(&engine);
+            }
+        });
         drain(K::KIND, ends).await;
     }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use futures::future::join_all;
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
+use kube::api::{Patch, PatchParams};
 use rstest::rstest;
 use serde_json::{Value, json};
 use tradewind::api::v1alpha1::{Connection, ProviderAccount, ProviderAccountStatus};
@@ -465,6 +466,32 @@ async fn the_deletion_of_an_account_in_use_waits_for_its_objects_and_says_how_ma
     world.assert_made(2, &[]);
 }
 
+/// By then the account that is being deleted is looked at every ten minutes, and no pass of the operator's lets the object go.
+#[tokio::test]
+async fn the_deletion_of_an_account_goes_on_when_somebody_takes_the_finalizer_off_its_last_object() {
+    let mut world = World::new("off-by-hand").await;
+    world.sandbox.apply(&connection("acme", &store("acme"), "")).await;
+    let id = id_of(&world.settled("acme").await);
+    world.take_provider_down().await;
+    world.sandbox.delete::<Connection>("acme").await;
+    world.sandbox.delete::<ProviderAccount>("rutter").await;
+    let held = world.account_until("Ready", "False", "DeletionHeld").await;
+    let mut conditions = status(&held).conditions;
+    for condition in &mut conditions {
+        condition.last_transition_time.0 -= jiff::SignedDuration::from_hours(2);
+    }
+    let aged = Patch::Merge(json!({"status": {"conditions": conditions}}));
+    let accounts = world.sandbox.api::<ProviderAccount>();
+    accounts.patch_status("rutter", &PatchParams::default(), &aged).await.expect("a status");
+    world.looked_at::<ProviderAccount>("rutter").await;
+
+    world.change("acme", &json!({"metadata": {"finalizers": null}})).await;
+    world.sandbox.wait_gone::<ProviderAccount>("rutter", HANG).await;
+    let login = world.sandbox.get::<Secret>("rutter-api").await.expect("nobody has deleted it");
+    assert!(!is_held(&login) && world.sandbox.get::<Connection>("acme").await.is_none());
+    world.assert_made(1, &[&id]);
+}
+
 /// Deletes what a person's `kubectl delete -f` names, in its order.
 async fn delete_all(world: &World, kinds: &[&str]) {
     for kind in kinds {
@@ -551,6 +578,34 @@ async fn a_secret_that_somebody_deletes_while_it_is_in_use_is_held_and_its_accou
     world.sandbox.wait_gone::<Secret>("rutter-api", HANG).await;
     world.assert_made(1, &[]);
     assert_eq!(world.simulator.stats().deletes, 1);
+}
+
+/// Nobody may rely on a login that will be gone in a moment.
+#[tokio::test]
+async fn nothing_starts_with_a_login_that_is_on_its_way_out_and_cannot_be_held() {
+    let world = World::new("too-late").await;
+    let secrets = world.sandbox.api::<Secret>();
+    let finalizers = |all: &[&str]| Patch::Merge(json!({"metadata": {"finalizers": all}}));
+    let patched = |all: &'static [&str]| {
+        let secrets = secrets.clone();
+        async move { secrets.patch("rutter-api", &PatchParams::default(), &finalizers(all)).await.expect("a Secret") }
+    };
+    patched(&["example.com/of-somebody-else"]).await;
+    world.sandbox.delete::<Secret>("rutter-api").await;
+    world.sandbox.apply(&connection("acme", &store("acme"), "")).await;
+    let account = world.account_until("Ready", "False", "SecretNotFound").await;
+    assert_waiting(&account, "SecretNotFound", &["Secret rutter-api is being deleted", "Create it anew"]);
+    let waiting = world.until("acme", "Ready", "False", "DependencyNotReady").await;
+    assert_waiting(&waiting, "DependencyNotReady", &["Secret rutter-api is being deleted"]);
+    assert!(waiting.finalizers().is_empty());
+    world.assert_made(0, &[]);
+
+    patched(&[]).await;
+    world.sandbox.wait_gone::<Secret>("rutter-api", HANG).await;
+    log_in_as(&world, USUAL).await;
+    let id = id_of(&world.settled("acme").await);
+    assert!(held_secret(&world, "rutter-api").await);
+    world.assert_made(1, &[&id]);
 }
 
 #[tokio::test]
