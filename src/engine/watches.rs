@@ -41,12 +41,19 @@ const PAUSE: Duration = Duration::from_secs(10);
 
 /// The controllers, one for each kind, and the caches that they fill once they run.
 pub(super) struct Watches {
-    connections: Controller<Lean<Connection>>,
-    instances: Controller<Lean<IntegrationInstance>>,
+    connections: Objects<Connection>,
+    instances: Objects<IntegrationInstance>,
     accounts: Controller<Lean<ProviderAccount>>,
     /// What only an operator of the whole cluster watches.
     shared: Option<SharedWatches>,
     scope: Scope,
+}
+
+/// The objects of a kind that have records.
+struct Objects<K: Managed> {
+    passes: Controller<Lean<K>>,
+    /// One of them is gone.
+    gone: Bell,
 }
 
 struct SharedWatches {
@@ -92,22 +99,35 @@ impl Scope {
     where
         K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
     {
-        // Pages bound the memory of a first list; the default, no limit on concurrency, would open one connection an
-        // object to the API server.
-        Controller::new(api, watcher::Config::default().page_size(100))
+        self.configured(Controller::new(api, pages()))
+    }
+
+    /// One that tells also when an object is gone, for which nobody is woken.
+    fn objects<K: Managed>(&self) -> Objects<K> {
+        let (store, writer) = reflector::store();
+        let (rope, gone) = mpsc::channel(1);
+        let changes = reflector::reflector(writer, watcher(self.api(), pages())).inspect(move |change| {
+            if let Ok(watcher::Event::Delete(_)) = change {
+                let _ = rope.try_send(());
+            }
+        });
+        Objects { passes: self.configured(Controller::for_stream(changes.applied_objects(), store)), gone }
+    }
+
+    fn configured<K>(&self, controller: Controller<Lean<K>>) -> Controller<Lean<K>>
+    where
+        K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
+    {
+        // The default, no limit on concurrency, would open one connection an object to the API server.
+        controller
             .trigger_backoff(Pauses::default())
             .with_config(controller::Config::default().concurrency(self.concurrency))
     }
 
     /// Runs the passes over the objects of one kind, which its own changes wake, those of its accounts and, through
     /// `admitted`, of the namespaces that may use these, and those of the Secrets that it names where they are watched.
-    async fn managed<K: Managed>(
-        &self,
-        mut controller: Controller<Lean<K>>,
-        admitted: Bell,
-        engine: Arc<Engine>,
-        stop: Stop,
-    ) {
+    async fn managed<K: Managed>(&self, objects: Objects<K>, admitted: Bell, engine: Arc<Engine>, stop: Stop) {
+        let Objects { passes: mut controller, gone } = objects;
         let meta = watcher::Config::default;
         let store = controller.store();
         controller = controller.watches(self.api::<PartialObjectMeta<ProviderAccount>>(), meta(), move |account| {
@@ -133,12 +153,18 @@ impl Scope {
             |_, e, _| guard::retry(e),
             Arc::clone(&engine),
         );
-        let ends = ends.inspect(|end| {
-            if let Err(controller::Error::ObjectNotFound(_)) = end {
+        let mut gone = pin!(rings(gone));
+        let hear = async {
+            while gone.next().await.is_some() {
                 Users::one_is_gone(&engine);
             }
-        });
-        drain(K::KIND, ends).await;
+            future::pending::<()>().await;
+        };
+        // What is gone is of no use without the passes.
+        tokio::select! {
+            () = drain(K::KIND, ends) => {}
+            () = hear => {}
+        }
     }
 
     /// Runs the passes over the accounts of one kind, which their own changes wake, doubts, and those of the Secrets with
@@ -176,8 +202,8 @@ impl Watches {
             SharedWatches { accounts: scope.controller(Api::all(scope.client.clone())), namespaces, writer }
         });
         Self {
-            connections: scope.controller(scope.api()),
-            instances: scope.controller(scope.api()),
+            connections: scope.objects(),
+            instances: scope.objects(),
             accounts: scope.controller(scope.api()),
             shared,
             scope,
@@ -188,7 +214,7 @@ impl Watches {
         let shared = self.shared.as_ref();
         let shared = shared.map(|s| Shared { accounts: s.accounts.store(), namespaces: s.namespaces.clone() });
         let accounts = Accounts { local: self.accounts.store(), shared };
-        (self.connections.store(), self.instances.store(), accounts)
+        (self.connections.passes.store(), self.instances.passes.store(), accounts)
     }
 
     /// Runs until `stop`, and then until the passes under way have ended. `doubts`: see [`Engine::doubt`]; one for each
@@ -221,8 +247,7 @@ impl Watches {
 /// let go, must not wait for the next interval. Never done.
 async fn follow_labels(engine: &Engine, scope: &Scope, writer: Writer<Labels>, bells: Ropes) {
     let api: Api<Labels> = Api::all(scope.client.clone());
-    let config = watcher::Config::default().page_size(100);
-    let labels = watcher(api, config).backoff(Pauses::default()).modify(|namespace| {
+    let labels = watcher(api, pages()).backoff(Pauses::default()).modify(|namespace| {
         namespace.metadata.managed_fields = None;
         namespace.metadata.annotations = None;
     });
@@ -280,6 +305,11 @@ pub(super) fn ring(ropes: &Ropes) {
     for rope in ropes {
         let _ = rope.try_send(());
     }
+}
+
+/// Pages bound the memory of a first list.
+fn pages() -> watcher::Config {
+    watcher::Config::default().page_size(100)
 }
 
 fn rings(bell: Bell) -> impl Stream<Item = ()> {

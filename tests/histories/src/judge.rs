@@ -179,6 +179,12 @@ fn made(world: &World) -> usize {
     ledger::records(world.scenario(), world.simulator()).iter().map(|record| record.made).sum()
 }
 
+/// How many strangers' records may have been taken for an operator's own: nobody could tell.
+fn mistaken(world: &World) -> usize {
+    let records = ledger::records(world.scenario(), world.simulator());
+    records.iter().filter(|record| !record.ours && world.track().blurred).count()
+}
+
 fn no_duplicates(world: &World) {
     let (live, scenario) = (world.ours(), world.scenario());
     let (let_go, blurred, forgotten, blind, alone, anew) = {
@@ -191,16 +197,14 @@ fn no_duplicates(world: &World) {
     let unheard = blind && (!alone || happened(&[Event::CrashBefore, Event::CrashAfter]));
     let forgotten =
         if unheard || happened(&[Event::DeleteSecret, Event::RestoreFull, Event::RestoreBare]) { forgotten } else { 0 };
+    let times = |kind| world.track().happened.iter().filter(|event| **event == kind).count();
+    let left = if let_go || forgotten > 0 || retains(world) { times(Event::Redeclare) } else { 0 };
     let allowed = match scenario.flavour {
         // Nobody can tell that the second one is of the same store, or that what was let go is.
-        Flavour::Nameless | Flavour::RutterLink => {
-            let times = |kind| world.track().happened.iter().filter(|event| **event == kind).count();
-            let left = if let_go || forgotten > 0 || retains(world) { times(Event::Redeclare) } else { 0 };
-            1 + times(Event::SecondObject) + left + anew + forgotten
-        }
+        Flavour::Nameless | Flavour::RutterLink => 1 + times(Event::SecondObject) + left + anew + forgotten,
         // Two objects, or what somebody has declared at one time and at another, may be of two stores.
         Flavour::Rutter if happened(&[Event::EditKey]) => 2,
-        Flavour::Rutter if scenario.policy == Policy::Replace && happened(&[Event::SecondObject]) => 2,
+        Flavour::Rutter if scenario.policy == Policy::Replace => 1 + times(Event::SecondObject).min(1) + left,
         Flavour::Rutter | Flavour::SkuIo | Flavour::Arcus | Flavour::ArcusLink => 1,
     };
     let same = |one: &ledger::Record| live.iter().filter(|other| other.shown == one.shown).count() > 1;
@@ -292,7 +296,7 @@ fn refreshed_once(world: &World, step: Step) {
         (asked + usize::from(step >= Step::Refresh), track.refresh_disturbed, track.happened.is_empty())
     };
     let done = ledger::refreshes(world.simulator());
-    let first = |what: &str| if world.scenario().loads_at_first(what) { made(world) } else { 0 };
+    let first = |what: &str| if world.scenario().loads_at_first(what) { made(world) + mistaken(world) } else { 0 };
     for (what, times) in &done {
         let first = first(what);
         if *times > asked + first {

@@ -12,7 +12,7 @@ use std::{
 
 use bytes::Bytes;
 use futures::future::{self, BoxFuture};
-use http::{Request, Response, StatusCode, header::ACCEPT};
+use http::{Method, Request, Response, StatusCode, header::ACCEPT};
 use http_body_util::{BodyExt, Full};
 use kube::client::Body;
 use tokio::sync::Notify;
@@ -192,6 +192,10 @@ pub(crate) fn wire(world: World, process: Process) -> Wire {
         async move {
             let site = Site::Call(request.method().clone(), request.uri().path().to_owned());
             let arrival = Arrival::at(&world, &process, &site, turn(&process, &request)).await;
+            // A change that comes late comes over what another operator has made of the record since.
+            if arrival.has(Event::LateEffect) && *request.method() == Method::PATCH {
+                world.track().unnoticed += 1;
+            }
             for effect in arrival.events.iter().filter_map(|event| event.effect()) {
                 world.simulator().push_fault(Fault::on_any(effect));
             }
