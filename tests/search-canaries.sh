@@ -8,6 +8,8 @@ export LC_ALL=C
 dir=${1:?the folder that the tests wrote to}
 canaries=(
   test-canary-login-7f3a test-canary-store-91bc
+  # Logins that follow, are refused, or are of somebody else (tests/it/lifecycle/rotation.rs, accounts.rs).
+  test-canary-next test-canary-wrong test-canary-nobody test-canary-colleague-5d20 test-canary-outsider-c8e1 test-canary-app
   # Those that JSON has to escape (tests/it/security/canaries.rs).
   'test-canary-"q\b/s+p&<'"'>=%5e1f" 'test-canary-store"\/+&<'"'>=%{}c02d" $'test-canary-line\nbreak"\\/+77aa'
 )

@@ -71,8 +71,14 @@ impl ClusterArgs {
 /// The kubeconfig that nobody named by a flag; `None` where there is none. One that is there, or that `$KUBECONFIG` names,
 /// is meant: where it cannot be used, the pod's own cluster is another one.
 fn found() -> Result<Option<Kubeconfig>, KubeconfigError> {
-    if let Some(named) = Kubeconfig::from_env()? {
-        return Ok(Some(named));
+    let named = std::env::var_os("KUBECONFIG").unwrap_or_default();
+    let named: Vec<PathBuf> = std::env::split_paths(&named).filter(|file| !file.as_os_str().is_empty()).collect();
+    // Of several those that are there, as kubectl has it; where none is, the first one is missed.
+    let there: Vec<&PathBuf> = named.iter().filter(|file| file.try_exists().unwrap_or(true)).collect();
+    let meant = if there.is_empty() { named.first().into_iter().collect() } else { there };
+    if !meant.is_empty() {
+        let merge = |all: Kubeconfig, file: &PathBuf| all.merge(Kubeconfig::read_from(file)?);
+        return meant.into_iter().try_fold(Kubeconfig::default(), merge).map(Some);
     }
     match Kubeconfig::read() {
         Err(KubeconfigError::FindPath) => Ok(None),

@@ -105,6 +105,8 @@ pub enum State {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Picture {
     ready: Option<Mark>,
+    /// What `Ready` says where nobody has looked yet, and nobody will.
+    unseen: Option<Mark>,
     synced: Option<Mark>,
     credentials: Option<Mark>,
     authorized: Option<Mark>,
@@ -114,6 +116,8 @@ pub struct Picture {
     reconciling: Option<Mark>,
     stalled: Option<Mark>,
 }
+
+const SUSPENDED: &str = "spec.suspend is true: nothing is written";
 
 /// The row of the matrix.
 #[must_use]
@@ -153,7 +157,8 @@ pub fn picture(state: &State) -> Picture {
             ..none
         },
         State::Suspended => Picture {
-            synced: Some(Mark::unknown(Reason::Suspended, "spec.suspend is true: nothing is written")),
+            synced: Some(Mark::unknown(Reason::Suspended, SUSPENDED)),
+            unseen: Some(Mark::unknown(Reason::Suspended, SUSPENDED)),
             ..none
         },
         State::Deleting(problem) => Picture {
@@ -304,10 +309,11 @@ fn attention(base: &Picture, problem: Problem) -> Picture {
 #[must_use]
 pub fn lay_over(before: &[Condition], picture: Picture, generation: i64, now: Timestamp) -> Vec<Condition> {
     let keeps = |t: Type| before.iter().find(|c| c.type_ == t.to_string()).cloned();
+    let ready = picture.ready.or_else(|| picture.unseen.filter(|_| !was_seen(before)));
     let authorized = picture.authorized.or_else(|| authorized(before, picture.has_authorized));
     let refreshed = picture.refreshed.filter(|m| m.status == "True" || !is_true(before, Type::InitialRefreshComplete));
     let lasting = [
-        (Type::Ready, picture.ready),
+        (Type::Ready, ready),
         (Type::Synced, picture.synced),
         (Type::CredentialsValid, picture.credentials),
         (Type::Authorized, authorized),
@@ -321,6 +327,11 @@ pub fn lay_over(before: &[Condition], picture: Picture, generation: i64, now: Ti
     let passing = passing.into_iter().filter_map(|(t, mark)| Some(condition(t, &mark?, keeps(t), generation, now)));
     let foreign = before.iter().filter(|c| !is_ours(&c.type_)).cloned();
     lasting.chain(passing).chain(foreign).collect()
+}
+
+/// Whether `Ready` says more than what it is declared with.
+fn was_seen(before: &[Condition]) -> bool {
+    before.iter().any(|c| c.type_ == Type::Ready.to_string() && c.reason != Reason::Progressing.as_str())
 }
 
 /// `Authorized` turns True once a person has done their part; it never appears where no person ever had to act.

@@ -152,7 +152,7 @@ const WORKS: [&str; 3] = ["Ready=True Succeeded", SYNCED, ACCEPTED];
     State::Failing { problem: problem(Reason::ProviderUnavailable), keep_ready: true },
     &["Synced=False ProviderUnavailable"]
 )]
-#[case::suspended(State::Suspended, &["Synced=Unknown Suspended"])]
+#[case::suspended_from_the_start(State::Suspended, &["Ready=Unknown Suspended", "Synced=Unknown Suspended"])]
 #[case::deleting(State::Deleting(problem(Reason::Deleting)), &["Ready=False Deleting", "Reconciling=True Deleting"])]
 #[case::deletion_held(State::Deleting(problem(Reason::DeletionHeld)), &[
     "Ready=False DeletionHeld", "Stalled=True DeletionHeld",

@@ -102,6 +102,7 @@ impl Step {
     pub fn needs_account(&self) -> bool {
         match self {
             Self::Look(_)
+            | Self::Resolve(_)
             | Self::Create
             | Self::Delete(_)
             | Self::Replace(_)
@@ -117,7 +118,6 @@ impl Step {
             | Self::RecordObserved(_)
             | Self::Adopt(_)
             | Self::Settle(..)
-            | Self::Resolve(_)
             | Self::Forget
             | Self::Suspended => false,
         }
@@ -165,7 +165,15 @@ fn deleting(f: &Facts<'_>) -> Step {
         return if f.unlisted { Step::Wait(Waiting::Listing) } else { Step::Release(Release::Retained) };
     }
     match f.creation {
+        // Of an attempt that was given up, or of one that another one was to replace.
+        Creation::NotStarted if f.any_link => Step::Wait(Waiting::Link),
         Creation::NotStarted => Step::Release(Release::NothingMade),
+        // Whoever says that nothing is its own has it let go, also where no account can be asked any more.
+        Creation::Unverifiable(_) | Creation::Pending(_)
+            if f.resolution == Some(&Resolution::CreateAnew) && !f.any_link =>
+        {
+            Step::Release(Release::NothingMade)
+        }
         Creation::Unverifiable(intent) => match f.resolution {
             Some(answer) => resolve(f, answer),
             None => with_candidates(f, intent.as_ref(), Reason::DeletionBlocked),

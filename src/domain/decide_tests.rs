@@ -105,6 +105,23 @@ mod deletion {
         assert_eq!(step(&creation, None, |f| f.deleting = true), Step::Release(why));
     }
 
+    /// Of an attempt that was given up.
+    #[test]
+    fn a_link_that_nothing_came_of_yet_is_waited_for() {
+        let got = step(&Creation::NotStarted, None, |f| (f.deleting, f.any_link) = (true, true));
+        assert_eq!(got, Step::Wait(Waiting::Link));
+    }
+
+    #[test]
+    fn who_says_that_nothing_is_its_own_has_it_let_go_without_a_look() {
+        for creation in [lost(), pending()] {
+            let got = step(&creation, None, |f| {
+                (f.deleting, f.resolution) = (true, Some(&Resolution::CreateAnew));
+            });
+            assert_eq!(got, Step::Release(Release::NothingMade));
+        }
+    }
+
     #[test]
     fn retain_releases_before_any_look_whatever_the_state() {
         for creation in [done(), pending(), lost()] {
@@ -285,8 +302,9 @@ mod without_an_account {
             f.policy.replacement = ReplacementPolicy::Recreate;
             f.drift = Drift::Replacement(vec!["x".into()]);
         };
-        let steps: [(&str, Creation, Option<Vec<Sighting>>, Change); 7] = [
+        let steps: [(&str, Creation, Option<Vec<Sighting>>, Change); 8] = [
             ("a look", done(), None, |_| ()),
+            ("an answer", lost(), None, |f| f.resolution = Some(&Resolution::CreateAnew)),
             ("a create", Creation::NotStarted, Some(vec![]), |_| ()),
             ("a delete", done(), None, |f| f.deleting = true),
             ("a replacement", done(), there(), replaced),

@@ -29,6 +29,17 @@ pub enum Creation {
     Unverifiable(Option<StoredIntent>),
 }
 
+impl Creation {
+    /// The attempt that is open.
+    #[must_use]
+    pub fn pending(&self) -> Option<&StoredIntent> {
+        match self {
+            Self::Pending(intent) => Some(intent),
+            Self::NotStarted | Self::Done(_) | Self::Unverifiable(_) => None,
+        }
+    }
+}
+
 /// What an object says of its creation.
 #[derive(Clone, Copy, Debug)]
 pub struct Stored<'a> {
@@ -74,6 +85,15 @@ impl Stored<'_> {
             Some(i) if i.attempt > self.settled() => Creation::Pending(i),
             Some(_) | None => self.managed_id().map_or(Creation::NotStarted, Creation::Done),
         }
+    }
+
+    /// Whether the call of an attempt may have been sent: it never is before its twin stands in status. Whoever can edit the
+    /// object can write the annotation, and so an attempt with the key and the time of somebody else's record. Where status
+    /// speaks of no generation yet, it may have been wiped, and the twin with it.
+    #[must_use]
+    pub fn may_be_sent(&self, intent: &StoredIntent) -> bool {
+        let twin = self.status.creation.as_ref().and_then(|creation| creation.intent.as_ref());
+        self.status.observed_generation < 1 || twin == Some(intent)
     }
 
     /// The number of the next attempt: attempts only grow, also past one that was lost from the annotation.
@@ -302,6 +322,22 @@ mod tests {
         #[case] want: Creation,
     ) {
         assert_eq!(creation(Some(&annotation), &status(Some("a"), 1, Some(mirror))), want);
+    }
+
+    #[rstest]
+    #[case::announced(1, Some(intent("u", 2)), true)]
+    #[case::not_yet(1, None, false)]
+    #[case::another_one_was(1, Some(intent("u", 1)), false)]
+    #[case::the_same_nonce_with_another_key(1, Some(StoredIntent { key: Some("x".into()), ..intent("u", 2) }), false)]
+    #[case::a_status_that_was_wiped_cannot_tell(-1, None, true)]
+    fn an_attempt_is_sent_only_once_status_tells_of_it(
+        #[case] observed: i64,
+        #[case] twin: Option<StoredIntent>,
+        #[case] want: bool,
+    ) {
+        let status = ManagedStatus { observed_generation: observed, ..status(None, 0, twin) };
+        let stored = Stored { uid: "u", annotation: None, status: &status, observe_only: false };
+        assert_eq!(stored.may_be_sent(&intent("u", 2)), want);
     }
 
     #[test]

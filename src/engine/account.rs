@@ -77,7 +77,7 @@ async fn steps(engine: &Engine, target: &mut AccountTarget) -> Result<Next, Pass
         }
         Some(problem) => return unusable(engine, target, problem).await,
     };
-    if kept_secret == Hold::TooLate && !target.deleting && target.status.held_secret.is_none() {
+    if kept_secret == Hold::TooLate && !target.deleting && !hold::holds_login(target) {
         return unusable(engine, target, hold::too_late(target)).await;
     }
     let leaves = (!target.deleting && matches!(kept_secret, Hold::Leaving)).then(|| users.keep_secret(target));

@@ -17,7 +17,7 @@ use super::{
     writes::Write,
 };
 use crate::{
-    api::v1alpha1::{ManagedStatus, RefreshPhase, StoredIntent},
+    api::v1alpha1::{ManagedStatus, RefreshPhase},
     domain::{
         advice,
         conditions::{Health, State, Type},
@@ -142,13 +142,6 @@ impl<E: External> Scene<'_, E> {
         same && !self.drift.fields().is_empty() && self.supplies.fresh(target, &self.creation).is_none()
     }
 
-    pub(super) fn pending(&self) -> Option<&StoredIntent> {
-        match &self.creation {
-            Creation::Pending(intent) => Some(intent),
-            Creation::NotStarted | Creation::Done(_) | Creation::Unverifiable(_) => None,
-        }
-    }
-
     async fn wait(&self, target: &mut Target, what: Waiting) -> Result<Next, PassError> {
         let rest = self.engine.patience(&target.uid, &self.creation);
         let state = match what {
@@ -168,7 +161,7 @@ impl<E: External> Scene<'_, E> {
 
     /// An open attempt made nothing of ours.
     async fn settle(&self, target: &mut Target, reason: Option<Reason>, ids: &[ExternalId]) -> Result<Next, PassError> {
-        let Some(intent) = self.pending() else { return Ok(Next::Change) };
+        let Some(intent) = self.creation.pending() else { return Ok(Next::Change) };
         let state = match reason {
             Some(reason) => State::Halted(advice::halted(reason, ids, &self.drift)),
             None => State::Creating("The last attempt made no record. Creating it anew".to_owned()),
@@ -241,8 +234,8 @@ impl<E: External> Scene<'_, E> {
         // Another process may have deleted it and let the object go, and what has its id by now may be anybody's: at Arcus the
         // type is the id.
         let now = self.engine.fetch(target).await.map_err(|e| bound(e, PassError::Resolve))?;
-        let holds = |now: &Target| now.uid == target.uid && now.bound() && now.recorded().as_ref() == Some(id);
-        if !now.as_ref().is_some_and(holds) {
+        // And its owner may have come to want it kept.
+        if !now.is_some_and(|now| now.is_as_before(target, id)) {
             return Err(PassError::Stale);
         }
         let (cause, fields) = match why {

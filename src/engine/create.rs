@@ -66,7 +66,7 @@ pub(super) async fn create<E: External>(scene: Scene<'_, E>, target: &mut Target
     }
     let claims = Claims::gather::<E>(engine, target, &scene.identity);
     // Whoever has started before claims the key, whoever else would.
-    let claimed = scene.pending().is_none() && claims.key_claimed();
+    let claimed = scene.creation.pending().is_none() && claims.key_claimed();
     if matches!(turn, Some(None)) || claims.unsettled() || claimed {
         return Ok(Next::After(SOON));
     }
@@ -82,7 +82,7 @@ pub(super) async fn create<E: External>(scene: Scene<'_, E>, target: &mut Target
     let until = Instant::now() + engine.timing().permit + engine.timing().call;
     let given = Given { fields: E::fields(want), credentials: scene.supplies.version.clone() };
     let permit = intent::open(engine, target, &intent, &given, ticket).await?;
-    let cause = if scene.pending().is_some() { Cause::NewLink } else { Cause::Declared };
+    let cause = if scene.creation.pending().is_some() { Cause::NewLink } else { Cause::Declared };
     let fields = given.fields.iter().map(|field| field.path.clone()).collect();
     let write = Write::begin(engine, target, Operation::Create, cause, None, fields);
     let made = scene.external.create(permit, want, credentials).await;
@@ -180,9 +180,11 @@ async fn applied<E: External>(
 ) -> Result<Next, PassError> {
     let engine = scene.engine;
     let Some(born) = created.born else {
-        // Nobody can tell when it was made: the look after the grace will.
+        // Nobody can tell when it was made: the look after the grace will, by its key. Where there is none, a person is asked,
+        // and must know which one it is.
         tracing::warn!(object = %target, id = %created.id, "the answered record cannot be read yet");
-        return wait(engine, target, intent, None).await;
+        let named = Some(created.id).filter(|_| intent.key.is_none());
+        return wait(engine, target, intent, named).await;
     };
     let declared = scene.external.now().map_or(target.declared, |now| engine.clock.translate(target.declared, now));
     let author = Window::of(intent, declared, None, engine.timing()).author(Stamps::born(Some(born)));

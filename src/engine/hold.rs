@@ -39,12 +39,15 @@ pub(super) async fn keep(engine: &Engine, target: &mut AccountTarget) -> Result<
         let_secret_go(engine, target, &now).await?;
         return Err(PassError::Stale);
     }
+    if matches!(held, Hold::None | Hold::TooLate) {
+        return Ok(held);
+    }
+    // Not before the new one is held: what was made with the old one could not be cleaned up without it.
     if let Some(old) = before.filter(|old| *old != now) {
         let_secret_go(engine, target, &old).await?;
     }
     let text = now.text(target);
-    let is_held = !matches!(held, Hold::None | Hold::TooLate);
-    if is_held && target.status.held_secret.as_ref() != Some(&text) {
+    if target.status.held_secret.as_ref() != Some(&text) {
         report::account_fields(engine, target, |status| status.held_secret = Some(text.clone())).await?;
     }
     Ok(held)
@@ -79,6 +82,11 @@ pub(super) async fn release(engine: &Engine, target: &mut AccountTarget) -> Resu
 /// [`PassError::Stale`] where somebody wrote in between.
 pub(super) async fn forget(engine: &Engine, target: &AccountTarget) -> Result<(), PassError> {
     let_secret_go(engine, target, &Place::declared(target)).await
+}
+
+/// Whether status says that the login which the account declares is held.
+pub(super) fn holds_login(target: &AccountTarget) -> bool {
+    Place::held(target).as_ref() == Some(&Place::declared(target))
 }
 
 /// What is wrong with a login that will be gone in a moment, and cannot be kept for the objects that would need it.

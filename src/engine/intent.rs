@@ -58,6 +58,7 @@ pub(super) async fn open(
     report::commit(engine, target, intent, Some(&creating), |status| {
         // Whatever came before it is over; its link, if it had one, may still be used, and stays until there is another.
         let creation = status.creation.get_or_insert_default();
+        creation.intent = Some(intent.clone());
         creation.forgotten = false;
         creation.candidates.clear();
         creation.settled_attempt = creation.settled_attempt.max(intent.attempt.saturating_sub(1));

@@ -150,6 +150,13 @@ impl Target {
         self.status.external_id.as_ref().map(ExternalId::new)
     }
 
+    /// Whether it is the object of before, declared as it was then, and has this record and our finalizer.
+    #[must_use]
+    pub(super) fn is_as_before(&self, before: &Self, id: &ExternalId) -> bool {
+        let is_same = (&self.uid, self.generation) == (&before.uid, before.generation);
+        is_same && self.bound() && self.recorded().as_ref() == Some(id)
+    }
+
     /// The newest intent, if it can be read.
     #[must_use]
     pub(super) fn intent(&self) -> Option<StoredIntent> {

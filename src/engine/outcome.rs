@@ -123,12 +123,16 @@ fn stuck(why: &str) -> Problem {
 pub(super) async fn blocked(engine: &Engine, target: &mut Target, problem: Problem) -> Result<Next, PassError> {
     let comes_by_itself =
         matches!(problem.reason, Reason::DependencyNotReady | Reason::SecretNotFound | Reason::PermissionDenied);
+    // Another link that has nowhere to stand.
+    let unlinked = target.status.external_id.is_none()
+        && not_true_since(&target.status.conditions, Type::Authorized).is_some()
+        && matches!(problem.reason, Reason::ConnectionSecretConflict | Reason::PermissionDenied);
     let state = if target.deleting {
         State::Deleting(stuck(&problem.message))
+    } else if unlinked || problem.reason == Reason::LinkExpired {
+        State::Unlinked(problem)
     } else if comes_by_itself {
         State::Awaiting(problem)
-    } else if problem.reason == Reason::LinkExpired {
-        State::Unlinked(problem)
     } else if problem.reason == Reason::Creating {
         State::Creating(problem.message)
     } else if matches!(problem.reason, Reason::RateLimited | Reason::ProviderUnavailable) {

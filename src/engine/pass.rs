@@ -298,7 +298,8 @@ impl<E: External> Pass<'_, E> {
 
     /// Whether the open attempt made the record, or brought it back. Where none is open, nobody asks.
     fn author(&self, target: &Target, creation: &Creation, record: &Record<E::Have>) -> Authorship {
-        let Creation::Pending(intent) = creation else { return Authorship::Other };
+        let sent = creation.pending().filter(|intent| target.stored().may_be_sent(intent));
+        let Some(intent) = sent else { return Authorship::Other };
         let (declared, until) = (self.declared(target), Self::link_until(target, intent.attempt));
         Window::of(intent, declared, until, self.engine.timing()).author(record.stamps)
     }

@@ -69,7 +69,7 @@ impl<E: External> Scene<'_, E> {
         let Some(id) = id else { return Ok(Given::default()) };
         let recorded = before.external_id.as_deref() == Some(id.as_str()) && !before.observed_only;
         let candidates = before.creation.as_ref().map(|c| c.candidates.as_slice()).unwrap_or_default();
-        let ours = self.pending().is_some() && candidates.iter().any(|candidate| candidate == id.as_str());
+        let ours = self.creation.pending().is_some() && candidates.iter().any(|candidate| candidate == id.as_str());
         if !recorded && !ours {
             return Ok(Given::default());
         }
@@ -84,7 +84,7 @@ impl<E: External> Scene<'_, E> {
     }
 
     pub(super) async fn record(&self, target: &mut Target, id: &ExternalId) -> Result<Next, PassError> {
-        let (Some(intent), Some(summary)) = (self.pending(), self.summary()) else { return Ok(Next::Change) };
+        let (Some(intent), Some(summary)) = (self.creation.pending(), self.summary()) else { return Ok(Next::Change) };
         // Whether they came back, nobody has said; a person is not likely to have entered them within the grace.
         let restored = summary.has_credentials == Some(true) && target.status.authorization.is_none();
         let forgotten = target.status.creation.as_ref().is_none_or(|c| c.intent.is_none() || c.forgotten);
@@ -127,6 +127,7 @@ impl<E: External> Scene<'_, E> {
             let creation = report::settle(status, intent);
             creation.key.clone_from(&intent.key);
             creation.restored = restored;
+            status.authorization = None;
             status.external_id = Some(id.to_string());
             status.account = Some(self.identity.recorded());
             status.observed_only = false;

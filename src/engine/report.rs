@@ -148,14 +148,17 @@ pub(super) fn settle<'a>(status: &'a mut ManagedStatus, intent: &StoredIntent) -
     creation.settled_attempt = creation.settled_attempt.max(intent.attempt);
     creation.candidates.clear();
     (creation.refused, creation.forgotten) = (None, false);
-    status.authorization = None;
+    // The link of an earlier attempt may still be used.
+    status.authorization.take_if(|link| link.attempt == intent.attempt);
     status.creation.get_or_insert_default()
 }
 
 fn next(target: &Target, state: Option<&State>, edit: &impl Fn(&mut ManagedStatus), now: Timestamp) -> ManagedStatus {
     let mut next = target.status.clone();
     // The twin of the annotation: it survives a `kubectl replace`, and it stays when the attempt is settled.
-    if let Creation::Pending(intent) | Creation::Unverifiable(Some(intent)) = target.creation() {
+    if let Creation::Pending(intent) | Creation::Unverifiable(Some(intent)) = target.creation()
+        && (intent.uid != target.uid || target.stored().may_be_sent(&intent))
+    {
         let creation = next.creation.get_or_insert_default();
         let twin = creation.intent.replace(intent);
         creation.forgotten |= twin.is_none();

@@ -3,6 +3,7 @@
 use super::{
     context::{Engine, find},
     error::PassError,
+    hold,
     object::Target,
     sessions::Entry,
 };
@@ -62,7 +63,7 @@ pub(super) fn account(engine: &Engine, target: &Target) -> Account {
     // The cache may show a finalizer that this process has taken off since. The login is held after the account, and whoever
     // has started already needs it all the same.
     let held = found.is_held() && !engine.memory.has_let_go(found.uid(), found.version());
-    let held = held && (target.bound() || account.status.held_secret.is_some());
+    let held = held && (target.bound() || hold::holds_login(&account));
     let is_ready = |entry: &Entry| entry.judged && (held || leaving || entry.problem.is_some());
     let Some(entry) = engine.sessions.get(found.uid()).filter(is_ready) else {
         return Account::NotYet;

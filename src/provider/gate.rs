@@ -224,6 +224,14 @@ impl Gate {
         }
     }
 
+    /// Whether a ticket of before may still be used.
+    ///
+    /// # Errors
+    /// When to come back, if the provider has asked to stop since it was drawn.
+    pub fn still_open(&self) -> Result<(), Refusal> {
+        self.open(&tenant())
+    }
+
     /// One request of this tenant, or how long it has to wait at least.
     fn take(&self, tenant: &str) -> Result<Ticket, Duration> {
         let now = Instant::now();
@@ -355,8 +363,9 @@ mod tests {
         gate.close(Duration::from_secs(30));
         let refusal = gate.ticket().expect_err("closed");
         assert!(refusal.closed && refusal.after >= Duration::from_secs(30));
+        assert!(gate.still_open().is_err_and(|refusal| refusal.closed), "nor whoever has a ticket");
         tokio::time::advance(Duration::from_secs(31)).await;
-        assert!(gate.ticket().is_ok());
+        assert!(gate.still_open().is_ok() && gate.ticket().is_ok());
     }
 
     #[tokio::test(start_paused = true)]

@@ -155,15 +155,20 @@ impl Http {
         let operation = call.operation;
         let reply = self.send(call, pace).await?;
         let too_big = |cap| ApiError::wire(operation, WireError::TooBig(cap));
-        if weight(&reply.body, room.read) > LIST_CAP {
+        let is_heavy = weight(&reply.body, room.read) > LIST_CAP;
+        if !reply.status.is_success() {
+            let body = if is_heavy { Bytes::new() } else { reply.body };
+            return Ok(Reply { body, ..reply });
+        }
+        if is_heavy {
             return Err(too_big(LIST_CAP));
         }
         room.left = room.left.checked_sub(weight(&reply.body, room.kept)).ok_or_else(|| too_big(room.all))?;
         Ok(reply)
     }
 
-    /// Sends a create. The permit is spent, and refused if it has expired: that is checked here, after everything
-    /// that may take time and right before sending.
+    /// Sends a create. The permit is spent, and refused if it has expired, or if the provider has asked to stop since the
+    /// ticket was drawn: that is checked here, after everything that may take time and right before sending.
     pub(super) async fn send_create(&self, call: Call<'_>, permit: CreatePermit) -> Result<Reply, ApiError> {
         let CreatePermit { key, expires, ticket } = permit;
         self.exchange(call, Some((&key, expires)), ticket).await
@@ -184,15 +189,17 @@ impl Http {
         if create.is_some_and(|(_, expires)| Instant::now() >= expires) {
             return Err(wire_error(WireError::Expired));
         }
+        if create.is_some() {
+            self.gate.still_open().map_err(|refusal| ApiError::refused(operation, refusal))?;
+        }
         let begun = Instant::now();
         let answer = tokio::time::timeout(self.timeout, self.wire.clone().oneshot(request)).await;
         let answer = answer.unwrap_or(Err(WireError::Timeout));
         let status = answer.as_ref().ok().map(|r| r.status().as_u16());
         self.meter.request(operation.into(), status, begun.elapsed());
         let (head, body) = answer.map_err(wire_error)?.into_parts();
-        if weight(&body, OBJECT) > cap {
-            return Err(wire_error(WireError::TooBig(cap)));
-        }
+        let body = if weight(&body, OBJECT) > cap { Err(WireError::TooBig(cap)) } else { Ok(body) };
+        let body = needed(head.status, body).map_err(wire_error)?;
         self.heard(&head.headers);
         let retry_after = head.headers.get(header::RETRY_AFTER).and_then(|value| retry_after(value, self.now()));
         let request_id = plain(head.headers.get(&self.request_id));
@@ -299,19 +306,36 @@ pub(super) fn over_reqwest(client: reqwest::Client) -> Wire {
             if let Some(headers) = head.headers_mut() {
                 headers.clone_from(response.headers());
             }
-            // Copies, since a chunk may keep a buffer that is larger than itself; put together once it is clear that all of
-            // them are wanted, since what grows in one piece is there twice.
-            let (mut chunks, mut weighs) = (Vec::new(), 0);
-            while let Some(chunk) = response.chunk().await.map_err(|e| classify(&e))? {
-                weighs += weight(&chunk, OBJECT);
-                if weighs > cap {
-                    return Err(WireError::TooBig(cap));
-                }
-                chunks.push(chunk.to_vec());
-            }
-            head.body(chunks.concat().into()).map_err(|_| WireError::Broken)
+            let body = needed(response.status(), body(&mut response, cap).await)?;
+            head.body(body).map_err(|_| WireError::Broken)
         }
     }))
+}
+
+/// Reads a body that weighs no more than this.
+async fn body(response: &mut reqwest::Response, cap: usize) -> Result<Bytes, WireError> {
+    // Copies, since a chunk may keep a buffer that is larger than itself; put together once it is clear that all of them are
+    // wanted, since what grows in one piece is there twice.
+    let (mut chunks, mut weighs) = (Vec::new(), 0);
+    while let Some(chunk) = response.chunk().await.map_err(|e| classify(&e))? {
+        weighs += weight(&chunk, OBJECT);
+        if weighs > cap {
+            return Err(WireError::TooBig(cap));
+        }
+        chunks.push(chunk.to_vec());
+    }
+    Ok(chunks.concat().into())
+}
+
+/// The body of an answer, or none where it failed and is not needed: who is refused, or asked to slow down, is so by the
+/// status, and when to come back stands in the head. What is wrong with a request only the body tells. A deadline that ran out
+/// stays one.
+fn needed(status: StatusCode, body: Result<Bytes, WireError>) -> Result<Bytes, WireError> {
+    let says_all = [StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN, StatusCode::TOO_MANY_REQUESTS].contains(&status);
+    match body {
+        Err(error) if error != WireError::Timeout && (says_all || status.is_server_error()) => Ok(Bytes::new()),
+        body => body,
+    }
 }
 
 /// Only a failed connection is certain to have sent nothing.
@@ -329,6 +353,10 @@ fn classify(error: &reqwest::Error) -> WireError {
 mod tests {
     use super::*;
     use rstest::rstest;
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::TcpListener,
+    };
 
     #[rstest]
     #[case::seconds("120", Some(120))]
@@ -341,5 +369,68 @@ mod tests {
         let now = "2026-11-29T04:37:00Z".parse().ok();
         let value = HeaderValue::from_str(text).expect("a value");
         assert_eq!(retry_after(&value, now), seconds.map(Duration::from_secs));
+    }
+
+    /// What the operator's wire makes of these bytes, after which the server says nothing more: it closes the connection, or
+    /// else holds it.
+    async fn said(bytes: &'static str, closes: bool, cap: usize) -> Result<Response<Bytes>, WireError> {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let url = format!("http://{}/", listener.local_addr().expect("an address"));
+        let server = async {
+            let (mut stream, _) = listener.accept().await.expect("a connection");
+            let _ = stream.read(&mut [0; 1024]).await.expect("a request");
+            stream.write_all(bytes.as_bytes()).await.expect("an answer");
+            if !closes {
+                std::future::pending::<()>().await;
+            }
+        };
+        // Long where nothing shall run out, however busy the machine is.
+        let patience = if closes { Duration::from_secs(30) } else { Duration::from_millis(300) };
+        let client = reqwest::Client::builder().timeout(patience).build().expect("a client");
+        let request = Request::get(url).extension(Cap(cap)).body(Bytes::new()).expect("a request");
+        let answer = over_reqwest(client).oneshot(request);
+        tokio::select! {
+            biased;
+            answer = answer => answer,
+            () = async { server.await; std::future::pending().await } => unreachable!("it answers"),
+        }
+    }
+
+    #[rstest]
+    #[case::a_limit(
+        "HTTP/1.1 429 Too Many Requests\r\nretry-after: 7\r\ncontent-length: 100\r\n\r\nno",
+        Ok((429, Some("7"), ""))
+    )]
+    #[case::chunks_without_an_end(
+        "HTTP/1.1 503 Service Unavailable\r\nretry-after: 7\r\ntransfer-encoding: chunked\r\n\r\n5\r\nho",
+        Ok((503, Some("7"), ""))
+    )]
+    #[case::no_gzip(
+        "HTTP/1.1 401 Unauthorized\r\ncontent-encoding: gzip\r\ncontent-length: 4\r\n\r\noops",
+        Ok((401, None, ""))
+    )]
+    #[case::larger_than_is_wanted("HTTP/1.1 403 Forbidden\r\ncontent-length: 12\r\n\r\ntwelve bytes", Ok((403, None, "")))]
+    #[case::only_the_body_tells("HTTP/1.1 422 Unprocessable\r\ncontent-length: 100\r\n\r\nno", Err(WireError::Broken))]
+    #[case::a_whole_one("HTTP/1.1 400 Bad Request\r\ncontent-length: 2\r\n\r\nno", Ok((400, None, "no")))]
+    #[case::a_success("HTTP/1.1 200 OK\r\nretry-after: 7\r\ncontent-length: 100\r\n\r\nno", Err(WireError::Broken))]
+    #[case::a_large_success("HTTP/1.1 200 OK\r\ncontent-length: 12\r\n\r\ntwelve bytes", Err(WireError::TooBig(8)))]
+    #[tokio::test]
+    async fn a_refusal_whose_body_fails_is_one_by_its_head_and_a_success_is_none(
+        #[case] bytes: &'static str,
+        #[case] expected: Result<(u16, Option<&str>, &str), WireError>,
+    ) {
+        let answer = said(bytes, true, 8).await;
+        let told = answer.as_ref().map(|r| {
+            let wait = r.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok());
+            (r.status().as_u16(), wait, std::str::from_utf8(r.body()).expect("text"))
+        });
+        assert_eq!(told.map_err(|e| *e), expected);
+    }
+
+    #[tokio::test]
+    async fn a_refusal_that_does_not_come_to_its_end_in_time_is_no_answer() {
+        let bytes = "HTTP/1.1 429 Too Many Requests\r\nretry-after: 7\r\ncontent-length: 100\r\n\r\nno";
+        assert_eq!(said(bytes, false, 8).await.err(), Some(WireError::Timeout));
     }
 }

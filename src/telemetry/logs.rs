@@ -2,14 +2,24 @@
 
 use std::io::IsTerminal;
 use tracing::Subscriber;
-pub use tracing_subscriber::filter::ParseError as BadFilter;
 use tracing_subscriber::{
     EnvFilter, Layer,
-    filter::{LevelFilter, Targets},
+    filter::{LevelFilter, ParseError, Targets},
     fmt::MakeWriter,
     layer::SubscriberExt,
     util::SubscriberInitExt,
 };
+
+/// A filter that nothing can be logged by.
+#[derive(Debug, thiserror::Error)]
+pub enum BadFilter {
+    /// It cannot be read.
+    #[error(transparent)]
+    Unreadable(#[from] ParseError),
+    /// A word alone. What is no level is the name of a target to tracing, and nobody else would say a word any more.
+    #[error("{0} is no level: use off, error, warn, info, debug or trace, or TARGET=LEVEL")]
+    NoLevel(String),
+}
 
 /// How log lines are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -54,6 +64,10 @@ fn subscriber<W>(
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
+    let is_word = |filter: &str| filter.chars().all(|c| c.is_ascii_alphanumeric());
+    if is_word(filter) && filter.parse::<LevelFilter>().is_err() {
+        return Err(BadFilter::NoLevel(filter.to_owned()));
+    }
     let filter: EnvFilter = filter.parse()?;
     let lines = tracing_subscriber::fmt::layer().with_writer(writer).with_ansi(colour);
     let lines = match format {
@@ -121,6 +135,19 @@ mod tests {
         });
         let written = lines.0.lock().unwrap_or_else(PoisonError::into_inner);
         String::from_utf8(written.clone()).expect("text")
+    }
+
+    #[rstest]
+    #[case("warning", true)]
+    #[case("verbose", true)]
+    #[case("warn", false)]
+    #[case("INFO", false)]
+    #[case("3", false)]
+    #[case("tradewind=debug", false)]
+    #[case("tradewind::engine", false)]
+    fn a_word_that_is_no_level_is_not_taken_for_a_target(#[case] filter: &str, #[case] refused: bool) {
+        let made = subscriber(filter, LogFormat::Text, std::io::sink, false);
+        assert_eq!(matches!(made, Err(BadFilter::NoLevel(_))), refused);
     }
 
     #[rstest]

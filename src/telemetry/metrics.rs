@@ -77,7 +77,7 @@ impl Metrics {
         let mut all = Families::new();
         all.info("build", ("version", env!("CARGO_PKG_VERSION")), "The version that runs");
         let metrics = Self {
-            leader: all.plain_gauge("leader", "1 while this process leads"),
+            leader: all.plain_gauge("leader", "1 while this process leads and watches all that it must"),
             objects: all.counted(
                 "objects",
                 ["kind", "type", "status", "reason"],

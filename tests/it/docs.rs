@@ -85,6 +85,7 @@ pub(crate) fn states() -> Vec<(&'static str, State)> {
         ("the same, but the link is lost and another one is on its way", State::Unlinked(why(Reason::Creating))),
         ("the same, but nobody has used a link for a day", State::Unlinked(why(Reason::LinkExpired))),
         ("the same, but the link cannot be written into its Secret", State::Unlinked(why(Reason::PermissionDenied))),
+        ("the same, but the name of its Secret is taken", State::Unlinked(why(Reason::ConnectionSecretConflict))),
         (
             "the record is there, and waits for a merchant or for credentials",
             present(Health::AwaitsAuthorization("why".into())),
@@ -293,6 +294,26 @@ fn every_reason_is_on_the_page_and_no_other() {
     let lacking: Vec<&str> =
         rows.filter(|line| line.split(" | ").any(|cell| cell.trim_matches(['|', ' ']).is_empty())).collect();
     assert_eq!(lacking, [""; 0]);
+}
+
+/// A condition with its reason stands where the page says; `Stalled` shares that of `Ready`.
+#[test]
+fn every_reason_is_told_for_each_type_that_shows_it() {
+    let page = read("conditions.md");
+    let rows = page.split_once("## Reasons").expect("the reasons").1.lines();
+    let rows: Vec<(&str, &str)> = rows
+        .filter_map(|line| line.strip_prefix("| `")?.split_once("` | "))
+        .map(|(reason, rest)| (reason, rest.split(" | ").next().unwrap_or_default()))
+        .collect();
+    let told = |kind: &str, reason: &str| {
+        rows.iter().any(|(of, places)| *of == reason && (places.contains(kind) || places.contains("all types")))
+    };
+    let shown = states().into_iter().flat_map(|(_, state)| lay_over(&[], picture(&state), 1, Timestamp::UNIX_EPOCH));
+    let lacking: BTreeSet<String> = shown
+        .filter(|c| c.type_ != Type::Stalled.to_string() && !told(&c.type_, &c.reason))
+        .map(|c| format!("{}={}/{}", c.type_, c.status, c.reason))
+        .collect();
+    assert_eq!(lacking, BTreeSet::new());
 }
 
 #[test]

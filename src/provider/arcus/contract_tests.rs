@@ -579,6 +579,21 @@ async fn a_permit_that_has_expired_sends_nothing() {
     assert_eq!(world.simulator.stats().requests, 0);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_gate_that_closes_after_the_permit_was_minted_sends_nothing_before_it_opens_again() {
+    let world = World::new(at_ease());
+    let permit = contract::permit(&world.session, "nonce");
+    world.session.gate.close(Duration::from_secs(30));
+    let held = of(&world.session).create(permit, &labels(&json!({})), &Credentials::default()).await;
+    let error = held.expect_err("a closed gate");
+    assert_eq!((error.kind, error.effect, error.status), (Kind::RateLimited, Effect::None, None));
+    assert!(!error.local && !error.is_write(), "{error:?}");
+    assert!(error.retry_after.is_some_and(|wait| wait >= Duration::from_secs(30)), "{error:?}");
+    assert_eq!(world.simulator.stats().requests, 0);
+    tokio::time::advance(Duration::from_secs(30)).await;
+    world.create(&labels(&json!({}))).await.expect("a record");
+}
+
 #[tokio::test]
 async fn a_key_that_was_used_for_something_else_leaves_the_outcome_open() {
     let world = World::new(at_ease());

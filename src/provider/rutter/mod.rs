@@ -290,13 +290,14 @@ impl External for Rutter {
         })?;
         let made = made.connection;
         let id = ExternalId::new(&made.id);
-        if !id.is_plain() || made.access_token.expose_secret().is_empty() {
+        let is_told = made.access_token.as_ref().is_some_and(|token| !token.expose_secret().is_empty());
+        if !id.is_plain() || !is_told {
             return Err(ApiError::unreadable(operation, Some(reply.status.as_u16())));
         }
         let known_before = before.is_some_and(|s| s.rows.iter().any(|r| r.id == made.id));
         let mut row = Row {
             id: made.id,
-            access_token: Some(made.access_token),
+            access_token: made.access_token,
             link_url: made.link_url,
             platform: want.platform().filter(|_| !want.by_link()).map(str::to_owned),
             created_at: None,
@@ -363,6 +364,9 @@ impl External for Rutter {
     }
 }
 
+#[cfg(test)]
+#[path = "contract_tests.rs"]
+mod contract_tests;
 #[cfg(test)]
 #[path = "platforms_tests.rs"]
 mod tests;

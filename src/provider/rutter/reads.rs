@@ -191,6 +191,10 @@ impl Reads {
         known.made.retain(|id, (_, at)| *at + lag > snapshot.began && !listed.contains(id.as_str()));
         known.health.retain(|id, read| read.at + lag > snapshot.began || listed.contains(id.as_str()));
         known.deleted.retain(|id, at| *at + lag > snapshot.began || listed.contains(id.as_str()));
+        // While some are being read it is left to the next list.
+        if let Ok(mut details) = self.details.try_lock() {
+            details.retain(|id, _| listed.contains(id.as_str()) || known.made.contains_key(id));
+        }
         let listed = snapshot.rows.iter().filter(|r| !known.deleted.contains_key(&r.id));
         listed.chain(known.made.values().map(|(row, _)| row)).cloned().collect()
     }
@@ -222,22 +226,25 @@ impl Reads {
     async fn detail(&self, row: &Row) -> Result<Option<Detail>, ApiError> {
         let Some(token) = row.access_token.as_ref() else { return Ok(None) };
         let query = [("access_token", token.expose_secret())];
-        match self.get::<DetailReply>(Operation::Read, &["connections", "access_token"], &query, Pace::InTurn).await {
-            Ok(reply) if reply.connection.id == row.id => Ok(Some(reply.connection)),
-            Ok(_) => Err(ApiError::unreadable(Operation::Read, None)),
-            Err(e) => match e.kind {
-                // It does not say what is wrong with this connection: it might answer in a moment, and be the store that is
-                // looked for.
-                Kind::Invalid if e.detail.code.is_none() => Err(ApiError::unreadable(Operation::Read, e.status)),
-                // Of this one connection alone: the login has just listed it.
-                Kind::Unauthorized | Kind::Forbidden | Kind::Invalid | Kind::NotFound | Kind::Gone => Ok(None),
-                Kind::Conflict
-                | Kind::Taken
-                | Kind::RateLimited
-                | Kind::Unavailable
-                | Kind::Timeout
-                | Kind::Protocol => Err(e),
-            },
+        let read = self.get::<DetailReply>(Operation::Read, &["connections", "access_token"], &query, Pace::InTurn);
+        let e = match read.await {
+            Ok(reply) if reply.connection.id == row.id => return Ok(Some(reply.connection)),
+            Ok(_) => ApiError::unreadable(Operation::Read, None),
+            Err(e) => e,
+        };
+        // A limit is the account's. All else may be of this one alone, and nothing but this line says which one it is.
+        if e.kind != Kind::RateLimited {
+            tracing::warn!(id = %row.id, operation = %e.operation, request_id = e.request_id, "a connection cannot be read: {e}");
+        }
+        match e.kind {
+            // It does not say what is wrong with this connection: it might answer in a moment, and be the store that is
+            // looked for.
+            Kind::Invalid if e.detail.code.is_none() => Err(ApiError::unreadable(Operation::Read, e.status)),
+            // Of this one connection alone: the login has just listed it.
+            Kind::Unauthorized | Kind::Forbidden | Kind::Invalid | Kind::NotFound | Kind::Gone => Ok(None),
+            Kind::Conflict | Kind::Taken | Kind::RateLimited | Kind::Unavailable | Kind::Timeout | Kind::Protocol => {
+                Err(e)
+            }
         }
     }
 

@@ -2,13 +2,28 @@
 //!
 //! Source: Rutter's public reference, "Connections", and its OpenAPI document.
 
+use crate::domain::text::bounded;
 use jiff::Timestamp;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Deserializer};
+
+/// The longest token or link that is taken: no request line, and no browser, has room for a longer one.
+const LONGEST: usize = 8 << 10;
 
 /// A stamp that is absent, null or unreadable is unknown: nothing that we decide may rest on it then.
 fn stamp<'de, D: Deserializer<'de>>(d: D) -> Result<Option<Timestamp>, D::Error> {
     Ok(Option::<serde_json::Value>::deserialize(d)?.and_then(|v| v.as_str()?.parse().ok()))
+}
+
+/// A text that is kept for as long as its record is there: clipped, since an answer may be as large as a mebibyte. What is
+/// clipped is no platform, store or id that anybody knows.
+fn short<'de, D: Deserializer<'de>>(d: D) -> Result<Option<String>, D::Error> {
+    Ok(Option::<String>::deserialize(d)?.map(|text| bounded(&text)))
+}
+
+/// A token or a link, which is of no use in part: one that is too long is not told.
+fn usable<'de, D: Deserializer<'de>>(d: D) -> Result<Option<SecretString>, D::Error> {
+    Ok(Option::<SecretString>::deserialize(d)?.filter(|secret| secret.expose_secret().len() <= LONGEST))
 }
 
 /// `GET /connections`.
@@ -23,11 +38,11 @@ pub(super) struct ListReply {
 #[derive(Deserialize, Clone, Debug)]
 pub(super) struct Row {
     pub(super) id: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "usable")]
     pub(super) access_token: Option<SecretString>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "usable")]
     pub(super) link_url: Option<SecretString>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "short")]
     pub(super) platform: Option<String>,
     #[serde(default, deserialize_with = "stamp")]
     pub(super) created_at: Option<Timestamp>,
@@ -43,11 +58,11 @@ pub(super) struct DetailReply {
 #[derive(Deserialize, Clone, Debug)]
 pub(super) struct Detail {
     pub(super) id: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "short")]
     pub(super) store_unique_id: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "short")]
     pub(super) store_name: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "short")]
     pub(super) store_domain: Option<String>,
     #[serde(default, deserialize_with = "stamp")]
     pub(super) created_at: Option<Timestamp>,
@@ -66,7 +81,7 @@ pub(super) struct Small {
     pub(super) id: String,
     #[serde(default, rename = "orgId")]
     pub(super) org_id: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "short")]
     pub(super) platform: Option<String>,
 }
 
@@ -117,8 +132,9 @@ pub(super) struct CreateReply {
 #[derive(Deserialize)]
 pub(super) struct Made {
     pub(super) id: String,
-    pub(super) access_token: SecretString,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "usable")]
+    pub(super) access_token: Option<SecretString>,
+    #[serde(default, deserialize_with = "usable")]
     pub(super) link_url: Option<SecretString>,
 }
 
@@ -139,4 +155,38 @@ pub(super) struct LoadReply {
 pub(super) struct ErrorReply {
     #[serde(default)]
     pub(super) error_code: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::text::MAX_MESSAGE;
+    use serde_json::json;
+
+    #[test]
+    fn what_is_kept_of_an_answer_is_short_whatever_was_sent() {
+        let long = "\u{e4}".repeat(1 << 19);
+        let detail = json!({"id": "a", "store_name": long, "store_domain": long, "store_unique_id": long});
+        let detail: Detail = serde_json::from_value(detail).expect("a detail");
+        let row = json!({"id": "a", "platform": long, "access_token": long, "link_url": long});
+        let row: Row = serde_json::from_value(row).expect("a row");
+        let small: Small = serde_json::from_value(json!({"id": "a", "platform": long})).expect("a connection");
+        let texts = [detail.store_name, detail.store_domain, detail.store_unique_id, row.platform, small.platform];
+        for text in texts.map(|text| text.expect("a text")) {
+            assert!(text.starts_with("\u{e4}") && text.len() <= MAX_MESSAGE, "{}", text.len());
+            assert!(text.capacity() <= 2 * MAX_MESSAGE, "{} are held", text.capacity());
+        }
+        assert!(row.access_token.is_none() && row.link_url.is_none(), "of no use in part");
+    }
+
+    #[test]
+    fn what_is_not_too_long_is_told_as_it_is() {
+        let (text, secret) = ("x".repeat(MAX_MESSAGE), "x".repeat(LONGEST));
+        let row = json!({"id": "a", "platform": text, "access_token": secret});
+        let row: Row = serde_json::from_value(row).expect("a row");
+        assert_eq!(row.platform, Some(text));
+        assert_eq!(row.access_token.map(|token| token.expose_secret().len()), Some(LONGEST));
+        let none: Detail = serde_json::from_value(json!({"id": "a", "store_name": null})).expect("a detail");
+        assert_eq!((none.store_name, none.store_domain), (None, None));
+    }
 }

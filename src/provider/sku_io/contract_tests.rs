@@ -7,11 +7,14 @@ use crate::{
         instances::{SETTINGS, Setting, setting_path},
         verdict::Effect,
     },
-    provider::{Backend, Session, contract},
+    provider::{Backend, Session, WireError, contract},
 };
+use bytes::Bytes;
+use http::{Request, Response};
 use rstest::rstest;
 use std::{collections::BTreeSet, time::Duration};
 use tokio::time::Instant;
+use tower::{service_fn, util::BoxCloneSyncService};
 use tradewind_simulator::{
     Effect as Deform, Fault, ManualClock, Operation as Asked, Setup, Simulator,
     sku_io::{self, Cleaning, Deed, Envelope, JobStatus, Presence, Starter},
@@ -667,5 +670,46 @@ async fn an_older_list_does_not_undo_what_was_read_since() {
     world.simulator.act_sku(&Deed::Delete { instance: world.record(&gone).id }).expect("a deed");
     for freshness in [now(), LISTED] {
         assert!(world.found(&Look::Id(gone.clone()), freshness).await.is_empty());
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_does_not_tell_the_tenant_does_not_take_it_back() {
+    let answers = [json!({"data": {"tenant_id": "tenant-1"}}), json!({"data": {}}), json!({"tenant_id": "tenant-2"})];
+    let answers = Arc::new(std::sync::Mutex::new(answers.into_iter()));
+    let wire = service_fn(move |_: Request<Bytes>| {
+        let answer = answers.lock().expect("answers").next().expect("an answer");
+        std::future::ready(Ok::<_, WireError>(Response::new(Bytes::from(answer.to_string()))))
+    });
+    let login = contract::login(Provider::SkuIo, "https://beta.acme.example.com", "", "", "test");
+    let session = contract::session(BoxCloneSyncService::new(wire), &login);
+    let Backend::SkuIo(sku) = &session.backend else { panic!("a session of another provider") };
+    for tenant in ["tenant-1", "tenant-1", "tenant-2"] {
+        assert_eq!(sku.probe(now(), Pace::Now).await, Ok(Some(tenant.to_owned())));
+        assert_eq!(sku.organisation().as_deref(), Some(tenant));
+    }
+}
+
+/// As many objects as would be too large as maps, and more text than any answer but a list may have.
+#[rstest]
+#[case::a_list("{},".repeat(9000))]
+#[case::anything_else("x".repeat(2 << 20))]
+#[tokio::test]
+async fn a_refusal_that_weighs_too_much_is_one_all_the_same(#[case] body: String) {
+    let wire = service_fn(move |_: Request<Bytes>| {
+        let response = Response::builder().status(429).header("retry-after", "7").body(Bytes::from(body.clone()));
+        std::future::ready(Ok::<_, WireError>(response.expect("a response")))
+    });
+    let login = contract::login(Provider::SkuIo, "https://beta.acme.example.com", "", "", "test");
+    for look in [true, false] {
+        let session = contract::session(BoxCloneSyncService::new(wire.clone()), &login);
+        let Backend::SkuIo(sku) = &session.backend else { panic!("a session of another provider") };
+        let error = if look {
+            sku.observe(&Look::Key(NaturalKey::new("acme")), now(), Pace::Now).await.expect_err("a refusal")
+        } else {
+            sku.probe(now(), Pace::Now).await.expect_err("a refusal")
+        };
+        let told = (error.kind, error.status, error.retry_after);
+        assert_eq!(told, (Kind::RateLimited, Some(429), Some(Duration::from_secs(7))));
     }
 }

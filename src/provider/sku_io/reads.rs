@@ -139,9 +139,11 @@ impl Reads {
             let tenant = body.get("tenant_id").or_else(|| wire::payload(&body)?.get("tenant_id"));
             Ok(tenant.and_then(wire::id_text))
         };
-        let tenant = self.me.get(freshness, ask).await?.rows.clone();
-        self.known().tenant.clone_from(&tenant);
-        Ok(tenant)
+        let told = self.me.get(freshness, ask).await?.rows.clone();
+        let mut known = self.known();
+        // An answer that does not tell it takes nothing back.
+        known.tenant = told.or_else(|| known.tenant.take());
+        Ok(known.tenant.clone())
     }
 
     async fn pages(&self, filter: &[(&str, &str)], pace: Pace) -> Result<Vec<Row>, ApiError> {

@@ -238,12 +238,23 @@ fn no_orphans(world: &World) {
     }
     for record in world.ours() {
         let holds = |o: &Value| recorded(o) == Some(&record.id);
-        let names = |o: &Value| o.pointer("/status/conditions").is_some_and(|all| all.to_string().contains(&record.id));
+        let names = |o: &Value| messages(o).any(|text| is_named(text, &record.id));
         if !objects.iter().any(|o| holds(o) || names(o)) {
             let objects: Vec<String> = objects.iter().map(told).collect();
             world.blame(format!("an orphan: nobody knows the live record; objects: {objects:?}"));
         }
     }
+}
+
+/// What the conditions of an object say.
+fn messages(object: &Value) -> impl Iterator<Item = &str> {
+    let all = object.pointer("/status/conditions").and_then(Value::as_array).into_iter().flatten();
+    all.filter_map(|condition| condition.get("message").and_then(Value::as_str))
+}
+
+/// Whether a text names an id, as a word of its own: that of an instance is a number.
+fn is_named(text: &str, id: &str) -> bool {
+    text.split(|c: char| !c.is_ascii_alphanumeric() && c != '-').any(|word| word == id)
 }
 
 /// Strangers' records are as they were, unless one was to be taken over or nobody could tell it from ours.

@@ -348,6 +348,10 @@ fn a_kubeconfig_that_cannot_be_used_is_refused_and_not_repeated() {
         Ran::from(output.expect("a run"))
     };
     let none = status("HOME", &folder);
+    // Of a list the ones that are there count.
+    std::fs::write(&file, process::NOWHERE).expect("a kubeconfig");
+    let list = std::env::join_paths([folder.join("none"), file.clone()]).expect("a list");
+    let one_of_two = status("KUBECONFIG", Path::new(&list));
     let mut refused = vec![(status("KUBECONFIG", &folder.join("none")), "failed to read kubeconfig")];
     for (text, says) in [
         ("token: 'test-canary\n", "the kubeconfig cannot be read in line"),
@@ -360,6 +364,7 @@ fn a_kubeconfig_that_cannot_be_used_is_refused_and_not_repeated() {
     }
     std::fs::remove_dir_all(&folder).expect("no folder");
     let begin = "Error: there is no cluster to speak to (";
+    assert!(one_of_two.code == Some(1) && !one_of_two.err.starts_with(begin), "it was asked: {}", one_of_two.err);
     assert_eq!((none.code, none.err.starts_with(begin)), (Some(1), true), "{}", none.err);
     for (ran, says) in refused {
         assert_eq!((ran.code, ran.err.lines().count()), (Some(3), 1), "{}", ran.err);

@@ -37,6 +37,16 @@ async fn release(sandbox: &Sandbox, args: &[&str], values: &str) -> String {
     said.out
 }
 
+/// What the notes say to look with, as it stands there; it shows this object.
+async fn looks(sandbox: &Sandbox, notes: &str, name: &str) {
+    let mut lines = notes.lines().filter_map(|line| line.trim().strip_prefix("kubectl "));
+    let line = lines
+        .find(|line| line.contains("get provideraccounts"))
+        .unwrap_or_else(|| panic!("nothing to look with: {notes}"));
+    let said = sandbox.kubectl(&line.split(' ').collect::<Vec<_>>()).await;
+    assert!(said.ok && said.out.contains(&format!("/{name}")), "{line}: {said:?}");
+}
+
 /// Creates objects from JSON; what kubectl said on standard error is the API server's warnings.
 async fn create(sandbox: &Sandbox, object: &Value) -> Result<String, String> {
     let said = sandbox.kubectl_with(&["create", "--filename=-"], &object.to_string()).await;
@@ -175,6 +185,7 @@ async fn a_release_is_installed_upgraded_and_removed_and_no_connection_is_harmed
     tokio::time::timeout(HANG, kept).await.expect("a field that is kept");
     world.change("acme", &json!({"spec": {"suspend": false}})).await;
     let program = operator(sandbox, "op").await;
+    looks(sandbox, &notes, "acme").await;
     world.reconciled("acme").await;
     let upgraded = world.settled("acme").await;
     assert_eq!((&upgraded.metadata.uid, id_of(&upgraded)), (&made.metadata.uid, id_of(&made)));
@@ -269,7 +280,8 @@ async fn the_whole_cluster(home: Sandbox, world: &World, values: &str) {
     let install = ["install", "wide", CHART, "--values", "-"];
     let refused = helm_in(&home, &install, &wide).await;
     assert!(!refused.ok && refused.err.contains("invalid ownership metadata"), "{refused:?}");
-    release(&home, &[&install[..], &["--take-ownership"]].concat(), &wide).await;
+    let notes = release(&home, &[&install[..], &["--take-ownership"]].concat(), &wide).await;
+    looks(&home, &notes, "acme").await;
     assert_eq!(owner_of_the_crds(&home).await, ["wide", home.namespace()]);
     let program = operator(&home, "wide").await;
     world.reconciled("acme").await;

@@ -7,6 +7,7 @@ use std::path::Path;
 use regex::Regex;
 use rstest::rstest;
 use serde_json::{Value, json};
+use tradewind::provider::AllowList;
 
 use super::{CHART, Right, helm, objects, of_kind, rendered, rights, template, text, the};
 use crate::cluster::control_plane;
@@ -363,6 +364,12 @@ async fn several_replicas_have_a_disruption_budget(#[case] values: &str, #[case]
 #[case::no_time_for_a_permit("timing: {permitLife: 0m0s}", "/timing/permitLife")]
 #[case::no_pause_between_looks("timing: {poll: 0s}", "/timing/poll")]
 #[case::no_pause_between_probes("timing: {probeInterval: 00h}", "/timing/probeInterval")]
+#[case::an_endpoint_with_a_path("allowEndpoints: [\"https://proxy.example.com/rutter\"]", "/allowEndpoints/0")]
+#[case::an_address_in_brackets(
+    "allowEndpoints: [\"https://proxy.example.com\", \"http://[::1]:8080\"]",
+    "/allowEndpoints/1"
+)]
+#[case::a_word_that_is_no_level("log: {level: warning}", "/log/level")]
 #[case::no_number("replicas: '2'", "/replicas")]
 #[case::a_tag_as_digest("image: {digest: v1}", "/image/digest")]
 #[case::a_scope_with_a_namespace("{scope: Cluster, namespace: shop}", "namespace is only for scope Namespaced")]
@@ -387,6 +394,73 @@ async fn several_replicas_have_a_disruption_budget(#[case] values: &str, #[case]
 async fn values_that_cannot_be_meant_are_refused(#[case] values: &str, #[case] why: &str) {
     let said = template("tradewind", values).await;
     assert!(!said.ok && said.err.contains(why), "{said:?}");
+}
+
+#[rstest]
+#[case::nothing("", None)]
+#[case::a_level("WARN", Some("--log=WARN"))]
+#[case::a_level_by_its_number("3", Some("--log=3"))]
+#[case::a_level_with_an_exception("info,tradewind=debug", Some("--log=info,tradewind=debug"))]
+#[case::a_target_with_its_level("warning=warn", Some("--log=warning=warn"))]
+#[case::a_target("tradewind::engine", Some("--log=tradewind::engine"))]
+#[tokio::test]
+async fn a_filter_that_can_be_meant_is_passed_on(#[case] level: &str, #[case] expected: Option<&str>) {
+    let objects = rendered("tradewind", &json!({"log": {"level": level}}).to_string()).await;
+    let filters: Vec<_> = args(&objects).into_iter().filter(|arg| arg.starts_with("--log=")).collect();
+    assert_eq!(filters, Vec::from_iter(expected));
+}
+
+/// With an endpoint that the chart takes and the program refuses, no pod would start.
+#[tokio::test]
+async fn the_chart_takes_the_endpoints_that_the_program_takes() {
+    let schema = std::fs::read_to_string(Path::new(CHART).join("values.schema.json")).expect("a file of the chart");
+    let schema: Value = serde_json::from_str(&schema).expect("JSON");
+    let pattern = Regex::new(text(&schema, "/definitions/endpoint/pattern")).expect("a regular expression");
+    let taken = [
+        "https://proxy.example.com",
+        "https://Proxy.example.com/",
+        "http://127.0.0.1:8080",
+        "http://proxy:8080/",
+        "https://*.example.com",
+        "https://**.example.com:8443",
+        "http://localhost:*",
+        "https://proxy.example.com:65535",
+    ];
+    let refused = [
+        "",
+        "proxy.example.com",
+        "https://",
+        "https:///",
+        "HTTPS://proxy.example.com",
+        "ftp://proxy.example.com",
+        "https://proxy.example.com/rutter",
+        "https://proxy.example.com//",
+        "https://proxy.example.com?a=b",
+        "https://user@proxy.example.com",
+        "https://proxy_one.example.com",
+        "https://proxy.example.com,https://other.example.com",
+        "https://proxy.example.com ",
+        "https://*",
+        "https://a*.example.com",
+        "https://a.*.example.com",
+        "https://***.example.com",
+        "https://*.*.example.com",
+        "https://proxy.example.com:",
+        "https://proxy.example.com:https",
+        "https://proxy.example.com:80*",
+        "https://proxy.example.com:65536",
+        "https://proxy.example.com:99999",
+        "https://proxy.example.com:1:2",
+        "http://[::1]",
+        "http://[::1]:8080",
+    ];
+    for (entry, is_taken) in taken.map(|entry| (entry, true)).into_iter().chain(refused.map(|entry| (entry, false))) {
+        assert_eq!(AllowList::new(&[entry.to_owned()]).is_ok(), is_taken, "the program: {entry:?}");
+        assert_eq!(pattern.is_match(entry), is_taken, "the schema: {entry:?}");
+    }
+    let objects = rendered("tradewind", &json!({"allowEndpoints": taken}).to_string()).await;
+    let passed: Vec<_> = args(&objects).into_iter().filter_map(|arg| arg.strip_prefix("--allow-endpoint=")).collect();
+    assert_eq!(passed, taken);
 }
 
 /// Each by itself, as the page says it to Helm.

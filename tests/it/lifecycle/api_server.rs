@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use http::{Method, Request, Response};
 use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Secret;
 use kube::client::Body;
 use rstest::rstest;
 use serde_json::{Value, json};
@@ -13,6 +14,7 @@ use tradewind::api::v1alpha1::{Connection, ProviderAccount};
 use tradewind::engine::Reach;
 use tradewind_simulator::Operation;
 
+use super::deletion::is_held;
 use crate::cluster::HANG;
 use crate::conditions::Observed;
 use crate::world::{World, connection, id_of, store};
@@ -113,6 +115,23 @@ mod real {
         between.refuse(None);
         world.sandbox.wait_gone::<Connection>("acme", HANG).await;
         world.ends_with(&[], 1, 1);
+    }
+
+    /// Another operator has let go of the account in the meantime: nobody would take off what was put on the login after that.
+    #[tokio::test]
+    async fn a_login_is_held_for_no_account_that_is_let_go() {
+        let mut world = World::quiet("api-let-go").await;
+        let between = Between::default();
+        between.refuse(Some((Method::GET, "/provideraccounts/rutter", 404)));
+        world.furnish().await;
+        world.start_over(between.reach(&world).await);
+        world.sandbox.apply(&connection("acme", &store("acme"), "")).await;
+        world.provider_until("the login was held and let go", |_| between.refused() >= 2).await;
+        world.sandbox.wait_for::<Secret>("rutter-api", HANG, |login| !is_held(login)).await;
+        assert_eq!(world.asked(Operation::Create), 0);
+        between.refuse(None);
+        world.settled("acme").await;
+        world.sandbox.wait_for::<Secret>("rutter-api", HANG, is_held).await;
     }
 
     /// The record is gone, and the object was counted for it.

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use regex::Regex;
 use serde::Deserialize;
 use tradewind::domain::conditions::{State, lay_over, picture};
 
@@ -39,11 +40,36 @@ fn every_alert_asks_for_what_there_is() {
     assert_eq!(wrong(&queries), [""; 0]);
 }
 
-/// Whatever makes an object say that it is not Ready, or that its credentials are not valid: some alert asks for that reason.
+/// Whether the alert goes on while nobody leads, when nobody tells of objects: what is asked for now is asked for of a while ago, too.
+fn outlasts_a_restart(expr: &str) -> bool {
+    let words = expr.split_whitespace().collect::<Vec<_>>().join(" ");
+    let objects = Regex::new(r"tradewind_objects\{[^}]*\}").expect("a regular expression");
+    let asked: BTreeSet<&str> = objects.find_iter(&words).map(|found| found.as_str()).collect();
+    let shape = objects.replace_all(&words, "X");
+    let held = "max without (pod, instance) ( X or last_over_time(X[15m]) unless on (namespace, job) (tradewind_leader == 1) )) > 0";
+    asked.len() == 1 && shape.split_once(") (").is_some_and(|(by, of)| by.starts_with("sum by (") && of == held)
+}
+
+#[test]
+fn every_alert_on_objects_outlasts_a_restart() {
+    let on_objects: Vec<Rule> = alerts().into_iter().filter(|rule| rule.expr.contains("tradewind_objects")).collect();
+    assert!(on_objects.len() > 8, "{}", on_objects.len());
+    for Rule { alert, expr, .. } in &on_objects {
+        assert!(outlasts_a_restart(expr), "{alert}: {expr}");
+        assert!(
+            !outlasts_a_restart(&expr.replacen("type=", "type!=", 1)),
+            "{alert}: of a while ago it asks for something else"
+        );
+    }
+    assert!(!outlasts_a_restart("sum by (kind) (tradewind_objects{type=\"Ready\",reason=\"DeletionBlocked\"}) > 0"));
+}
+
+/// Whatever makes an object say that it is not Ready, or that its credentials are not valid: some alert asks for that reason. None asks
+/// for objects that somebody suspended.
 #[test]
 fn every_state_that_is_not_well_has_an_alert() {
     let queries: Vec<String> = alerts().into_iter().map(|rule| rule.expr).collect();
-    let selectors = selectors(&queries);
+    let (selectors, mut suspended) = (selectors(&queries), 0);
     for (name, state) in states() {
         let kind = if matches!(state, State::AccountWorks(_)) { "ProviderAccount" } else { "Connection" };
         let conditions = lay_over(&[], picture(&state), 1, Timestamp::UNIX_EPOCH);
@@ -52,11 +78,21 @@ fn every_state_that_is_not_well_has_an_alert() {
             selectors.iter().any(|selector| selector.takes("tradewind_objects", &labels))
         };
         let asked: Vec<&str> = conditions.iter().filter(is_asked_for).map(|c| c.reason.as_str()).collect();
-        let bad = |c: &&Condition| c.status == "False" && ["Ready", "CredentialsValid"].contains(&c.type_.as_str());
-        for Condition { type_, reason, .. } in conditions.iter().filter(bad) {
-            assert!(asked.contains(&reason.as_str()), "{name}: no alert asks for {type_}=False/{reason}");
+        let bad = |c: &&Condition| match c.type_.as_str() {
+            "Ready" => c.status != "True",
+            type_ => type_ == "CredentialsValid" && c.status == "False",
+        };
+        for Condition { type_, status, reason, .. } in conditions.iter().filter(bad) {
+            let is_meant = reason == "Suspended";
+            suspended += usize::from(is_meant);
+            let why = if is_meant { "an" } else { "no" };
+            assert!(
+                asked.contains(&reason.as_str()) != is_meant,
+                "{name}: {why} alert asks for {type_}={status}/{reason}"
+            );
         }
     }
+    assert!(suspended > 0, "no object says that it is suspended");
 }
 
 #[test]

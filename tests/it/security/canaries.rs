@@ -202,9 +202,9 @@ mod real {
     use k8s_openapi::api::core::v1::{ConfigMap, Secret};
     use k8s_openapi::api::events::v1::Event;
     use kube::api::ListParams;
-    use tradewind::api::v1alpha1::{Connection, IntegrationInstance};
+    use tradewind::api::v1alpha1::{Connection, IntegrationInstance, ProviderAccount};
     use tradewind_simulator::arcus::{Act, Connector};
-    use tradewind_simulator::{Effect, Fault, Operation, Provider};
+    use tradewind_simulator::{Effect, Fault, Operation, Provider, rutter};
 
     use super::super::manifests::until_they_work;
     use super::*;
@@ -230,16 +230,42 @@ spec:
         let (token, key) = (format!("1|{LOGIN}"), format!("ark_test_ent_acme_{LOGIN}"));
         let mut setup = World::setup();
         LOGIN.clone_into(&mut setup.accounts[0].client_secret);
+        let next = rutter::Account { client_secret: after(LOGIN), ..setup.accounts[0].clone() };
+        setup.accounts.push(next);
         token.clone_into(&mut setup.sku_accounts[0].token);
         key.clone_into(&mut setup.arcus_accounts[0].key);
         let world = World::with("canary", setup).await;
         world.sandbox.apply(&world.account()).await;
         world.sandbox.apply(&world.sku_account(&token, "")).await;
         world.sandbox.apply(&world.arcus_account("arcus", &key)).await;
-        world.sandbox.apply(&secret("rutter-api", &[("client_id", "test-client-id"), ("client_secret", LOGIN)])).await;
+        log_in(&world, LOGIN).await;
         world.sandbox.apply(&secret("store-login", &[("oauth_access_token", STORE)])).await;
         world.sandbox.apply(&secret("broken-login", &[("oauth_access_token", BROKEN)])).await;
         world
+    }
+
+    /// The credential that follows this one, and is found where that one is looked for.
+    fn after(canary: &str) -> String {
+        format!("{canary}-next")
+    }
+
+    /// The account at Rutter logs in with this from now on.
+    async fn log_in(world: &World, key: &str) {
+        world.sandbox.apply(&secret("rutter-api", &[("client_id", "test-client-id"), ("client_secret", key)])).await;
+    }
+
+    /// A new login that does not work, one that does, and the one of before.
+    async fn rotate(world: &World) {
+        log_in(world, &format!("{LOGIN}-wrong")).await;
+        world.sandbox.looked_at::<ProviderAccount>("rutter").await;
+        world.account_until("CredentialsValid", "False", "RotationRejected").await;
+        for works in [after(LOGIN), LOGIN.to_owned()] {
+            let told = world.events("rutter", "RotatedAndVerified").await;
+            log_in(world, &works).await;
+            world.sandbox.looked_at::<ProviderAccount>("rutter").await;
+            world.account_until("CredentialsValid", "True", "Succeeded").await;
+            assert!(world.events("rutter", "RotatedAndVerified").await > told, "it was used as another login");
+        }
     }
 
     /// A life with every kind of trouble, so that every error path has something to say. `of`: what its objects are called after.
@@ -279,6 +305,10 @@ spec:
         world.sandbox.wait_for::<IntegrationInstance>(&name, HANG, rejected).await;
         world.sandbox.looked_at::<IntegrationInstance>(&name).await;
         world.well(&name).await;
+        world.sandbox.apply(&secret("store-login", &[("oauth_access_token", &format!("{}-{of}", after(STORE)))])).await;
+        world.sandbox.looked_at::<IntegrationInstance>(&name).await;
+        let verified = |i: &IntegrationInstance| i.says("CredentialsValid", "True", "RotatedAndVerified");
+        world.sandbox.wait_for::<IntegrationInstance>(&name, HANG, verified).await;
         let fails = Fault::on(Operation::ReadDetail, Effect::GarbageBody);
         world.simulator.push_fault(fails.at(Provider::SkuIo));
         world.sandbox.looked_at::<IntegrationInstance>(&name).await;
@@ -293,6 +323,7 @@ spec:
         until_they_work(world, &["rutter", "sku", "arcus"]).await;
         live(world, format).await;
         live_at_sku(world, format).await;
+        rotate(world).await;
         let fails = Fault::on(Operation::ReadDetail, Effect::GarbageBody);
         world.simulator.push_fault(fails.at(Provider::Arcus));
         world.sandbox.looked_at::<Connection>("labels").await;

@@ -122,6 +122,7 @@ async fn a_secret_that_somebody_put_in_the_place_of_the_link_stays_theirs() {
     let before = world.sandbox.get::<Secret>("acme-link").await;
     let halted = world.until("acme", "Ready", "False", "ConnectionSecretConflict").await;
     assert_stalled(&halted, "ConnectionSecretConflict", &["Secret acme-link"]);
+    assert!(halted.says("Authorized", "False", "ConnectionSecretConflict"), "{:#?}", halted.status);
     world.rests::<Connection>("acme").await;
     assert_eq!(world.sandbox.get::<Secret>("acme-link").await, before);
     // The first link may still be used, and what comes of it is the object's.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use kube::ResourceExt;
 use rstest::rstest;
 use serde_json::{Value, json};
@@ -190,4 +191,30 @@ async fn a_forged_attempt_takes_nobody_elses_record() {
     assert_eq!(handed_out.as_deref(), Some(id.as_str()));
     assert_eq!(world.asked(Operation::Create), 2);
     world.ends_with(&[&stranger, &model, &id], 2, 0);
+}
+
+/// The same of a record that came after the object, so that no date speaks against it: an attempt that status does not know was never
+/// sent, and no record is its work.
+#[rstest]
+#[case::of_a_nonce_of_its_own(json!({"nonce": "forged"}))]
+#[case::of_the_nonce_of_an_attempt_that_was_sent(json!({}))]
+#[tokio::test]
+async fn a_forged_attempt_takes_no_record_that_came_after_the_object(#[case] changes: Value) {
+    let world = World::new("late-thief").await;
+    world.sandbox.apply(&connection("acme", &store("acme"), "")).await;
+    let ready = world.settled("acme").await;
+    let id = id_of(&ready);
+    let victim = store("victim");
+    let stranger = world.stranger(&victim);
+    let mut changes = changes;
+    changes["attempt"] = json!(2);
+    changes["key"] = json!(format!("BIG_COMMERCE/{victim}"));
+    changes["at"] = json!(Timestamp::from_second(Timestamp::now().as_second()).expect("a time"));
+    forge(&world, Some(&forged(&ready, &changes))).await;
+    let settled = |c: &Connection| status_of(c).creation.is_some_and(|c| c.settled_attempt == 2);
+    let refused = world.sandbox.wait_for::<Connection>("acme", HANG, settled).await;
+    assert!(refused.says("Ready", "False", "AlreadyExists"), "{}", told(&refused));
+    assert_eq!(id_of(&world.settled("acme").await), id);
+    assert_eq!(world.secret_value("acme-connection", "connection_id").await, Some(id.clone()));
+    world.ends_with(&[&id, &stranger], 1, 0);
 }
