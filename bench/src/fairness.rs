@@ -56,6 +56,9 @@ impl Figures {
     /// # Errors
     /// The figures, where somebody does.
     fn check(&self) -> Result<()> {
+        if let Some(Times { how, .. }) = self.all.iter().find(|times| times.refusals == 0) {
+            bail!("{self}nothing was refused while objects came {how}: nobody was in their way");
+        }
         match self.all.iter().find(|times| times.ratio() > LIMIT) {
             Some(Times { how, .. }) => bail!("{self}objects {how} wait more than {LIMIT} times as long"),
             None => Ok(()),

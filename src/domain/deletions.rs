@@ -22,8 +22,10 @@ pub fn rule(guard: &DeletionGuard, so_far: Option<&Deletions>, now: Timestamp) -
     let window =
         schedule::parse(&guard.window).ok().filter(|w| !w.is_zero()).and_then(|w| SignedDuration::try_from(w).ok());
     let end = |start: Timestamp| window.and_then(|window| start.checked_add(window).ok()).unwrap_or(Timestamp::MAX);
-    // A window that begins ahead of now is none: a clock was set back.
-    let open = so_far.filter(|d| d.window_start.0 <= now && now < end(d.window_start.0));
+    // A window that begins ahead by less than its length is another operator's, whose clock is ahead: what it has let pass
+    // counts. One that begins further ahead is none: a clock was set back.
+    let has_begun = |start: Timestamp| start <= now || start < end(now);
+    let open = so_far.filter(|d| has_begun(d.window_start.0) && now < end(d.window_start.0));
     let (start, count) = open.map_or((now, 0), |d| (d.window_start.0, d.count));
     if count >= i64::from(guard.max_deletions) {
         let rest = Duration::try_from(end(start).duration_since(now)).unwrap_or_default();
@@ -57,7 +59,9 @@ mod tests {
     #[case::full(Some(window(7000, 2)), Ruling::Held(Duration::from_mins(10)))]
     #[case::nearly_over(Some(window(3610, 2)), Ruling::Held(Duration::from_secs(10)))]
     #[case::over(Some(window(3600, 2)), Ruling::Pass(window(7200, 1)))]
-    #[case::from_the_future(Some(window(9000, 2)), Ruling::Pass(window(7200, 1)))]
+    #[case::of_a_clock_that_is_ahead(Some(window(7290, 1)), Ruling::Pass(window(7290, 2)))]
+    #[case::full_by_a_clock_that_is_ahead(Some(window(7290, 2)), Ruling::Held(Duration::from_mins(10)))]
+    #[case::from_the_future(Some(window(10_800, 2)), Ruling::Pass(window(7200, 1)))]
     fn so_many_pass_in_a_window(#[case] so_far: Option<Deletions>, #[case] expected: Ruling) {
         assert_eq!(rule(&guard(2), so_far.as_ref(), at(7200)), expected);
     }

@@ -79,16 +79,21 @@ const DEFAULT_WAIT: Duration = Duration::from_secs(10);
 /// What comes after a failure of this kind.
 #[must_use]
 pub fn verdict(kind: Kind, retry_after: Option<Duration>) -> Verdict {
-    match kind {
-        Kind::RateLimited => Verdict::Wait(retry_after.unwrap_or(DEFAULT_WAIT)),
-        Kind::Unauthorized | Kind::Forbidden | Kind::Invalid => Verdict::Stall,
-        Kind::Unavailable
-        | Kind::Timeout
-        | Kind::Protocol
-        | Kind::NotFound
-        | Kind::Gone
-        | Kind::Conflict
-        | Kind::Taken => Verdict::Retry,
+    match (kind, retry_after) {
+        (Kind::RateLimited, after) => Verdict::Wait(after.unwrap_or(DEFAULT_WAIT)),
+        // Such as a 503 for the time of a maintenance.
+        (Kind::Unavailable, Some(after)) => Verdict::Wait(after),
+        (Kind::Unauthorized | Kind::Forbidden | Kind::Invalid, _) => Verdict::Stall,
+        (
+            Kind::Unavailable
+            | Kind::Timeout
+            | Kind::Protocol
+            | Kind::NotFound
+            | Kind::Gone
+            | Kind::Conflict
+            | Kind::Taken,
+            _,
+        ) => Verdict::Retry,
     }
 }
 
@@ -160,6 +165,15 @@ mod tests {
             said(&Detail::default()),
             "Rutter refused the request. Check spec and Secret, then correct what is wrong"
         );
+    }
+
+    #[test]
+    fn whoever_says_when_to_come_back_is_asked_then() {
+        let minute = Duration::from_mins(1);
+        let waits: Vec<Kind> = Kind::iter().filter(|k| verdict(*k, Some(minute)) == Verdict::Wait(minute)).collect();
+        assert_eq!(waits, [Kind::RateLimited, Kind::Unavailable]);
+        assert_eq!(verdict(Kind::Unavailable, None), Verdict::Retry);
+        assert_eq!(verdict(Kind::RateLimited, None), Verdict::Wait(DEFAULT_WAIT));
     }
 
     #[test]

@@ -352,9 +352,11 @@ pub(super) async fn halt(
 ) -> Result<Next, PassError> {
     let problem = advice::halted(reason, ids, drift);
     let state = if target.deleting { State::Deleting(problem) } else { State::Halted(problem) };
+    let is_open = target.creation().pending().is_some();
     report::change(engine, target, Some(&state), |status| {
         status.drifted_fields = drift.fields().to_vec();
-        if !ids.is_empty() || status.creation.is_some() {
+        // What the answer of an open attempt has named stands there alone.
+        if !ids.is_empty() || status.creation.is_some() && !is_open {
             status.creation.get_or_insert_default().candidates = names(ids);
         }
     })

@@ -15,10 +15,11 @@ use tradewind_simulator::{Effect, Fault, Operation, Provider, Random};
 use crate::board::Picture;
 use crate::oracle::Record;
 use crate::plane::Plane;
+use crate::refreshes::odd;
 use crate::strangers::{CONTESTED, bystanders, rivals};
 use crate::sweep::{unedited, unlike};
 use crate::thing::{CONFIGURED, LIST_LAG, Thing};
-use crate::world::{Outcome, Stuck, Subject, World, simulator};
+use crate::world::{Outcome, Station, Stuck, Subject, World, simulator};
 
 /// How much of it there is.
 #[derive(Clone, Copy, Debug)]
@@ -115,7 +116,10 @@ impl Course {
         let recovery = world.last_kill().map(|kill| kill.elapsed()).unwrap_or_default();
         // What a stranger has is nobody's to name: such an object has no record of its own, and one beside the stranger's is one too many.
         let own: Vec<_> = things.into_iter().filter(|thing| !contested.contains(&thing.key())).collect();
-        let mut outcome = world.conclude(&own, &stuck, Vec::new()).await;
+        // Nobody asks for a load here: what the creates bring is asked for once at most.
+        let writes: Vec<_> = world.stations.iter().flat_map(Station::writes).collect();
+        let odd = if subject.is_ours() { odd(&world.simulator, &own, &writes, false) } else { Vec::new() };
+        let mut outcome = world.conclude(&own, &stuck, odd).await;
         outcome.objects += contested.len();
         Ok(Outcome { recovery, ..outcome })
     }

@@ -21,7 +21,7 @@ pub(crate) struct Record {
     pub(crate) made: usize,
     /// What of it a declaration names: where in the object, and the value that stands at the provider.
     pub(crate) shown: Vec<(&'static str, Value)>,
-    /// What the record was given through the API after it was made.
+    /// What the record was given, or asked to load, through the API after it was made.
     pub(crate) changes: usize,
 }
 
@@ -44,7 +44,7 @@ fn of_rutter(record: &rutter::Record) -> Record {
         since: record.created_at,
         made: usize::from(record.origin == rutter::Origin::Api),
         shown: record.store.iter().map(|store| ("/spec/rutter/parameters/store_url", json!(store))).collect(),
-        changes: 0,
+        changes: record.incremental_syncs + record.backfills.len(),
     }
 }
 
@@ -59,7 +59,8 @@ fn of_sku(record: &sku_io::Record) -> Record {
             ("/spec/integrationId", json!(record.integration_id)),
             ("/spec/settings/storeId", record.integration_settings.get("store_id").cloned().unwrap_or_default()),
         ],
-        changes: record.changes.len(),
+        changes: record.changes.len()
+            + record.refreshes.iter().filter(|load| load.by == sku_io::Starter::Request).count(),
     }
 }
 

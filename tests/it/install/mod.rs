@@ -5,6 +5,7 @@
 
 mod conform;
 mod image;
+mod kustomize;
 mod life;
 mod monitoring;
 mod pods;

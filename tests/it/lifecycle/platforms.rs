@@ -197,6 +197,29 @@ async fn what_nothing_tells_apart_is_not_made_again_where_the_answered_record_se
     let made = world.live();
     assert_eq!(made.len(), 1);
     let asking = asks(&world, "acme", &made, 1).await;
+    // A mistyped answer does not make it forget the only one that it can be.
+    world.resolve(&asking, &Resolution::Adopt(ExternalId::new("00000000-0000-4000-8000-00000000dead"))).await;
+    let missing = world.until("acme", "Ready", "False", "ExternalNotFound").await;
+    assert_eq!(status_of(&missing).creation.map(|c| c.candidates), Some(made.clone()));
+    world.resolve(&asking, &Resolution::Adopt(ExternalId::new(&made[0]))).await;
+    assert_eq!(id_of(&world.settled("acme").await), made[0]);
+    world.ends_with(&[&made[0]], 1, 0);
+}
+
+/// A create is answered, and nothing that can be read tells when its record was made: no look would show it.
+#[tokio::test]
+async fn what_nothing_tells_apart_is_named_where_nobody_can_tell_when_it_was_made() {
+    let world = World::new("stripe-undated").await;
+    for operation in [Operation::List, Operation::ReadDetail] {
+        let undated = Effect::NullField { field: "created_at".to_owned() };
+        world.simulator.push_fault(Fault::on(operation, undated).forever());
+    }
+    world.sandbox.apply(&stripe("acme", "")).await;
+    world.until("acme", "Ready", "False", "CreateOutcomeUnknown").await;
+    let made = world.live();
+    assert_eq!(made.len(), 1);
+    let asking = asks(&world, "acme", &made, 1).await;
+    world.simulator.clear_faults();
     world.resolve(&asking, &Resolution::Adopt(ExternalId::new(&made[0]))).await;
     assert_eq!(id_of(&world.settled("acme").await), made[0]);
     world.ends_with(&[&made[0]], 1, 0);
