@@ -94,25 +94,8 @@ const FIXED: [(&str, LevelFilter); 8] = [
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::telemetry::lines::Lines;
     use rstest::rstest;
-    use std::{
-        io::Write,
-        sync::{Arc, Mutex, PoisonError},
-    };
-
-    /// What was written, for whoever has a copy.
-    #[derive(Clone, Default)]
-    struct Lines(Arc<Mutex<Vec<u8>>>);
-
-    impl Write for Lines {
-        fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
-            self.0.lock().unwrap_or_else(PoisonError::into_inner).write(line)
-        }
-
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
-    }
 
     /// What comes into the log by a filter, where every target says something at every level, with a span around it.
     fn logged(filter: &str, format: LogFormat) -> String {
@@ -133,8 +116,7 @@ mod tests {
                 tracing::trace!(target: "tradewind::engine", "a trace of our own");
             });
         });
-        let written = lines.0.lock().unwrap_or_else(PoisonError::into_inner);
-        String::from_utf8(written.clone()).expect("text")
+        lines.text()
     }
 
     #[rstest]

@@ -1,6 +1,8 @@
 //! Logs and metrics. A leaf: it knows none of the layers that use it.
 
 mod families;
+#[cfg(test)]
+pub(crate) mod lines;
 mod logs;
 mod metrics;
 

@@ -4,14 +4,12 @@ use super::*;
 use crate::{
     api::v1alpha1::Provider,
     provider::{Backend, Session, WireError, contract},
+    telemetry::lines::Lines,
 };
 use bytes::Bytes;
 use http::{Request, Response};
 use rstest::rstest;
-use std::{
-    io::Write,
-    sync::{Mutex, PoisonError},
-};
+use std::sync::Mutex;
 use tower::{service_fn, util::BoxCloneSyncService};
 
 /// A session with whatever answers to method, path and query.
@@ -72,20 +70,6 @@ async fn what_was_read_of_a_connection_is_kept_for_as_long_as_it_is_listed() {
     assert_eq!(again(&["a", "b"]).await, ["b"], "nothing was kept of what was gone");
 }
 
-/// What was logged, for whoever has a copy.
-#[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Lines {
-    fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).write(line)
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
 #[rstest]
 #[case::refused(404, json!({}), true, 1)]
 #[case::refused_by_its_code(400, json!({"error_code": "CONNECTION_DISABLED"}), true, 1)]
@@ -114,7 +98,7 @@ async fn a_connection_that_cannot_be_read_is_named(
         look(&session).await.map(|found| found.into_iter().map(|record| record.id.to_string()).collect::<Vec<_>>())
     };
     assert_eq!(ids.ok(), found.then(|| vec!["a".to_owned(), "b-1".to_owned()]), "it may be the one, where it is told");
-    let log = String::from_utf8(lines.0.lock().expect("lines").clone()).expect("text");
+    let log = lines.text();
     let named: Vec<&str> = log.lines().filter(|line| line.contains("a connection cannot be read")).collect();
     assert!(named.len() == times && named.iter().all(|line| line.contains("WARN") && line.contains("id=b-1")), "{log}");
     assert!(!log.contains("access_token"), "{log}");
