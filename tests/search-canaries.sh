@@ -10,9 +10,32 @@ canaries=(
   test-canary-login-7f3a test-canary-store-91bc
   # Logins that follow, are refused, or are of somebody else (tests/it/lifecycle/rotation.rs, accounts.rs).
   test-canary-next test-canary-wrong test-canary-nobody test-canary-colleague-5d20 test-canary-outsider-c8e1 test-canary-app
+  # Those that are not used as they should be (tests/it/lifecycle/bad_input.rs, accounts.rs), and those of the command line (tests/it/cli).
+  test-canary-of-somebody test-canary-open test-canary-arcus test-canary-key test-canary-0d1f test-canary-5b0c
   # Those that JSON has to escape (tests/it/security/canaries.rs).
   'test-canary-"q\b/s+p&<'"'>=%5e1f" 'test-canary-store"\/+&<'"'>=%{}c02d" $'test-canary-line\nbreak"\\/+77aa'
 )
+# What is called so and is no credential: the name of a login, and what is not there.
+others=(test-canary-id test-canary-other)
+
+# One that a test uses and nobody looks for is found by nobody.
+is_looked_for() {
+  local known
+  for known in "${canaries[@]}"; do
+    # A word is what stands before the first character that no word has.
+    [[ $1 == "$known"* || ($known == "$1"* && ${known#"$1"} == [^a-z0-9-]*) ]] && return
+  done
+  [[ " ${others[*]} " == *" $1 "* ]]
+}
+used=$(grep --recursive --no-filename --only-matching --extended-regexp 'test-canary-[a-z0-9-]+' "$(dirname "${BASH_SOURCE[0]}")/it" | sort --unique)
+for word in $used; do
+  is_looked_for "$word" || { echo "search-canaries: $word is in tests/it and in no list of $0" >&2; exit 1; }
+done
+if is_looked_for test-canary-nowhere || is_looked_for test-canary-stor; then
+  echo "search-canaries: takes for known what is not" >&2
+  exit 1
+fi
+
 # As it stands in JSON, as Go writes that, with slashes escaped too, and in JSON inside of JSON.
 in_json() {
   local text=${1//\\/\\\\}

@@ -1,4 +1,4 @@
-//! The operator as a program: killed at any moment, and asked to stop in the middle of a call.
+//! The operator as a program: killed at any moment, asked to stop in the middle of a call, and run as in a pod.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -6,7 +6,13 @@ use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use http::Uri;
 use k8s_openapi::api::coordination::v1::Lease;
+use kube::config::Kubeconfig;
+use secrecy::ExposeSecret;
+use serde_json::json;
 use tokio::process::{Child, Command};
 use tradewind::api::v1alpha1::Connection;
 use tradewind_simulator::{Effect, Fault, Operation};
@@ -23,22 +29,19 @@ pub(crate) struct Program {
 impl Program {
     /// Starts it in the world's namespace, with the world's short times.
     pub(crate) fn start(world: &World, more: &[&str]) -> Self {
-        let timing = world.settings.timing;
-        let origin = world.endpoint.trim_end_matches("/versioned");
-        let seconds = |d: Duration| format!("{}s", d.as_secs());
-        let (call, permit, lag) = (seconds(timing.call), seconds(timing.permit), seconds(timing.lag));
-        let times = ["--poll=1s", "--call-timeout", &call, "--permit-life", &permit, "--list-lag", &lag];
-        let place = ["run", "--allow-endpoint", origin, "--namespace", world.sandbox.namespace()];
-        Self::run(world.sandbox.operator_kubeconfig(), [&place[..], &times, more].concat())
+        let more = more.iter().map(|&arg| arg.to_owned());
+        Self::run(world.sandbox.operator_kubeconfig(), arguments(world).into_iter().chain(more))
     }
 
     /// Starts it with these arguments and rights, and a port of its own.
     pub(crate) fn run(kubeconfig: &Path, args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Self {
+        Self::spawn(Command::new(env!("CARGO_BIN_EXE_tradewind")).args(args).env("KUBECONFIG", kubeconfig))
+    }
+
+    fn spawn(command: &mut Command) -> Self {
         let log = logs().join(format!("operator-{}.log", uuid::Uuid::new_v4().simple()));
         let file = File::create(&log).expect("a log file");
-        let child = Command::new(env!("CARGO_BIN_EXE_tradewind"))
-            .args(args)
-            .env("KUBECONFIG", kubeconfig)
+        let child = command
             .env("TRADEWIND_LISTEN", "127.0.0.1:0")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -93,6 +96,85 @@ impl Program {
             }
         };
         tokio::time::timeout(HANG, found).await.expect("a line with the address")
+    }
+}
+
+/// What runs it in the world's namespace, with the world's short times.
+fn arguments(world: &World) -> Vec<String> {
+    let timing = world.settings.timing;
+    let origin = world.endpoint.trim_end_matches("/versioned");
+    let times = [("call-timeout", timing.call), ("permit-life", timing.permit), ("list-lag", timing.lag)];
+    let times = times.map(|(name, time)| format!("--{name}={}s", time.as_secs()));
+    let place = [format!("--allow-endpoint={origin}"), format!("--namespace={}", world.sandbox.namespace())];
+    ["run".to_owned(), "--poll=1s".to_owned()].into_iter().chain(place).chain(times).collect()
+}
+
+/// What a pod has of its service account, where the program looks for it: `token`, `ca.crt` and `namespace` in a folder.
+struct ServiceAccount {
+    folder: PathBuf,
+    token: String,
+    server: Uri,
+}
+
+/// Puts a folder where a pod has its service account, and runs a program there. In a mount namespace of its own, so that nobody else sees it,
+/// and in a user namespace, so that nobody has to be root for it.
+const AS_IN_A_POD: &str = r#"
+set -e
+account=/var/run/secrets/kubernetes.io/serviceaccount
+mount -t tmpfs tmpfs "$(realpath /var/run)"
+mkdir -p "$account"
+mount --bind "$1" "$account"
+shift
+exec "$@"
+"#;
+
+impl ServiceAccount {
+    /// That of the operator of a world.
+    fn of(world: &World) -> Self {
+        let kubeconfig = Kubeconfig::read_from(world.sandbox.operator_kubeconfig()).expect("a kubeconfig");
+        let cluster = kubeconfig.clusters[0].cluster.as_ref().expect("a cluster");
+        let user = kubeconfig.auth_infos[0].auth_info.as_ref().expect("a user");
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("it/pods").join(world.sandbox.namespace());
+        std::fs::create_dir_all(&folder).expect("a folder");
+        let ca = match (&cluster.certificate_authority, &cluster.certificate_authority_data) {
+            (Some(file), _) => std::fs::read(file).expect("a certificate"),
+            (None, data) => BASE64_STANDARD.decode(data.as_ref().expect("a certificate")).expect("base64"),
+        };
+        std::fs::write(folder.join("ca.crt"), ca).expect("a file");
+        std::fs::write(folder.join("namespace"), world.sandbox.namespace()).expect("a file");
+        let token = user.token.as_ref().expect("a token").expose_secret().to_owned();
+        let server = cluster.server.as_ref().expect("a server").parse().expect("an address");
+        Self { folder, token, server }
+    }
+
+    /// Puts a token in the place of the one that is there, as the kubelet does: in one step.
+    fn put(&self, token: &str) {
+        let next = self.folder.join("next");
+        std::fs::write(&next, token).expect("a file");
+        std::fs::rename(next, self.folder.join("token")).expect("a file in its place");
+    }
+
+    /// What runs the program as in a pod: with nothing of this environment.
+    fn command(&self) -> Command {
+        let host = self.server.host().expect("a host").to_owned();
+        let mut command = Command::new("unshare");
+        command.args(["--map-root-user", "--mount", "sh", "-c", AS_IN_A_POD, "sh"]).arg(&self.folder);
+        command.env_clear().env("PATH", std::env::var_os("PATH").expect("where programs are"));
+        command.env("HOME", "/nonexistent").env("KUBERNETES_SERVICE_HOST", host);
+        command.env("KUBERNETES_SERVICE_PORT", self.server.port_u16().unwrap_or(443).to_string());
+        command
+    }
+
+    /// Ends the test here where this machine lets nobody make such a place.
+    async fn must_be_possible(&self) {
+        let tried = self.command().arg("true").output().await;
+        let tried = tried.expect("unshare, of util-linux, which makes a mount namespace to run the program in");
+        assert!(
+            tried.status.success(),
+            "this machine makes no user namespace with mounts of its own, so nothing can be run as in a pod: {}\
+             (Ubuntu allows it with `sysctl --write kernel.apparmor_restrict_unprivileged_userns=0`, a container where it may mount)",
+            String::from_utf8_lossy(&tried.stderr)
+        );
     }
 }
 
@@ -188,6 +270,21 @@ async fn two_with_leases_of_their_own_both_lead() {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     };
+    // By itself it may have the one that is called tradewind.
+    let rules = json!([{"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["get", "update"]}]);
+    let rbac = "rbac.authorization.k8s.io";
+    for mut object in [
+        json!({"kind": "Role", "rules": rules}),
+        json!({
+            "kind": "RoleBinding",
+            "roleRef": {"apiGroup": rbac, "kind": "Role", "name": "leases"},
+            "subjects": [{"kind": "ServiceAccount", "name": "tradewind", "namespace": namespace}],
+        }),
+    ] {
+        object["apiVersion"] = json!(format!("{rbac}/v1"));
+        object["metadata"] = json!({"name": "leases"});
+        world.sandbox.apply(&object.to_string()).await;
+    }
     let (one, other) = (start("tradewind-one"), start("tradewind-other"));
     let both = async { tokio::join!(leads(&one), leads(&other)) };
     tokio::time::timeout(HANG, both).await.expect("nobody waits for the other");
@@ -249,5 +346,43 @@ async fn one_that_leads_is_ready_only_when_it_watches() {
     };
     tokio::time::timeout(HANG, watches).await.expect("it is ready");
     assert!(of("/metrics").await.contains("\ntradewind_leader 1\n"), "nobody else leads: it is no standby");
+    program.terminate().await;
+}
+
+/// No kubeconfig and no home: its cluster is the one whose service account it finds.
+#[tokio::test]
+async fn in_a_pod_it_speaks_to_the_cluster_of_its_service_account() {
+    let world = World::quiet("pod").await;
+    let account = ServiceAccount::of(&world);
+    account.must_be_possible().await;
+    account.put(&account.token);
+    let program = Program::spawn(account.command().arg(env!("CARGO_BIN_EXE_tradewind")).args(arguments(&world)));
+    world.furnish().await;
+    world.sandbox.apply(&connection("acme", &store("pod"), "")).await;
+    world.settled("acme").await;
+    // The namespace of the pod is the one that people in it mean.
+    let status = account.command().arg(env!("CARGO_BIN_EXE_tradewind")).arg("status").output().await.expect("status");
+    let said = String::from_utf8(status.stdout).expect("text");
+    assert!(status.status.success() && said.contains("acme"), "{said}{}", String::from_utf8_lossy(&status.stderr));
+    program.terminate().await;
+}
+
+/// The kubelet puts a new token into the file before the old one expires.
+#[tokio::test]
+async fn in_a_pod_it_reads_its_token_again() {
+    let world = World::quiet("token").await;
+    let account = ServiceAccount::of(&world);
+    account.must_be_possible().await;
+    account.put("expired");
+    let mut program = Program::spawn(account.command().arg(env!("CARGO_BIN_EXE_tradewind")).args(arguments(&world)));
+    let logs = async |program: &Program, line: &str| {
+        while !program.log().contains(line) {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    tokio::time::timeout(HANG, logs(&program, "Unauthorized")).await.expect("a refusal");
+    account.put(&account.token);
+    tokio::time::timeout(HANG, logs(&program, "watching")).await.expect("all lists, with the new token");
+    assert_eq!(program.ended(), None, "{}", program.log());
     program.terminate().await;
 }

@@ -155,6 +155,11 @@ theirs; those that watch the same one share it, and one of them waits.
 {{- if and (gt (int .Values.replicas) 1) (not .Values.leaderElection.enabled) -}}
 {{- fail "replicas above 1 need leaderElection.enabled: two operators at once would each make records at the providers" -}}
 {{- end -}}
+{{- $stop := toDate "2006" "2000" -}}
+{{- $killed := dateModify (printf "+%ds" (int .Values.terminationGracePeriodSeconds)) $stop -}}
+{{- if not ($killed.After (dateModify (printf "+%s" (default "25s" .Values.timing.shutdownGrace)) $stop)) -}}
+{{- fail "terminationGracePeriodSeconds must be more than timing.shutdownGrace (25s by default): the pod would be killed before a call under way is recorded" -}}
+{{- end -}}
 {{- if and .Values.caBundle.configMapName .Values.caBundle.secretName -}}
 {{- fail "caBundle takes configMapName or secretName, not both" -}}
 {{- end -}}

@@ -72,6 +72,22 @@ fn every_target_of_make_in_a_workflow_is_one() {
     assert_eq!(targets("make release-files image VERSION=\"${GITHUB_REF_NAME#v}\""), ["release-files", "image"]);
 }
 
+/// By what it is, and not by a tag, which can be moved before it is signed.
+#[test]
+fn what_is_pushed_is_signed_by_its_digest() {
+    let pushes = |line: &str| line.starts_with("docker push") || line.starts_with("helm push");
+    let mut count = 0;
+    for lines in workflows().iter().flat_map(|file| jobs(file)) {
+        let last = lines.iter().rposition(|line| pushes(line));
+        count += lines.iter().filter(|line| pushes(line)).count();
+        let after = last.map_or(&[][..], |last| &lines[last..]);
+        let signed: Vec<_> = after.iter().filter(|line| line.starts_with("cosign sign --yes ")).collect();
+        assert_eq!(signed.len(), lines.iter().filter(|line| pushes(line)).count(), "{lines:?}");
+        assert!(signed.iter().all(|line| line.contains("RepoDigests") || line.contains("tradewind@")), "{signed:?}");
+    }
+    assert_eq!(count, 2, "the image and the chart");
+}
+
 #[test]
 fn every_image_that_is_built_is_checked_before_it_is_pushed() {
     let builds = |lines: &Vec<String>| lines.iter().any(|line| line == "make image");

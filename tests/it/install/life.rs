@@ -126,10 +126,10 @@ async fn brought(sandbox: &Sandbox) -> [bool; 3] {
     let role = live(sandbox, "role/op-tradewind").await;
     let deployment = live(sandbox, "deployment/op-tradewind").await;
     let field = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/suspend";
-    let [group, resource, verb] = ["events.k8s.io", "events", "patch"].map(str::to_owned);
+    let [group, resource, name, verb] = ["events.k8s.io", "events", "", "patch"].map(str::to_owned);
     [
         crd.pointer(field).is_some(),
-        rights([&role]).contains(&Right { group, resource, verb }),
+        rights([&role]).contains(&Right { group, resource, name, verb }),
         arguments(&deployment, "tradewind-0").iter().any(|argument| argument.starts_with("--log-format=")),
     ]
 }
@@ -211,23 +211,27 @@ async fn a_release_is_installed_upgraded_and_removed_and_no_connection_is_harmed
 
     let home = Sandbox::on(cluster, "home").await;
     from_another_namespace(&home, &world, &values).await;
-    the_whole_cluster(home, &world, &values).await;
+    let wide = format!("{}, scope: Cluster}}", values.trim_end_matches('}'));
+    the_whole_cluster(&home, &world, &wide).await;
+    the_crds_go_with_the_release(&home, &world, &wide).await;
 }
 
 /// Back to the release of before with its CRDs, back to its operator alone, and forward again.
 async fn there_and_back(world: &World, earlier: &str, values: &str) {
     let sandbox = &world.sandbox;
-    let alone = format!("{}, crds: {{enabled: false}}}}", values.trim_end_matches('}'));
-    let upgrade = |chart| ["upgrade", "op", chart, "--values", "-"];
+    // As the page has it: with the values of the release, and what is set.
+    let upgrade = |chart, set| ["upgrade", "op", chart, "--reset-then-reuse-values", "--set", set];
     for (args, values, expected) in [
         (&["rollback", "op"][..], "", [false; 3]),
-        (&upgrade(CHART), values, [true; 3]),
+        (&["upgrade", "op", CHART, "--values", "-"], values, [true; 3]),
         // The operator of before beside the CRDs of today.
-        (&upgrade(earlier), &alone, [true, false, false]),
-        (&upgrade(CHART), values, [true; 3]),
+        (&upgrade(earlier, "crds.enabled=false"), "", [true, false, false]),
+        (&upgrade(CHART, "crds.enabled=true"), "", [true; 3]),
     ] {
         release(sandbox, args, values).await;
         assert_eq!(brought(sandbox).await, expected, "{args:?}");
+        let arguments = arguments(&live(sandbox, "deployment/op-tradewind").await, "tradewind-0");
+        assert!(arguments.iter().any(|argument| argument.starts_with("--allow-endpoint=")), "{args:?}: {arguments:?}");
         let program = operator(sandbox, "op").await;
         world.reconciled("acme").await;
         program.terminate().await;
@@ -275,15 +279,14 @@ async fn owner_of_the_crds(sandbox: &Sandbox) -> [String; 2] {
 
 /// The same objects under an operator in a namespace of its own, with rights in all of them, of a release that takes over the CRDs that one of
 /// another name and namespace left; and what people may do by the cluster's own roles.
-async fn the_whole_cluster(home: Sandbox, world: &World, values: &str) {
-    let wide = format!("{}, scope: Cluster}}", values.trim_end_matches('}'));
+async fn the_whole_cluster(home: &Sandbox, world: &World, wide: &str) {
     let install = ["install", "wide", CHART, "--values", "-"];
-    let refused = helm_in(&home, &install, &wide).await;
+    let refused = helm_in(home, &install, wide).await;
     assert!(!refused.ok && refused.err.contains("invalid ownership metadata"), "{refused:?}");
-    let notes = release(&home, &[&install[..], &["--take-ownership"]].concat(), &wide).await;
-    looks(&home, &notes, "acme").await;
-    assert_eq!(owner_of_the_crds(&home).await, ["wide", home.namespace()]);
-    let program = operator(&home, "wide").await;
+    let notes = release(home, &[&install[..], &["--take-ownership"]].concat(), wide).await;
+    looks(home, &notes, "acme").await;
+    assert_eq!(owner_of_the_crds(home).await, ["wide", home.namespace()]);
+    let program = operator(home, "wide").await;
     world.reconciled("acme").await;
     world.sandbox.apply(&connection("other", &store("install-wide"), "")).await;
     world.settled("other").await;
@@ -293,7 +296,33 @@ async fn the_whole_cluster(home: Sandbox, world: &World, values: &str) {
         let binding = format!("{role}-{verb}");
         let made = ["create", "rolebinding", &binding, &format!("--clusterrole={role}"), &format!("--user={binding}")];
         assert!(world.sandbox.kubectl(&made).await.ok);
-        let [group, resource, verb] = ["tradewind.dev", "connections", verb].map(str::to_owned);
-        until_may(&world.sandbox, &binding, &Right { group, resource, verb }, may).await;
+        let [group, resource, name, verb] = ["tradewind.dev", "connections", "", verb].map(str::to_owned);
+        until_may(&world.sandbox, &binding, &Right { group, resource, name, verb }, may).await;
     }
+}
+
+/// With `crds.keep: false` every object is deleted with the CRDs. They wait for an operator; one that comes finishes their deletion, and then
+/// the CRDs are gone, until an upgrade brings them back.
+async fn the_crds_go_with_the_release(home: &Sandbox, world: &World, wide: &str) {
+    let upgrade = ["upgrade", "wide", CHART, "--reset-then-reuse-values"];
+    let notes = release(home, &[&upgrade[..], &["--set", "crds.keep=false"]].concat(), "").await;
+    assert!(notes.contains("crds.keep is false"), "{notes}");
+    release(home, &["uninstall", "wide"], "").await;
+    let waits = |c: &Connection| c.metadata.deletion_timestamp.is_some();
+    for name in ["acme", "other"] {
+        world.sandbox.wait_for::<Connection>(name, HANG, waits).await;
+    }
+    assert_eq!((world.live().len(), world.simulator.stats().deletes), (2, 0), "nobody is there to delete them");
+
+    release(home, &["install", "wide", CHART, "--values", "-"], wide).await;
+    let program = operator(home, "wide").await;
+    let crds = ["crd/connections.tradewind.dev", "crd/provideraccounts.tradewind.dev"];
+    let gone = [&["wait", "--for=delete", "--timeout=120s"][..], &crds].concat();
+    let said = home.kubectl(&gone).await;
+    assert!(said.ok, "{said:?}: {}", program.log());
+    world.ends_with(&[], 2, 2);
+    program.terminate().await;
+    release(home, &upgrade, "").await;
+    let back = [&["wait", "--for=condition=Established", "--timeout=60s"][..], &crds].concat();
+    assert!(home.kubectl(&back).await.ok);
 }

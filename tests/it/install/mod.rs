@@ -12,6 +12,7 @@ mod pods;
 mod release;
 mod render;
 mod rights;
+mod values;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -103,13 +104,17 @@ struct Right {
     group: String,
     /// With its subresource: `connections/status`.
     resource: String,
+    /// The one object that it is for; empty where it is for all.
+    name: String,
     verb: String,
 }
 
 impl fmt::Display for Right {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.verb, self.resource)?;
-        if self.group.is_empty() { Ok(()) } else { write!(f, ".{}", self.group) }
+        let dot = if self.group.is_empty() { "" } else { "." };
+        let slash = if self.name.is_empty() { "" } else { "/" };
+        write!(f, "{dot}{}{slash}{}", self.group, self.name)
     }
 }
 
@@ -121,10 +126,18 @@ fn rights<'a>(objects: impl IntoIterator<Item = &'a Value>) -> BTreeSet<Right> {
     };
     let mut all = BTreeSet::new();
     for rule in objects.into_iter().flat_map(|object| object["rules"].as_array().into_iter().flatten()) {
+        let is_of_all = rule.get("resourceNames").is_none();
+        let names = if is_of_all { vec![String::new()] } else { words(rule, "resourceNames") };
         for group in words(rule, "apiGroups") {
             for resource in words(rule, "resources") {
                 for verb in words(rule, "verbs") {
-                    all.insert(Right { group: group.clone(), resource: resource.clone(), verb });
+                    let right = |name: &String| Right {
+                        group: group.clone(),
+                        resource: resource.clone(),
+                        name: name.clone(),
+                        verb: verb.clone(),
+                    };
+                    all.extend(names.iter().map(right));
                 }
             }
         }

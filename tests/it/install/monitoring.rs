@@ -31,6 +31,7 @@ fn service_monitor() -> Value {
     let endpoint = json!({
         "port": text(),
         "path": text(),
+        "honorLabels": {"type": "boolean"},
         "interval": duration(),
         "scrapeTimeout": duration(),
         "relabelings": relabelings,
@@ -38,6 +39,7 @@ fn service_monitor() -> Value {
     });
     let spec = json!({
         "selector": fields(&[], &json!({"matchLabels": texts()})),
+        "namespaceSelector": fields(&[], &json!({"matchNames": list(&text())})),
         "endpoints": list(&fields(&[], &endpoint)),
     });
     object("ServiceMonitor", &fields(&["selector", "endpoints"], &spec))

@@ -26,6 +26,8 @@ pub(super) const CASES: &[(&str, &str)] = &[
         "a CA from a Secret",
         "{caBundle: {secretName: ca, key: root.pem}, replicas: 2, podDisruptionBudget: {enabled: false}}",
     ),
+    ("a network policy alone", "networkPolicy: {enabled: true}"),
+    ("a budget by those that stay", "podDisruptionBudget: {enabled: true, minAvailable: 50%}"),
     ("a part of another chart", "{global: {region: eu}, enabled: true}"),
     ("everything", EVERYTHING),
 ];
@@ -44,6 +46,7 @@ image:
   pullPolicy: Always
 imagePullSecrets: [{name: registry}]
 replicas: 3
+revisionHistoryLimit: 3
 podDisruptionBudget: {maxUnavailable: 50%}
 serviceAccount: {name: operator, annotations: {example.com/role: stores}, automount: false}
 watchSecrets: true
@@ -57,6 +60,11 @@ extraArgs: ["--context=test"]
 extraEnv: [{name: SSL_CERT_DIR, value: /certs}]
 volumes: [{name: token, projected: {sources: [{serviceAccountToken: {path: token}}]}}]
 volumeMounts: [{name: token, mountPath: /var/run/secrets/kubernetes.io/serviceaccount, readOnly: true}]
+hostAliases: [{ip: 10.0.0.7, hostnames: [provider.example.com]}]
+dnsPolicy: None
+dnsConfig: {nameservers: [10.0.0.10], options: [{name: ndots, value: "1"}]}
+livenessProbe: {initialDelaySeconds: 10, failureThreshold: 6}
+readinessProbe: {periodSeconds: 10}
 deploymentAnnotations: {reloader.stakater.com/auto: "true"}
 podAnnotations: {example.com/scrape: "true"}
 podLabels: {example.com/net: egress}
@@ -73,12 +81,14 @@ metrics:
   service: {port: 9090, annotations: {example.com/metrics: "yes"}}
   prometheusRule: {enabled: true, labels: {release: prometheus}}
   dashboard: {enabled: true, labels: {folder: stores}}
-  serviceMonitor: {enabled: true, interval: 30s, scrapeTimeout: 10s, labels: {release: prometheus}, relabelings: [{action: labeldrop, regex: pod}], metricRelabelings: [{action: drop, regex: le}]}
+  serviceMonitor: {enabled: true, interval: 30s, scrapeTimeout: 10s, namespace: monitoring, honorLabels: true, labels: {release: prometheus}, relabelings: [{action: labeldrop, regex: pod}], metricRelabelings: [{action: drop, regex: le}]}
 networkPolicy:
   enabled: true
   metricsFrom: [{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: monitoring}}}]
   egressPorts: [443]
   extraEgress: [{ports: [{protocol: TCP, port: 3128}]}]
+extraObjects:
+  - {apiVersion: v1, kind: LimitRange, metadata: {name: '{{ .Release.Name }}', labels: {team: stores}}, spec: {limits: []}}
 "#;
 
 /// The container of the operator.
@@ -324,11 +334,13 @@ async fn the_lease_is_named_after_another_namespace_that_is_watched(
     let objects = rendered("tradewind", values).await;
     let named: Vec<_> = args(&objects).into_iter().filter(|arg| arg.starts_with("--lease-name=")).collect();
     assert_eq!(named, Vec::from_iter(expected));
-    // Whichever it is, the Role has it.
-    let leases = objects.iter().flat_map(|o| o["rules"].as_array().into_iter().flatten());
-    let leases = leases.filter(|rule| rule["resources"] == json!(["leases"]));
-    assert!(leases.clone().all(|rule| rule.get("resourceNames").is_none()));
-    assert_eq!(leases.count(), usize::from(args(&objects).contains(&"--leader-elect")));
+    // Whichever it is, the Role has that one and no other; a create cannot be held to a name.
+    let leases = rights(&objects).into_iter().filter(|right| right.resource == "leases");
+    let leases: Vec<_> = leases.map(|right| (right.verb, right.name)).collect();
+    let name = expected.map_or("tradewind", |arg| arg.trim_start_matches("--lease-name="));
+    let granted = [("create", ""), ("get", name), ("update", name)].map(|(v, n)| (v.to_owned(), n.to_owned()));
+    let elects = args(&objects).contains(&"--leader-elect");
+    assert_eq!(leases, if elects { granted.to_vec() } else { vec![] });
 }
 
 #[tokio::test]
@@ -371,6 +383,10 @@ async fn several_replicas_have_a_disruption_budget(#[case] values: &str, #[case]
 )]
 #[case::a_word_that_is_no_level("log: {level: warning}", "/log/level")]
 #[case::no_number("replicas: '2'", "/replicas")]
+#[case::no_number_of_pods("podDisruptionBudget: {maxUnavailable: half}", "/podDisruptionBudget/maxUnavailable")]
+#[case::fewer_than_no_pods("podDisruptionBudget: {minAvailable: -1}", "/podDisruptionBudget/minAvailable")]
+#[case::another_probe("livenessProbe: {httpGet: {path: /}}", "/livenessProbe")]
+#[case::another_way_to_names("dnsPolicy: Cluster", "/dnsPolicy")]
 #[case::a_tag_as_digest("image: {digest: v1}", "/image/digest")]
 #[case::a_scope_with_a_namespace("{scope: Cluster, namespace: shop}", "namespace is only for scope Namespaced")]
 #[case::two_without_a_lease(

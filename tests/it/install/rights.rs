@@ -75,7 +75,10 @@ impl Installed {
         for object in self.objects.iter().filter(|object| kinds.contains(&text(object, "/kind"))) {
             let mut object = object.clone();
             let granted = rights([&object]).into_iter().filter(|right| Some(right) != missing);
-            let rule = |r: Right| json!({"apiGroups": [r.group], "resources": [r.resource], "verbs": [r.verb]});
+            let rule = |r: Right| {
+                let names = if r.name.is_empty() { vec![] } else { vec![r.name] };
+                json!({"apiGroups": [r.group], "resources": [r.resource], "resourceNames": names, "verbs": [r.verb]})
+            };
             if let Some(rules) = object.get_mut("rules") {
                 *rules = granted.map(rule).collect();
             }
@@ -96,6 +99,7 @@ impl Installed {
 pub(super) async fn until_may(sandbox: &Sandbox, user: &str, right: &Right, may: bool) {
     let (resource, subresource) = right.resource.split_once('/').unwrap_or((&right.resource, ""));
     let resource = if right.group.is_empty() { resource.to_owned() } else { format!("{resource}.{}", right.group) };
+    let resource = if right.name.is_empty() { resource } else { format!("{resource}/{}", right.name) };
     let (user, subresource) = (format!("--as={user}"), format!("--subresource={subresource}"));
     let question = ["auth", "can-i", &right.verb, &resource, &subresource, &user];
     let followed = async { while sandbox.kubectl(&question).await.ok != may {} };
@@ -161,8 +165,8 @@ fn shared_accounts(world: &World) -> Api<ClusterProviderAccount> {
     Api::all(world.sandbox.client().clone())
 }
 
-/// What the audit log says that a user asked for, allowed or not.
-fn used(sandbox: &Sandbox, user: &str) -> BTreeSet<Right> {
+/// What the audit log says that a user asked for, allowed or not. Names of objects are told of what is granted by name.
+fn used(sandbox: &Sandbox, user: &str, granted: &BTreeSet<Right>) -> BTreeSet<Right> {
     let events = sandbox.cluster().audit_log().and_then(AuditLog::events).expect("an audit log");
     // The questions of `until_may` are asked in its name, but not by it.
     let own = |event: &Event| event.user == user && event.impersonated_by.is_none() && !event.resource.is_empty();
@@ -173,7 +177,8 @@ fn used(sandbox: &Sandbox, user: &str) -> BTreeSet<Right> {
         } else {
             format!("{}/{}", event.resource, event.subresource)
         };
-        Right { group: event.api_group, resource, verb: event.verb }
+        let named = Right { group: event.api_group, resource, name: event.name, verb: event.verb };
+        if granted.contains(&named) { named } else { Right { name: String::new(), ..named } }
     };
     of_user.map(right).collect()
 }
@@ -195,13 +200,13 @@ async fn what_is_granted_is_used_and_what_is_used_is_granted() {
         let granted = rights(&installed.objects);
         let sandbox = &installed.world.sandbox;
         let same = async {
-            while used(sandbox, &installed.user()) != granted {
+            while used(sandbox, &installed.user(), &granted) != granted {
                 tokio::time::sleep(Duration::from_millis(200)).await;
             }
         };
         // A line of a watch may follow its end by a moment.
         let _ = tokio::time::timeout(Duration::from_secs(10), same).await;
-        let used = used(sandbox, &installed.user());
+        let used = used(sandbox, &installed.user(), &granted);
         let words = |rights: BTreeSet<&Right>| rights.into_iter().map(Right::to_string).collect::<Vec<_>>();
         let install = scope.values(secrets);
         assert_eq!(words(granted.difference(&used).collect()), [""; 0], "granted and not used ({install})");

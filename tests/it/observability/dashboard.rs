@@ -2,7 +2,9 @@
 
 use serde_json::Value;
 
-use super::queries::wrong;
+use tradewind::telemetry::Metrics;
+
+use super::queries::{selectors, wrong};
 
 const DASHBOARD: &str = include_str!("../../../charts/tradewind/files/dashboard.json");
 
@@ -23,6 +25,20 @@ fn every_panel_asks_for_what_there_is() {
     let queries = queries(&dashboard);
     assert!(queries.len() > 8 && !queries.iter().any(|query| query.contains('$')), "{queries:?}");
     assert_eq!(wrong(&queries), [""; 0]);
+}
+
+/// A metric that nobody looks at is none; but for the version, which a table of pods shows better.
+#[test]
+fn every_metric_is_asked_for_by_a_panel() {
+    let dashboard: Value = serde_json::from_str(DASHBOARD).expect("JSON");
+    let asked = selectors(&queries(&dashboard));
+    let is_asked = |name: &str| {
+        let suffixes = ["", "_bucket", "_sum", "_count"];
+        asked.iter().any(|selector| suffixes.iter().any(|suffix| selector.name() == format!("{name}{suffix}")))
+    };
+    let declared: Vec<String> = Metrics::new().declared().iter().map(|metric| metric.name.clone()).collect();
+    let missed: Vec<_> = declared.iter().filter(|name| !is_asked(name)).collect();
+    assert_eq!(missed, ["tradewind_build_info"]);
 }
 
 #[test]

@@ -46,6 +46,11 @@ pub(super) fn selectors(queries: &[String]) -> Vec<Selector> {
 }
 
 impl Selector {
+    /// The metric.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Whether a series of this metric with these labels is one of those that it asks for.
     pub(super) fn takes(&self, metric: &str, labels: &[(&str, &str)]) -> bool {
         let value = |label: &str| labels.iter().find(|(name, _)| *name == label).map_or("", |(_, value)| value);

@@ -12,7 +12,7 @@ use super::queries::{selectors, wrong};
 use super::tools;
 use crate::docs::{anchor, read, states};
 
-const RULES: &str = include_str!("../../../charts/tradewind/files/rules.yaml");
+pub(super) const RULES: &str = include_str!("../../../charts/tradewind/files/rules.yaml");
 /// Where the runbooks are on the web.
 const PAGE: &str = concat!(env!("CARGO_PKG_REPOSITORY"), "/blob/main/docs/runbooks.md#");
 /// What every runbook answers.
@@ -20,14 +20,36 @@ const PARTS: [&str; 4] = ["**Meaning.** ", "**Impact.** ", "**Look.** ", "**Reme
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Rule {
-    alert: String,
-    expr: String,
+pub(super) struct Rule {
+    pub(super) alert: String,
+    pub(super) expr: String,
+    /// How long the query must answer before the alert fires.
+    r#for: String,
     labels: BTreeMap<String, String>,
     annotations: BTreeMap<String, String>,
 }
 
-fn alerts() -> Vec<Rule> {
+impl Rule {
+    /// The minutes that the query must answer before the alert fires.
+    pub(super) fn minutes(&self) -> u32 {
+        let (number, unit) = self.r#for.split_at(self.r#for.len() - 1);
+        let of_unit = match unit {
+            "s" if number == "0" => 0,
+            "m" => 1,
+            "h" => 60,
+            "d" => 24 * 60,
+            _ => panic!("{}: {}", self.alert, self.r#for),
+        };
+        of_unit * number.parse::<u32>().expect("a number")
+    }
+
+    /// Whether somebody hears of it within the hour.
+    fn calls_somebody(&self) -> bool {
+        self.labels["severity"] != "info" && self.minutes() <= 60
+    }
+}
+
+pub(super) fn alerts() -> Vec<Rule> {
     let answer = tools::run("prometheus", &["rules"], RULES).expect("rules that Prometheus takes");
     let rules: Vec<Rule> = serde_json::from_str(&answer).expect("rules");
     assert!(rules.len() > 8, "{answer}");
@@ -62,6 +84,28 @@ fn every_alert_on_objects_outlasts_a_restart() {
         );
     }
     assert!(!outlasts_a_restart("sum by (kind) (tradewind_objects{type=\"Ready\",reason=\"DeletionBlocked\"}) > 0"));
+}
+
+/// Where nothing more happens before somebody does something, somebody hears of it.
+#[test]
+fn every_state_that_is_stalled_calls_somebody_within_the_hour() {
+    let queries: Vec<String> = alerts().into_iter().filter(Rule::calls_somebody).map(|rule| rule.expr).collect();
+    let (selectors, mut stalled) = (selectors(&queries), 0);
+    for (name, state) in states() {
+        let kind = if matches!(state, State::AccountWorks(_)) { "ProviderAccount" } else { "Connection" };
+        let conditions = lay_over(&[], picture(&state), 1, Timestamp::UNIX_EPOCH);
+        if !conditions.iter().any(|c| c.type_ == "Stalled") {
+            continue;
+        }
+        stalled += 1;
+        let says_so = |c: &&Condition| ["Ready", "CredentialsValid"].contains(&c.type_.as_str()) && c.status == "False";
+        let asked = conditions.iter().filter(says_so).any(|c| {
+            let labels = [("kind", kind), ("type", &c.type_), ("status", &c.status), ("reason", &c.reason)];
+            selectors.iter().any(|selector| selector.takes("tradewind_objects", &labels))
+        });
+        assert!(asked, "{name}: nobody hears of it within an hour");
+    }
+    assert!(stalled > 8, "{stalled}");
 }
 
 /// Whatever makes an object say that it is not Ready, or that its credentials are not valid: some alert asks for that reason. None asks

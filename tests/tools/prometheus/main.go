@@ -1,5 +1,5 @@
 // What Prometheus itself makes of our metrics, rules and queries: its parser of the exposition, promtool's linter, its parser of rules and
-// of PromQL. It reads standard input and answers JSON; it judges nothing that Prometheus does not.
+// of PromQL, and its evaluation of rules. It reads standard input and answers JSON; it judges nothing that Prometheus does not.
 package main
 
 import (
@@ -22,9 +22,11 @@ import (
 )
 
 func main() {
-	mode := map[string]func(io.Reader, *json.Encoder) error{"lint": lint, "rules": rules, "queries": queries}
+	mode := map[string]func(io.Reader, *json.Encoder) error{
+		"lint": lint, "rules": listed, "queries": queries, "alerts": alerts,
+	}
 	if len(os.Args) != 2 || mode[os.Args[1]] == nil {
-		fail(errors.New("usage: prometheus lint|rules|queries"))
+		fail(errors.New("usage: prometheus lint|rules|queries|alerts"))
 	}
 	if err := mode[os.Args[1]](os.Stdin, json.NewEncoder(os.Stdout)); err != nil {
 		fail(err)
@@ -124,8 +126,8 @@ func metric(sample labels.Labels) *dto.Metric {
 	return metric
 }
 
-// rules answers the rules of a file as JSON, once Prometheus takes them, templates included.
-func rules(in io.Reader, out *json.Encoder) error {
+// listed answers the rules of a file as JSON, once Prometheus takes them, templates included.
+func listed(in io.Reader, out *json.Encoder) error {
 	text, err := io.ReadAll(in)
 	if err != nil {
 		return err
