@@ -161,6 +161,7 @@ mod tests {
 
     #[rstest]
     #[case::as_declared(State::Present(Health::Works { history: History::Loaded }), Turn::Nobody)]
+    #[case::history_due(State::Present(Health::Works { history: History::Due }), Turn::Nobody)]
     #[case::history_loading(State::Present(Health::Works { history: History::Loading }), Turn::Nobody)]
     #[case::history_unseen(State::Present(Health::Works { history: History::Unseen }), Turn::Nobody)]
     #[case::history_failed(State::Present(Health::Works { history: History::Failed }), Turn::Person)]

@@ -260,6 +260,10 @@ fn first_load(history: History) -> Option<Mark> {
         History::Unseen => {
             Mark::unknown(Reason::InitialRefreshRunning, "The provider loads the data and does not say how far it is")
         }
+        History::Due => Mark::no(
+            Reason::InitialRefreshRunning,
+            "The provider has not taken the request for a load of data yet. It is asked by itself",
+        ),
         History::Loading => Mark::no(Reason::InitialRefreshRunning, "The provider is loading the history"),
         History::Loaded => Mark::yes(Reason::Succeeded, "The first load of data is complete"),
         History::Failed => Mark::no(

@@ -24,6 +24,7 @@ fn all_states() -> Vec<State> {
     let healths = [
         Health::Works { history: History::Untold },
         Health::Works { history: History::Loaded },
+        Health::Works { history: History::Due },
         Health::Works { history: History::Loading },
         Health::FirstSync,
         Health::Unhealthy,
@@ -85,6 +86,7 @@ const WORKS: [&str; 3] = ["Ready=True Succeeded", SYNCED, ACCEPTED];
 #[case::creating(State::Creating("why".into()), &["Ready=False Creating", "Reconciling=True Creating"])]
 #[case::works(works(History::Untold), &WORKS)]
 #[case::load_unseen(works(History::Unseen), &[&WORKS[..], &["InitialRefreshComplete=Unknown InitialRefreshRunning"]].concat())]
+#[case::load_due(works(History::Due), &[&WORKS[..], &["InitialRefreshComplete=False InitialRefreshRunning"]].concat())]
 #[case::loading(works(History::Loading), &[&WORKS[..], &["InitialRefreshComplete=False InitialRefreshRunning"]].concat())]
 #[case::loaded(works(History::Loaded), &[&WORKS[..], &["InitialRefreshComplete=True Succeeded"]].concat())]
 #[case::load_failed(works(History::Failed), &[&WORKS[..], &["InitialRefreshComplete=False InitialRefreshFailed"]].concat())]

@@ -89,12 +89,17 @@ impl Field {
     /// Whether it has to be sent. `told`: what the row shows of it, if it shows it; `applied`: what was sent last.
     #[must_use]
     pub fn differs(&self, told: Option<&Value>, applied: &[AppliedField]) -> bool {
-        match (&self.value, told) {
+        match (&self.value, told.filter(|told| !told.is_null() || self.is_nullable())) {
             // What is declared of a configuration counts; what else is in it is somebody else's.
             (Value::Object(want), Some(Value::Object(told))) => want.iter().any(|(k, v)| told.get(k) != Some(v)),
             (want, Some(told)) => want != told,
             (_, None) => !applied.contains(&self.applied()),
         }
+    }
+
+    /// Whether null is a value of it, which it has where somebody has cleared it; a null elsewhere tells nothing.
+    fn is_nullable(&self) -> bool {
+        self.name.starts_with("ship_from_") || ["seller_id", "bank_account_id"].contains(&self.name)
     }
 }
 
@@ -423,6 +428,16 @@ mod tests {
             "{}",
             problem.message
         );
+    }
+
+    #[rstest]
+    #[case::where_it_is_a_value("amazon", json!({"sellerId": "s"}), true)]
+    #[case::in_an_address("shippo", json!({"shipFrom": {"city": "Reno"}}), true)]
+    #[case::where_it_tells_nothing("shippo", json!({"displayName": "Labels"}), false)]
+    fn a_null_in_the_row_counts(#[case] platform: &str, #[case] arcus: Value, #[case] counts: bool) {
+        let want = ConnectorWant::new(&spec(platform, &arcus)).expect("a want");
+        let field = want.fields().last().expect("a field");
+        assert_eq!(field.differs(Some(&Value::Null), &[field.applied()]), counts);
     }
 
     #[test]

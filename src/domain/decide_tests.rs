@@ -540,6 +540,9 @@ mod open_attempt {
     fn a_live_link_waits_for_the_person() {
         assert_eq!(step(&pending(), Some(&[]), |f| f.link = LinkState::Live), Step::Wait(Waiting::Person));
         assert_eq!(step(&pending(), Some(&[ours("a")]), |f| f.link = LinkState::Live), Step::Record(id("a")));
+        // Which of two it led to nobody can tell.
+        let two = [ours("a"), Sighting { authored: false, ..ours("b") }];
+        assert_eq!(step(&pending(), Some(&two), |f| f.link = LinkState::Live), Step::Wait(Waiting::Person));
     }
 
     #[test]

@@ -1,7 +1,10 @@
 //! The guard over an account: how many deletions pass in a window of time, so that a mistake in a repository does not
 //! take everything with it.
 
-use super::schedule;
+use super::{
+    reason::{Problem, Reason},
+    schedule,
+};
 use crate::api::v1alpha1::{DeletionGuard, Deletions};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -14,6 +17,18 @@ pub enum Ruling {
     Pass(Deletions),
     /// It has to wait this long.
     Held(Duration),
+}
+
+/// What is wrong with a guard.
+#[must_use]
+pub fn objection(guard: &DeletionGuard) -> Option<Problem> {
+    let is = match schedule::parse(&guard.window) {
+        Ok(window) if !window.is_zero() => return None,
+        Ok(_) => "is zero, and a window without a length never ends",
+        Err(_) => "is no duration",
+    };
+    let text = format!("spec.deletionGuard.window {is}: write one such as 1h, or remove deletionGuard");
+    Some(Problem::new(Reason::InvalidSpec, text))
 }
 
 /// The guard's ruling. A window whose length cannot be read, or is none, never ends: nothing passes beyond the number.
@@ -73,6 +88,19 @@ mod tests {
         let guard = DeletionGuard { max_deletions: 2, window: length.into() };
         let ruling = rule(&guard, Some(&window(0, 2)), at(1_000_000));
         assert_eq!(ruling, Ruling::Held(Duration::from_mins(10)));
+    }
+
+    #[rstest]
+    #[case::an_hour("1h", None)]
+    #[case::a_second("1s", None)]
+    #[case::zero("0s", Some("is zero"))]
+    #[case::zero_spelled_out("0h0m", Some("is zero"))]
+    #[case::longer_than_time("99999999999999999999h", Some("is no duration"))]
+    #[case::a_word("soon", Some("is no duration"))]
+    fn a_window_has_a_length(#[case] window: &str, #[case] says: Option<&str>) {
+        let problem = objection(&DeletionGuard { max_deletions: 1, window: window.into() });
+        assert_eq!(problem.as_ref().map(|p| p.reason), says.map(|_| Reason::InvalidSpec));
+        assert!(problem.is_none_or(|p| p.message.contains(says.unwrap_or_default())));
     }
 
     #[test]

@@ -12,6 +12,8 @@ pub enum History {
     Untold,
     /// It was started, and the provider does not say how far it is.
     Unseen,
+    /// It is still to be asked for, for the first time or once more.
+    Due,
     /// It is under way.
     Loading,
     /// It is complete.
@@ -49,7 +51,7 @@ impl Health {
     #[must_use]
     pub fn is_settled(&self) -> bool {
         match self {
-            Self::Works { history } => *history != History::Loading,
+            Self::Works { history } => !matches!(history, History::Due | History::Loading),
             Self::Disabled(_) | Self::Wrong(_) => true,
             Self::FirstSync | Self::Unhealthy | Self::AwaitsAuthorization(_) | Self::NeedsAuthorization => false,
         }
@@ -75,6 +77,7 @@ mod tests {
     #[rstest]
     #[case::works(Health::Works { history: History::Loaded }, true, false)]
     #[case::nobody_tells_of_a_load(Health::Works { history: History::Untold }, true, false)]
+    #[case::is_to_load(Health::Works { history: History::Due }, false, false)]
     #[case::loads(Health::Works { history: History::Loading }, false, false)]
     #[case::first_sync(Health::FirstSync, false, false)]
     #[case::unhealthy(Health::Unhealthy, false, false)]

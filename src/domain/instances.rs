@@ -13,6 +13,13 @@ use crate::api::v1alpha1::{AppliedField, IntegrationInstanceSpec};
 use jiff::civil::Date;
 use serde_json::{Map, Value, json};
 
+/// The number that an id is. `None` for every other spelling of one, such as `042`: a server may take that for the same
+/// instance, and whoever compares ids takes it for another one.
+#[must_use]
+pub fn number(id: &str) -> Option<i64> {
+    id.parse().ok().filter(|number: &i64| *number > 0 && number.to_string() == id)
+}
+
 /// One field of `integration_settings`.
 #[derive(Debug)]
 pub struct Setting {
@@ -289,6 +296,22 @@ mod tests {
             SETTINGS.iter().filter(|s| s.nullable).map(|s| (camel(s.name), Value::Null)).collect();
         let read: InstanceSettings = serde_json::from_value(Value::Object(nulls.clone())).expect("settings");
         assert_eq!(serde_json::to_value(read).expect("JSON"), Value::Object(nulls), "null is kept apart from nothing");
+    }
+
+    #[rstest]
+    #[case::a_number("42", Some(42))]
+    #[case::the_largest("9223372036854775807", Some(i64::MAX))]
+    #[case::larger("9223372036854775808", None)]
+    #[case::a_zero_first("042", None)]
+    #[case::zero("0", None)]
+    #[case::a_sign("+42", None)]
+    #[case::below_zero("-42", None)]
+    #[case::a_blank(" 42", None)]
+    #[case::other_digits("\u{664}\u{662}", None)]
+    #[case::a_word("i-42", None)]
+    #[case::nothing("", None)]
+    fn an_id_has_one_spelling(#[case] id: &str, #[case] expected: Option<i64>) {
+        assert_eq!(number(id), expected);
     }
 
     #[test]

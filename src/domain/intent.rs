@@ -185,25 +185,39 @@ pub enum Authorship {
     Unknown,
 }
 
+/// A link that a person may follow, and whose record is then that of the open attempt.
+#[derive(Clone, Copy, Debug)]
+pub struct LinkSpan {
+    /// When it ends.
+    pub until: Timestamp,
+    /// Whether the attempt itself has led to it, or an attempt whose place it has taken.
+    pub own: bool,
+}
+
 /// The span of the provider's clock in which the record of an attempt can have been made.
 #[derive(Clone, Copy, Debug)]
 pub struct Window {
     from: Timestamp,
     until: Timestamp,
-    /// Whether a link of the attempt is known, and `until` is when it ends.
+    /// Whether the attempt's own link is known, and `until` is when it ends.
     of_link: bool,
 }
 
 impl Window {
     /// `declared`: when the object itself came to be. An editor of the object can forge the annotation, but not that.
-    /// `link_until`: until when a person may follow the attempt's link, where one is known.
+    /// `link`: the one that a person may follow, where one is known.
     #[must_use]
-    pub fn of(intent: &StoredIntent, declared: Timestamp, link_until: Option<Timestamp>, timing: Timing) -> Self {
-        let until = link_until.unwrap_or_else(|| intent.at.0.saturating_add(timing.reach()).unwrap_or(Timestamp::MAX));
+    pub fn of(intent: &StoredIntent, declared: Timestamp, link: Option<LinkSpan>, timing: Timing) -> Self {
+        let reach = intent.at.0.saturating_add(timing.reach()).unwrap_or(Timestamp::MAX);
+        let until = match link {
+            Some(LinkSpan { until, own: true }) => until,
+            Some(LinkSpan { until, own: false }) => until.max(reach),
+            None => reach,
+        };
         Self {
             from: intent.at.0.max(declared).saturating_sub(SLACK).unwrap_or(Timestamp::MIN),
             until: until.saturating_add(SLACK).unwrap_or(Timestamp::MAX),
-            of_link: link_until.is_some(),
+            of_link: link.is_some_and(|link| link.own),
         }
     }
 
@@ -400,9 +414,22 @@ mod tests {
     #[case::after_it(5006, Authorship::Other)]
     fn the_record_of_a_link_is_made_as_long_as_the_link_works(#[case] born: i64, #[case] want: Authorship) {
         let at = |s| Timestamp::from_second(s).expect("a time");
-        let until_the_link_ends = Window::of(&intent("u", 1), at(0), Some(at(5000)), TIMING);
+        let until_the_link_ends =
+            Window::of(&intent("u", 1), at(0), Some(LinkSpan { until: at(5000), own: true }), TIMING);
         let stamps = Stamps { by_consent: true, ..Stamps::born(Some(at(born))) };
         assert_eq!(until_the_link_ends.author(stamps), want);
+    }
+
+    /// Its own call may have led to another link, of which nobody knows.
+    #[rstest]
+    #[case::while_that_works(5005, Authorship::Attempt)]
+    #[case::after_it(5006, Authorship::Unknown)]
+    fn the_link_of_an_attempt_before_it_may_be_used_as_long_as_it_works(#[case] born: i64, #[case] want: Authorship) {
+        let at = |s| Timestamp::from_second(s).expect("a time");
+        let window = Window::of(&intent("u", 2), at(0), Some(LinkSpan { until: at(5000), own: false }), TIMING);
+        assert_eq!(window.author(Stamps { by_consent: true, ..Stamps::born(Some(at(born))) }), want);
+        let ended = Window::of(&intent("u", 2), at(0), Some(LinkSpan { until: at(900), own: false }), TIMING);
+        assert_eq!(ended.author(Stamps::born(Some(at(1050)))), Authorship::Attempt, "what its own call made");
     }
 
     #[rstest]

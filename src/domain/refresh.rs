@@ -109,12 +109,17 @@ pub fn first_load(told: History, status: &ManagedStatus) -> History {
     match told {
         _ if any(&[RefreshPhase::Unknown]) => History::Unknown,
         _ if any(&[RefreshPhase::Failed]) => History::Failed,
-        _ if any(&[RefreshPhase::Due, RefreshPhase::Requested]) || job => History::Loading,
+        _ if any(&[RefreshPhase::Due]) => History::Due,
+        _ if any(&[RefreshPhase::Requested]) || job => History::Loading,
         History::Untold if any(&[RefreshPhase::Accepted]) => History::Unseen,
         History::Untold if any(&[RefreshPhase::Completed]) => History::Loaded,
-        History::Untold | History::Unseen | History::Loading | History::Loaded | History::Failed | History::Unknown => {
-            told
-        }
+        History::Untold
+        | History::Unseen
+        | History::Due
+        | History::Loading
+        | History::Loaded
+        | History::Failed
+        | History::Unknown => told,
     }
 }
 
@@ -211,7 +216,7 @@ mod tests {
     #[case::accepted_and_told(History::Loaded, Some(RefreshPhase::Accepted), History::Loaded)]
     #[case::accepted_and_untold(History::Untold, Some(RefreshPhase::Accepted), History::Unseen)]
     #[case::completed(History::Untold, Some(RefreshPhase::Completed), History::Loaded)]
-    #[case::due(History::Loaded, Some(RefreshPhase::Due), History::Loading)]
+    #[case::due(History::Loaded, Some(RefreshPhase::Due), History::Due)]
     #[case::failed(History::Loaded, Some(RefreshPhase::Failed), History::Failed)]
     #[case::unknown(History::Loaded, Some(RefreshPhase::Unknown), History::Unknown)]
     #[case::adopted(History::Untold, Some(RefreshPhase::Handled), History::Untold)]

@@ -24,6 +24,12 @@ pub fn backoff(failing_for: Duration, seed: &str) -> Duration {
     base.mul_f64(0.9 + 0.2 * spread(seed))
 }
 
+/// The delay after so many failures in a row, for what no condition tells the beginning of.
+#[must_use]
+pub fn doubled(first: Duration, before: u32) -> Duration {
+    first.saturating_mul(2_u32.saturating_pow(before)).min(LONGEST)
+}
+
 /// Time until the next drift check.
 ///
 /// The checks of all objects of one account fall together, spread over a tenth of the interval, so that they share
@@ -70,6 +76,12 @@ mod tests {
             // To the bit: a division by a power of two is exact.
             assert_eq!(spread(text).to_bits(), (f64::from(hash) / 4_294_967_296.0).to_bits(), "{text:?}");
         }
+    }
+
+    #[test]
+    fn a_delay_doubles_up_to_the_longest() {
+        let delays = [0, 1, 4, 5, u32::MAX].map(|before| doubled(Duration::from_secs(30), before).as_secs());
+        assert_eq!(delays, [30, 60, 480, 600, 600]);
     }
 
     #[test]

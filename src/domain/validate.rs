@@ -8,7 +8,7 @@ use super::{
     dates,
     decide::Policy,
     ids::{ExternalId, NaturalKey},
-    instances::InstanceWant,
+    instances::{self, InstanceWant},
     reason::{Problem, Reason},
     refresh::Entity,
     rules::{self, Identity, Parameter, RutterPlatform},
@@ -153,6 +153,11 @@ pub fn instance(spec: &IntegrationInstanceSpec) -> Result<InstanceWant, Problem>
     interval(&spec.interval)?;
     if spec.access_token_secret_ref.is_none() && spec.management_policy == ManagementPolicy::Full {
         return Err(invalid("spec.accessTokenSecretRef is missing: SKU.io needs the store's token"));
+    }
+    if spec.external_ref.as_ref().is_some_and(|record| instances::number(&record.id).is_none()) {
+        return Err(invalid(
+            "spec.externalRef.id is no id of SKU.io: write the number as SKU.io shows it, such as \"42\"",
+        ));
     }
     InstanceWant::new(spec)
 }

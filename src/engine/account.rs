@@ -20,7 +20,7 @@ use crate::{
         ids::AccountIdentity,
         reason::{Problem, Reason},
         text,
-        verdict::{Verdict, problem, verdict},
+        verdict::{Kind, Verdict, problem, verdict},
     },
     provider::{self, ApiError, External, Freshness, Login, Operation, Pace, Session, with_external},
 };
@@ -68,11 +68,13 @@ async fn steps(engine: &Engine, target: &mut AccountTarget) -> Result<Next, Pass
         return Ok(next);
     }
     let kept = if users.need_nothing(target) { Ok(Hold::None) } else { hold::keep(engine, target).await };
+    let mut unheld = None;
     let kept_secret = match refused(&kept) {
         None => kept?,
-        // One that works, or is on its way out, is of use for as long as its login is there.
-        Some(problem) if target.deleting || target.held() && is_usable(engine, target) => {
+        // One that is in use, or is on its way out, is of use for as long as its login is there.
+        Some(problem) if target.deleting || target.held() && target.status.held_secret.is_some() => {
             tracing::warn!(account = %target, "{}", problem.message);
+            unheld = Some(problem).filter(|_| !target.deleting && !hold::holds_login(target));
             Hold::None
         }
         Some(problem) => return unusable(engine, target, problem).await,
@@ -81,7 +83,13 @@ async fn steps(engine: &Engine, target: &mut AccountTarget) -> Result<Next, Pass
         return unusable(engine, target, hold::too_late(target)).await;
     }
     let leaves = (!target.deleting && matches!(kept_secret, Hold::Leaving)).then(|| users.keep_secret(target));
-    let checked = provider::on_behalf_of(target.uid.clone(), check(engine, target, leaves)).await?;
+    let concern = leaves.or_else(|| unheld.clone());
+    let checked = provider::on_behalf_of(target.uid.clone(), check(engine, target, concern)).await?;
+    engine.sessions.held(&target.uid, unheld.clone());
+    let checked = match unheld {
+        Some(_) => checked.at_most(outcome::backoff(engine, &target.uid, &target.status.conditions)),
+        None => checked,
+    };
     if !target.deleting {
         return Ok(users.next(checked));
     }
@@ -163,8 +171,19 @@ async fn check(engine: &Engine, target: &mut AccountTarget, leaves: Option<Probl
         }
         Err(refusal) => return Ok(Next::After(refusal.after)),
     };
+    let kind = target.reference.kind.as_deref().unwrap_or_default();
+    // One that is shared stands for itself.
+    let namespace = target.reference.namespace.as_deref().unwrap_or_else(|| target.name());
+    let _seat = match engine.workers.enter(kind, namespace, &session.endpoint) {
+        Ok(seat) => seat,
+        Err(after) => return Ok(Next::After(after)),
+    };
     let fresh = Freshness::After(Instant::now());
     let probed = with_external!(&session.backend, external => external.probe(fresh, Pace::Now).await);
+    let probed = match probed {
+        Err(error) if names_nobody(&error) && is_sure(target, &session) => Ok(None),
+        probed => probed,
+    };
     match probed {
         Ok(_) => {
             if unproven {
@@ -302,9 +321,7 @@ async fn failed(
     if judged == Verdict::Stall {
         return unusable(engine, target, why).await;
     }
-    // A new login whose owner is not known yet might be another account: nothing is asked of it before it is.
-    let is_sure = session.identity().organisation.is_some() || target.status.identity.is_none();
-    engine.sessions.judge(&target.uid, (!is_sure).then(|| why.clone()));
+    engine.sessions.judge(&target.uid, (!is_sure(target, session)).then(|| why.clone()));
     let failures = engine.memory.failed(&target.uid);
     let state = outcome::failing(why, &target.status.conditions, failures);
     if !target.deleting {
@@ -314,6 +331,16 @@ async fn failed(
         Verdict::Wait(delay) => delay,
         Verdict::Retry | Verdict::Stall => outcome::backoff(engine, &target.uid, &target.status.conditions),
     }))
+}
+
+/// A new login whose owner is not known yet might be another account: nothing is asked of it before it is.
+fn is_sure(target: &AccountTarget, session: &Session) -> bool {
+    session.identity().organisation.is_some() || target.status.identity.is_none()
+}
+
+/// Whether a probe failed although the login works: only whose it is could not be told for now.
+pub(super) fn names_nobody(error: &ApiError) -> bool {
+    error.operation == Operation::Status && error.kind != Kind::RateLimited
 }
 
 /// What the provider says to a login, in our words.

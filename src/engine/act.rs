@@ -12,7 +12,7 @@ use super::{
     outcome::{self, Next, SOON},
     publish,
     record::{describe, handled},
-    report, rotation,
+    refused, report, rotation,
     supplies::Supplies,
     writes::Write,
 };
@@ -86,6 +86,7 @@ pub(super) async fn without_account(engine: &Engine, target: &mut Target, step: 
             report::report(engine, target, &State::Suspended).await?;
             Ok(Next::Change)
         }
+        Step::Wait(Waiting::Link) => link::wait(engine, target, Waiting::Link, engine.clock.now()).await,
         // Each of these follows a look, and there was none: the account comes first.
         Step::Wait(_)
         | Step::Look(_)
@@ -162,12 +163,16 @@ impl<E: External> Scene<'_, E> {
     /// An open attempt made nothing of ours.
     async fn settle(&self, target: &mut Target, reason: Option<Reason>, ids: &[ExternalId]) -> Result<Next, PassError> {
         let Some(intent) = self.creation.pending() else { return Ok(Next::Change) };
-        let state = match reason {
-            Some(reason) => State::Halted(advice::halted(reason, ids, &self.drift)),
-            None => State::Creating("The last attempt made no record. Creating it anew".to_owned()),
+        // It was not answered, and is not to be followed by the next one at once.
+        let note = reason.is_none().then(|| refused::waits(self.engine, target)).flatten();
+        let state = match (reason, &note) {
+            (Some(reason), _) => State::Halted(advice::halted(reason, ids, &self.drift)),
+            (None, Some(note)) => State::Failing { problem: refused::problem(note), keep_ready: false },
+            (None, None) => State::Creating("The last attempt made no record. Creating it anew".to_owned()),
         };
         report::commit(self.engine, target, intent, Some(&state), |status| {
-            report::settle(status, intent).candidates = names(ids);
+            let creation = report::settle(status, intent);
+            (creation.candidates, creation.refused) = (names(ids), note.clone());
         })
         .await?;
         Ok(Next::After(Duration::from_millis(100)))

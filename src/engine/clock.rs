@@ -1,19 +1,23 @@
 //! The engine's clocks: wall time for stamps, the API server's clock for comparisons with what it stamped.
 //!
-//! The only place of the engine that reads the system's clock. Grace and permits never use it: they count on
-//! [`tokio::time::Instant`], which nobody can set back.
+//! The only place of the engine that reads the system's clock. Grace never uses it: it counts on [`tokio::time::Instant`],
+//! which nobody can set back. A permit expires by whichever of the two is first.
 
+use crate::provider::{Deadline, Wall};
 use http::{Response, header};
 use jiff::{SignedDuration, Timestamp, fmt::rfc2822};
-use std::sync::{
-    Arc,
-    atomic::{AtomicI64, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
 };
 
 /// Wall time, and how far the API server's clock is ahead of it.
 #[derive(Clone)]
 pub(super) struct Clock {
-    wall: Arc<dyn Fn() -> Timestamp + Send + Sync>,
+    wall: Wall,
     kube_ahead: Arc<AtomicI64>,
 }
 
@@ -35,6 +39,11 @@ impl Clock {
     #[must_use]
     pub(super) fn now(&self) -> Timestamp {
         (self.wall)()
+    }
+
+    /// The moment so long from now, by the wall and by the monotonic clock.
+    pub(super) fn deadline(&self, span: Duration) -> Deadline {
+        Deadline::after(span, Arc::clone(&self.wall))
     }
 
     /// Takes note of an answer of the API server.

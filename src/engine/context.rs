@@ -10,6 +10,7 @@ use super::{
     sessions::Sessions,
     starting::Starting,
     watches::{Ropes, ring},
+    workers::Workers,
 };
 use crate::{
     api::v1alpha1::{
@@ -69,6 +70,8 @@ pub(super) struct Engine {
     pub(super) register: Register,
     /// Who is about to create.
     pub(super) starting: Starting,
+    /// Who has the workers.
+    pub(super) workers: Workers,
     /// Events.
     pub(super) recorder: Recorder,
     /// Who sends them.

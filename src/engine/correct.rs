@@ -101,9 +101,11 @@ impl<E: External> Scene<'_, E> {
         };
         let given = self.supplies.version.clone().filter(|_| fresh.is_some());
         let given = given.map(|given| AppliedCredentials { rotation, ..given });
+        let known = target.status.applied_credentials.as_ref().and_then(|given| given.rotation);
+        let health = self.summary().and_then(|s| s.health);
         let state = match again {
             Some(_) => State::Correcting(fields.clone()),
-            None => self.standing(self.summary().and_then(|s| s.health).as_ref(), &target.status, rotation),
+            None => self.standing(health.as_ref(), &target.status, rotation.or(known)),
         };
         let same = |fresh: &Target| fresh.status.external_id.as_deref() == Some(id.as_str());
         report::insist(

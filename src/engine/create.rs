@@ -4,20 +4,22 @@
 //! settle the attempt here.
 
 use super::{
+    account,
     act::{OUTCOME_OPEN, Scene, names},
     claims::Claims,
     context::Engine,
     error::PassError,
     intent::{self, Given},
+    link,
     object::Target,
     outcome::{self, Next, SOON},
     publish,
     record::Before,
-    report, resolve,
+    refused, report, resolve,
     writes::Write,
 };
 use crate::{
-    api::v1alpha1::{Refused, StoredIntent},
+    api::v1alpha1::{CreationStatus, ManagedStatus, StoredIntent},
     domain::{
         advice,
         conditions::State,
@@ -26,14 +28,12 @@ use crate::{
         ids::{ExternalId, NaturalKey},
         intent::{Authorship, Creation, Stamps, Window},
         reason::{Problem, Reason},
-        text::bounded,
-        verdict::{Blame, Effect, Kind, Verdict, verdict},
+        verdict::{Effect, Kind, Verdict, verdict},
         writes::Cause,
     },
     provider::{ApiError, Created, External, Freshness, Made, Operation, Pace},
 };
-use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use jiff::Timestamp;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -76,7 +76,7 @@ pub(super) async fn create<E: External>(scene: Scene<'_, E>, target: &mut Target
         Ok(ticket) => ticket,
         Err(refusal) => return Ok(Next::After(refusal.after)),
     };
-    let at = engine.now_at(scene.external);
+    let at = began(&scene, target);
     let intent = intent::draft(target, scene.key.as_ref(), scene.identity.recorded(), at);
     // Before anything is stored: whoever sees the attempt takes its link for lost a grace later.
     let until = Instant::now() + engine.timing().permit + engine.timing().call;
@@ -90,9 +90,9 @@ pub(super) async fn create<E: External>(scene: Scene<'_, E>, target: &mut Target
     let result = match made {
         Ok(Made::Created(created)) => applied(&scene, target, &intent, *created).await,
         Ok(Made::Accepted(accepted)) => scene.hand_out(target, &intent, accepted, until).await,
-        Err(error) if error.local => unsent(engine, target, &intent).await,
-        Err(error) if error.effect == Effect::None => refused(&scene, target, &intent, &error).await,
-        Err(_) => wait(engine, target, &intent, None).await,
+        Err(error) if error.local => unsent(&scene, target, &intent).await,
+        Err(error) if error.effect == Effect::None => not_made(&scene, target, &intent, &error).await,
+        Err(error) => unanswered(&scene, target, &intent, &error).await,
     };
     if nameless {
         engine.starting.ended_nameless(&scene.session.endpoint);
@@ -165,6 +165,7 @@ async fn name_it<E: External>(
     // small budget, again and again.
     match scene.external.probe(Freshness::Within(engine.timing().call), Pace::InTurn).await {
         Ok(None) => Ok(None),
+        Err(error) if account::names_nobody(&error) => Ok(None),
         // Now it has a name: the next pass sees what others of that account claim.
         Ok(Some(_)) => Ok(Some(Next::After(SOON))),
         Err(error) => outcome::failed::<E>(engine, target, &error).await.map(Some),
@@ -184,7 +185,7 @@ async fn applied<E: External>(
         // and must know which one it is.
         tracing::warn!(object = %target, id = %created.id, "the answered record cannot be read yet");
         let named = Some(created.id).filter(|_| intent.key.is_none());
-        return wait(engine, target, intent, named).await;
+        return wait(engine, target, intent, |creation| name(creation, named.as_ref())).await;
     };
     let declared = scene.external.now().map_or(target.declared, |now| engine.clock.translate(target.declared, now));
     let author = Window::of(intent, declared, None, engine.timing()).author(Stamps::born(Some(born)));
@@ -192,13 +193,13 @@ async fn applied<E: External>(
     if !is_known && author != Authorship::Attempt && intent.key.is_none() {
         // By a clock that is off it may be ours all the same. Where records have no key no look would show it, and the next
         // create would make another one: a person is asked.
-        return wait(engine, target, intent, Some(created.id)).await;
+        return wait(engine, target, intent, |creation| name(creation, Some(&created.id))).await;
     }
     if is_known || author != Authorship::Attempt {
         let ids = [created.id];
         let why = advice::halted(Reason::AlreadyExists, &ids, &Drift::None);
         // The look did not find it, and might not again: not sent anew before something changes, or a while has passed.
-        let note = note(target, scene, &why, Some(PROBE));
+        let note = refused::note(target, scene, &why, Some(PROBE));
         report::commit(engine, target, intent, Some(&State::Halted(why)), |status| {
             let creation = report::settle(status, intent);
             (creation.candidates, creation.refused) = (names(&ids), Some(note.clone()));
@@ -217,18 +218,23 @@ async fn applied<E: External>(
 }
 
 /// The permit expired while the attempt was stored: the API server is slow. That is nobody's refusal.
-async fn unsent(engine: &Engine, target: &mut Target, intent: &StoredIntent) -> Result<Next, PassError> {
+async fn unsent<E: External>(
+    scene: &Scene<'_, E>,
+    target: &mut Target,
+    intent: &StoredIntent,
+) -> Result<Next, PassError> {
+    let (engine, works) = (scene.engine, former_link_works(scene, target));
     tracing::warn!(object = %target, attempt = intent.attempt, "not sent: storing the attempt took too long");
     let state = State::Creating("The create was not sent in time. Trying again".to_owned());
     report::commit(engine, target, intent, Some(&state), |status| {
-        report::settle(status, intent);
+        came_to_nothing(status, intent, works);
     })
     .await?;
     Ok(Next::After(Duration::from_secs(1)))
 }
 
 /// Nothing was made: settled in the same write that says why.
-async fn refused<E: External>(
+async fn not_made<E: External>(
     scene: &Scene<'_, E>,
     target: &mut Target,
     intent: &StoredIntent,
@@ -239,9 +245,7 @@ async fn refused<E: External>(
     if error.kind == Kind::Taken {
         return taken(scene, target, intent).await;
     }
-    if error.detail.blame == Blame::Login && matches!(error.kind, Kind::Unauthorized | Kind::Forbidden) {
-        engine.doubt(target);
-    }
+    outcome::doubt(engine, target, error);
     let why = outcome::explain::<E>(target, error);
     let judged = verdict(error.kind, error.retry_after);
     let delay = match (judged, error.kind) {
@@ -254,28 +258,35 @@ async fn refused<E: External>(
         Verdict::Stall => State::Halted(why.clone()),
         Verdict::Wait(_) | Verdict::Retry => State::Failing { problem: why.clone(), keep_ready: false },
     };
-    let note = note(target, scene, &why, delay);
+    let (note, works) = (refused::note(target, scene, &why, delay), former_link_works(scene, target));
     report::commit(engine, target, intent, Some(&state), |status| {
-        report::settle(status, intent).refused = Some(note.clone());
+        came_to_nothing(status, intent, works).refused = Some(note.clone());
     })
     .await?;
     Ok(delay.map_or(Next::Change, |d| Next::After(d + Duration::from_secs(1))))
 }
 
-/// What must change, or how much time must pass, before the same is sent again.
-pub(super) fn note<E: External>(
-    target: &Target,
-    scene: &Scene<'_, E>,
-    why: &Problem,
-    delay: Option<Duration>,
-) -> Refused {
-    Refused {
-        generation: target.generation,
-        reason: why.reason.to_string(),
-        message: bounded(&why.message),
-        credentials: scene.supplies.version.clone(),
-        retry_at: delay.and_then(|delay| later(scene.engine.clock.now(), delay)).map(Time),
-    }
+/// The provider's time of the attempt. One that takes the place of another whose link still works began with that: between its last
+/// look and now a person may have followed it.
+fn began<E: External>(scene: &Scene<'_, E>, target: &Target) -> Timestamp {
+    let same = |before: &&StoredIntent| before.key.as_deref() == scene.key.as_ref().map(NaturalKey::as_str);
+    let before = scene.creation.pending().filter(same).filter(|_| former_link_works(scene, target));
+    before.map_or_else(|| scene.engine.now_at(scene.external), |before| before.at.0)
+}
+
+/// Whether the link of an attempt before this one may still be used.
+fn former_link_works<E: External>(scene: &Scene<'_, E>, target: &Target) -> bool {
+    link::any(target, scene.engine.now_at(scene.external))
+}
+
+/// Settles an attempt that made nothing, unless it has taken the place of one whose link still works: what comes of that is looked
+/// for as what is its own, and so it stays open.
+fn came_to_nothing<'a>(
+    status: &'a mut ManagedStatus,
+    intent: &StoredIntent,
+    former_link_works: bool,
+) -> &'a mut CreationStatus {
+    if former_link_works { status.creation.get_or_insert_default() } else { report::settle(status, intent) }
 }
 
 /// The look found nobody, and yet the key is taken: most likely by a record that was deleted and is being cleaned up.
@@ -305,32 +316,47 @@ async fn taken<E: External>(
     let delay = outcome::backoff(engine, &target.uid, &target.status.conditions);
     let patient = why.reason == Reason::Creating;
     let state = if patient { State::Creating(why.message.clone()) } else { State::Halted(why.clone()) };
-    let note = note(target, scene, &why, Some(delay));
+    let (note, works) = (refused::note(target, scene, &why, Some(delay)), former_link_works(scene, target));
     report::commit(engine, target, intent, Some(&state), |status| {
-        report::settle(status, intent).refused = Some(note.clone());
+        came_to_nothing(status, intent, works).refused = Some(note.clone());
     })
     .await?;
     Ok(Next::After(delay + Duration::from_secs(1)))
 }
 
-/// Stamps are stored in whole seconds: rounded up, so that nothing is tried too early.
-fn later(now: Timestamp, delay: Duration) -> Option<Timestamp> {
-    let then = now.saturating_add(SignedDuration::try_from(delay).ok()?).ok()?;
-    Timestamp::from_second(then.as_second() + 1).ok()
+/// Nobody can tell what came of it. One that goes on failing so is sent again ever more rarely: the first time the delay is
+/// over before the grace is.
+async fn unanswered<E: External>(
+    scene: &Scene<'_, E>,
+    target: &mut Target,
+    intent: &StoredIntent,
+    error: &ApiError,
+) -> Result<Next, PassError> {
+    let why = outcome::explain::<E>(target, error);
+    let why =
+        Problem::new(Reason::ProviderUnavailable, format!("The last create had no known outcome: {}", why.message));
+    let delay = outcome::backoff(scene.engine, &target.uid, &target.status.conditions);
+    let note = refused::note(target, scene, &why, Some(delay));
+    wait(scene.engine, target, intent, |creation| creation.refused = Some(note.clone())).await
 }
 
-/// The attempt stays open: only a look after the grace can tell, or the person who is then asked about this record.
+/// The attempt stays open: only a look after the grace can tell, or the person who is then asked.
 async fn wait(
     engine: &Engine,
     target: &mut Target,
     intent: &StoredIntent,
-    named: Option<ExternalId>,
+    edit: impl Fn(&mut CreationStatus),
 ) -> Result<Next, PassError> {
     report::commit(engine, target, intent, Some(&State::Creating(OUTCOME_OPEN.to_owned())), |status| {
-        if let Some(id) = &named {
-            status.creation.get_or_insert_default().candidates = names(std::slice::from_ref(id));
-        }
+        edit(status.creation.get_or_insert_default());
     })
     .await?;
     Ok(Next::After(engine.timing().grace()))
+}
+
+/// The record that a person is asked about.
+fn name(creation: &mut CreationStatus, id: Option<&ExternalId>) {
+    if let Some(id) = id {
+        creation.candidates = names(std::slice::from_ref(id));
+    }
 }

@@ -3,7 +3,7 @@
 
 use super::{
     context::{Engine, find},
-    error::{PassError, bound},
+    error::{PassError, bound, is_passing},
     object::AccountTarget,
     report,
 };
@@ -62,7 +62,8 @@ pub(super) async fn release(engine: &Engine, target: &mut AccountTarget) -> Resu
     let mut secrets: Vec<Place> = secrets.into_iter().flatten().collect();
     secrets.dedup();
     for secret in &secrets {
-        let_secret_go(engine, target, secret).await?;
+        let gone = let_secret_go(engine, target, secret).await;
+        if Place::held(target).as_ref() == Some(secret) { gone? } else { unless_hidden(gone)? }
     }
     if target.status.held_secret.is_some() && !target.deleting {
         report::account_fields(engine, target, |status| status.held_secret = None).await?;
@@ -70,9 +71,18 @@ pub(super) async fn release(engine: &Engine, target: &mut AccountTarget) -> Resu
     write_account(engine, target, false).await?;
     // Another process that did not know yet may have held them once more in between, and found the account still held.
     for secret in &secrets {
-        let_secret_go(engine, target, secret).await?;
+        unless_hidden(let_secret_go(engine, target, secret).await)?;
     }
     Ok(())
+}
+
+/// What may not be read was most likely never held, unless status says that it was.
+fn unless_hidden(gone: Result<(), PassError>) -> Result<(), PassError> {
+    let is_hidden = |refusal: &kube::Error| matches!(refusal, kube::Error::Api(status) if status.is_forbidden());
+    match gone {
+        Err(PassError::Intent(refusal)) if is_hidden(&refusal) => Ok(()),
+        gone => gone,
+    }
 }
 
 /// Lets go of the login of an account that is not held: a process that ended in between may have held it after another had let
@@ -81,7 +91,7 @@ pub(super) async fn release(engine: &Engine, target: &mut AccountTarget) -> Resu
 /// # Errors
 /// [`PassError::Stale`] where somebody wrote in between.
 pub(super) async fn forget(engine: &Engine, target: &AccountTarget) -> Result<(), PassError> {
-    let_secret_go(engine, target, &Place::declared(target)).await
+    unless_hidden(let_secret_go(engine, target, &Place::declared(target)).await)
 }
 
 /// Whether status says that the login which the account declares is held.
@@ -187,7 +197,9 @@ async fn hold_secret(engine: &Engine, place: &Place, hold: bool) -> Result<Hold,
     let api: Api<Secret> = Api::namespaced(engine.client.clone(), namespace);
     let found = match find(&api, name).await {
         // The pass over the account says so in its status.
-        Err(kube::Error::Api(s)) if s.is_forbidden() => return Ok(Hold::None),
+        Err(kube::Error::Api(s)) if s.is_forbidden() && hold => return Ok(Hold::None),
+        // It may carry our finalizer, which nobody would take off any more.
+        Err(error @ kube::Error::Api(_)) if !is_passing(&error) => return Err(PassError::Intent(Box::new(error))),
         found => found.map_err(|e| PassError::Resolve(Box::new(e)))?,
     };
     let Some(secret) = found else { return Ok(Hold::None) };

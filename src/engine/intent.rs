@@ -16,7 +16,6 @@ use crate::{
 };
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use tokio::time::Instant;
 
 /// A new attempt of this object, not stored yet.
 pub(super) fn draft(target: &Target, key: Option<&NaturalKey>, account: String, at: Timestamp) -> StoredIntent {
@@ -51,7 +50,7 @@ pub(super) async fn open(
     ticket: Ticket,
 ) -> Result<CreatePermit, PassError> {
     // Counted from before the write: whoever sees the attempt stored must be able to outwait it.
-    let expires = Instant::now() + engine.timing().permit;
+    let expires = engine.clock.deadline(engine.timing().permit);
     meta::patch(engine, target, Change { bound: true, intent: Some(intent), answered: false }).await?;
     engine.memory.seen_for(&target.uid, &intent.nonce);
     let creating = State::Creating("The record is being created".to_owned());
@@ -61,6 +60,7 @@ pub(super) async fn open(
         creation.intent = Some(intent.clone());
         creation.forgotten = false;
         creation.candidates.clear();
+        creation.refused = None;
         creation.settled_attempt = creation.settled_attempt.max(intent.attempt.saturating_sub(1));
         status.applied_fields.clone_from(&given.fields);
         status.applied_credentials.clone_from(&given.credentials);

@@ -1,6 +1,6 @@
 //! What is known of an object before anybody is asked: the facts that a decision begins with.
 
-use super::{context::Engine, object::Target};
+use super::{context::Engine, link, object::Target};
 use crate::domain::{
     decide::{Drift, Facts, LinkState, Resolution},
     ids::ExternalId,
@@ -69,7 +69,7 @@ pub(super) fn facts_without_account<'a>(
         in_grace: false,
         unlisted: has_key && !engine.patience(&target.uid, &parts.creation).is_zero(),
         link: LinkState::None,
-        any_link: false,
+        any_link: link::any(target, engine.clock.now()),
         unreachable: problem,
         problem,
         refused: None,

@@ -7,11 +7,10 @@
 use super::{
     act::Scene,
     context::Engine,
-    create,
     error::PassError,
     object::Target,
     outcome::{self, Next},
-    publish, report,
+    publish, refused, report,
 };
 use crate::{
     api::{
@@ -47,7 +46,8 @@ const RARELY: Duration = Duration::from_mins(5);
 /// So long new links are made by themselves for those that nobody used.
 const PATIENCE: SignedDuration = SignedDuration::from_hours(24);
 
-/// What is known of the link of the open attempt.
+/// What is known of the link of the open attempt. As long as it has none of its own, that of an attempt before it counts while it
+/// works: what comes of it is this attempt's.
 ///
 /// # Errors
 /// The API server's refusal.
@@ -60,11 +60,11 @@ pub(super) async fn state(
     let (Creation::Pending(intent), Some(link)) = (creation, target.status.authorization.as_ref()) else {
         return Ok(LinkState::None);
     };
-    if link.attempt != intent.attempt {
+    if link.attempt > intent.attempt {
         return Ok(LinkState::None);
     }
     if now >= link.expires_at.0 {
-        return Ok(LinkState::Expired);
+        return Ok(if link.attempt == intent.attempt { LinkState::Expired } else { LinkState::None });
     }
     // A link that is being deleted with its object is waited for, whoever has it.
     if target.deleting {
@@ -177,7 +177,7 @@ impl<E: External> Scene<'_, E> {
     ) -> Result<Next, PassError> {
         let engine = self.engine;
         let delay = outcome::backoff(engine, &target.uid, &target.status.conditions).max(engine.timing().grace());
-        let note = create::note(target, self, &why, Some(delay));
+        let note = refused::note(target, self, &why, Some(delay));
         report::commit(engine, target, intent, Some(&State::Unlinked(why)), |status| {
             status.creation.get_or_insert_default().refused = Some(note.clone());
         })

@@ -38,6 +38,8 @@ struct Entry {
     unborn: bool,
     /// Its record was found to differ, and has not been as declared since.
     differs: bool,
+    /// How often in a row the provider has put a refresh off.
+    put_off: u32,
 }
 
 impl Memory {
@@ -122,6 +124,16 @@ impl Memory {
     /// The record differs, or not. Whether that is news of a difference.
     pub(super) fn found(&self, uid: &str, differs: bool) -> bool {
         self.with(uid, |entry| !std::mem::replace(&mut entry.differs, differs) && differs)
+    }
+
+    /// Refreshes of it were put off once more, or were not.
+    pub(super) fn put_off(&self, uid: &str, again: bool) {
+        self.with(uid, |entry| entry.put_off = if again { entry.put_off.saturating_add(1) } else { 0 });
+    }
+
+    /// How often in a row they were.
+    pub(super) fn times_put_off(&self, uid: &str) -> u32 {
+        self.with(uid, |entry| entry.put_off)
     }
 
     /// This version is ours.

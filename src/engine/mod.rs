@@ -26,6 +26,7 @@ mod publish;
 mod reach;
 mod record;
 mod refresh;
+mod refused;
 mod report;
 mod resolve;
 mod rotation;
@@ -35,6 +36,7 @@ mod starting;
 mod supplies;
 mod users;
 mod watches;
+mod workers;
 mod writes;
 
 use crate::{provider::ConnectSettings, serve::Gate, settings::Settings, telemetry::Metrics};
@@ -61,6 +63,7 @@ use tokio::{
     time::{interval, timeout},
 };
 use watches::{Scope, Watches};
+use workers::Workers;
 
 /// Done when the process is asked to stop.
 pub type Stop = Shared<BoxFuture<'static, ()>>;
@@ -141,6 +144,7 @@ async fn lead(reach: Reach, settings: Settings, metrics: Metrics, gate: &Gate, s
         memory: Memory::default(),
         register: Register::default(),
         starting: Starting::default(),
+        workers: Workers::new(settings.concurrency),
         metrics: metrics.clone(),
         connect: ConnectSettings {
             allow: settings.allow,

@@ -59,9 +59,7 @@ pub(super) async fn failed<E: External>(
         return Ok(Next::After(error.retry_after.unwrap_or(Duration::from_secs(1))));
     }
     warn(target, error);
-    if matches!(error.kind, Kind::Unauthorized | Kind::Forbidden) {
-        engine.doubt(target);
-    }
+    doubt(engine, target, error);
     let why = explain::<E>(target, error);
     let judged = verdict(error.kind, error.retry_after);
     let failures = engine.memory.failed(&target.uid);
@@ -81,6 +79,14 @@ pub(super) async fn failed<E: External>(
         Verdict::Wait(delay) => delay,
         Verdict::Retry | Verdict::Stall => backoff(engine, &target.uid, &target.status.conditions),
     }))
+}
+
+/// A login that was refused needs a new proof. What a store refuses, or what a login lacks a right for, says nothing of it: with the
+/// proof would go what keeps a mistyped secret from taking its place.
+pub(super) fn doubt(engine: &Engine, target: &Target, error: &ApiError) {
+    if error.kind == Kind::Unauthorized && error.detail.blame == Blame::Login {
+        engine.doubt(target);
+    }
 }
 
 /// A request failed. Of writes that were sent there is a line already.

@@ -12,11 +12,13 @@ use super::{
     link,
     object::Target,
     outcome::{self, Next, SOON},
+    refused,
     resolve::{self, Account},
     supplies::{self, At, Supplies},
+    workers::Seat,
 };
 use crate::{
-    api::v1alpha1::{AppliedCredentials, RefreshPhase, ReplacementPolicy},
+    api::v1alpha1::{RefreshPhase, ReplacementPolicy, StoredIntent},
     domain::{
         advice,
         conditions::Health,
@@ -24,12 +26,12 @@ use crate::{
         decide::{Drift, Facts, LinkState, Look, Resolution, Sighting, Step, decide},
         diff::Difference,
         ids::AccountIdentity,
-        intent::{Authorship, Creation, Window},
-        reason::{Problem, Reason},
+        intent::{Authorship, Creation, LinkSpan, Window},
+        reason::Problem,
         refresh,
         validate::{self, Credentials},
     },
-    provider::{self, ApiError, External, Freshness, Pace, Record, Refusal, Session, Slot, with_external},
+    provider::{self, ApiError, External, Freshness, Pace, Record, Session, Slot, with_external},
 };
 use jiff::Timestamp;
 use std::time::Duration;
@@ -108,7 +110,7 @@ impl<E: External> Pass<'_, E> {
         let at = At { leaving: self.leaving, link };
         let supplies =
             Supplies::gather(self.engine, self.external, &target, &parts.creation, want.as_ref(), at).await?;
-        let refused = self.refused(&target, supplies.version.as_ref());
+        let refused = refused::stands(self.engine, &target, supplies.version.as_ref());
         let (late, sightings);
         let mut records = vec![];
         let mut facts = Facts {
@@ -119,9 +121,9 @@ impl<E: External> Pass<'_, E> {
             ..self.facts(&target, &parts, &claims, &identity, link)
         };
         let mut step = decide(&facts);
-        let _slot = match self.slot(&step) {
+        let _slot = match self.slot(&target, &step) {
             Ok(slot) => slot,
-            Err(refusal) => return Ok(Next::After(refusal.after)),
+            Err(after) => return Ok(Next::After(after)),
         };
         facts.anothers = match self.is_anothers(&step, &parts.creation, &claims).await {
             Ok(anothers) => anothers,
@@ -196,9 +198,15 @@ impl<E: External> Pass<'_, E> {
         }
     }
 
-    /// A place among the requests under way, where the step needs one.
-    fn slot(&self, step: &Step) -> Result<Option<Slot>, Refusal> {
-        if step.needs_account() { self.session.gate.enter().map(Some) } else { Ok(None) }
+    /// A place among the requests under way and a worker, where the step needs them; or when to come back.
+    fn slot(&self, target: &Target, step: &Step) -> Result<Option<(Slot, Seat<'_>)>, Duration> {
+        if !step.needs_account() {
+            return Ok(None);
+        }
+        let slot = self.session.gate.enter().map_err(|refusal| refusal.after)?;
+        let kind = target.reference.kind.as_deref().unwrap_or_default();
+        let seat = self.engine.workers.enter(kind, &target.namespace, &self.session.endpoint)?;
+        Ok(Some((slot, seat)))
     }
 
     fn facts<'a>(
@@ -300,8 +308,8 @@ impl<E: External> Pass<'_, E> {
     fn author(&self, target: &Target, creation: &Creation, record: &Record<E::Have>) -> Authorship {
         let sent = creation.pending().filter(|intent| target.stored().may_be_sent(intent));
         let Some(intent) = sent else { return Authorship::Other };
-        let (declared, until) = (self.declared(target), Self::link_until(target, intent.attempt));
-        Window::of(intent, declared, until, self.engine.timing()).author(record.stamps)
+        let (declared, link) = (self.declared(target), Self::link_of(target, intent));
+        Window::of(intent, declared, link, self.engine.timing()).author(record.stamps)
     }
 
     /// When the object came to be, by the provider's clock.
@@ -312,8 +320,10 @@ impl<E: External> Pass<'_, E> {
         }
     }
 
-    fn link_until(target: &Target, attempt: i64) -> Option<Timestamp> {
-        target.status.authorization.as_ref().filter(|a| a.attempt == attempt).map(|a| a.expires_at.0)
+    /// The link that may have led to the record of this attempt.
+    fn link_of(target: &Target, intent: &StoredIntent) -> Option<LinkSpan> {
+        let link = target.status.authorization.as_ref().filter(|link| link.attempt <= intent.attempt)?;
+        Some(LinkSpan { until: link.expires_at.0, own: link.attempt == intent.attempt })
     }
 
     /// The provider's clock, or ours before it has told one.
@@ -348,16 +358,6 @@ impl<E: External> Pass<'_, E> {
             Difference::Update(_, fields) => Drift::Fields(fields),
             Difference::Replace(fields) => Drift::Replacement(fields),
         }
-    }
-
-    /// The refusal of the last create, as long as nothing has changed that could change the answer.
-    fn refused(&self, target: &Target, version: Option<&AppliedCredentials>) -> Option<Problem> {
-        let refused = target.status.creation.as_ref()?.refused.as_ref()?;
-        let waiting = refused.retry_at.as_ref().is_none_or(|t| self.engine.clock.now() < t.0);
-        let same = refused.generation == target.generation && refused.credentials.as_ref() == version;
-        let stands = same && waiting && !target.is_requested();
-        let reason = refused.reason.parse().unwrap_or(Reason::ProviderRejected);
-        stands.then(|| Problem::new(reason, refused.message.clone()))
     }
 }
 

@@ -5,7 +5,7 @@
 
 use super::{
     context::{Engine, find},
-    error::{PassError, is_missing},
+    error::{PassError, is_missing, is_passing},
     object::Target,
 };
 use crate::{
@@ -35,8 +35,8 @@ enum Place {
     Free,
     Ours(Box<Secret>),
     Foreign,
-    /// The API server does not let us look.
-    Hidden,
+    /// The API server does not let us look; in its words.
+    Hidden(String),
 }
 
 /// Whether the object's connection Secret could be written; asked before a create, so that nothing is made whose
@@ -50,7 +50,7 @@ pub(super) async fn check(engine: &Engine, target: &Target) -> Result<Result<Opt
         Place::Free => Ok(None),
         Place::Ours(secret) => Ok(secret.data.as_ref().and_then(named)),
         Place::Foreign => Err(conflict(name)),
-        Place::Hidden => Err(forbidden(name)),
+        Place::Hidden(words) => Err(forbidden(name, &words)),
     })
 }
 
@@ -70,16 +70,14 @@ pub(super) async fn publish(
 ) -> Result<Option<Problem>, PassError> {
     let (Some(name), Some(secret)) = (name(target), secret) else { return Ok(None) };
     let api = api(engine, target);
-    let failed = |e| PassError::Publish(Box::new(e));
     match place(&api, name, target).await? {
         Place::Foreign => Ok(Some(conflict(name))),
-        Place::Hidden => Ok(Some(forbidden(name))),
+        Place::Hidden(words) => Ok(Some(forbidden(name, &words))),
         Place::Free => match api.create(&post_params(), &fresh(name, target, secret)).await {
             // Somebody was quicker; the next pass looks at what they made.
             Err(kube::Error::Api(s)) if s.is_already_exists() => Err(PassError::Stale),
             Err(kube::Error::Api(s)) if is_ending(&s) => Ok(Some(ending())),
-            Err(kube::Error::Api(s)) if s.is_forbidden() => Ok(Some(forbidden(name))),
-            Err(e) => Err(failed(e)),
+            Err(e) => refused(name, e).map(Some),
             Ok(_) => Ok(None),
         },
         Place::Ours(old) if is_current(&old, target, secret) => Ok(None),
@@ -87,9 +85,8 @@ pub(super) async fn publish(
             let body = patch(&old, target, secret);
             match api.patch(name, &Engine::patch_params(), &Patch::Merge(&body)).await {
                 Err(kube::Error::Api(s)) if s.is_conflict() || is_missing(&s) => Err(PassError::Stale),
-                Err(kube::Error::Api(s)) if s.is_invalid() => Ok(Some(conflict(name))),
-                Err(kube::Error::Api(s)) if s.is_forbidden() => Ok(Some(forbidden(name))),
-                Err(e) => Err(failed(e)),
+                Err(kube::Error::Api(s)) if s.is_invalid() && old.immutable == Some(true) => Ok(Some(conflict(name))),
+                Err(e) => refused(name, e).map(Some),
                 Ok(_) => Ok(None),
             }
         }
@@ -104,7 +101,7 @@ pub(super) async fn holds(engine: &Engine, target: &Target, key: &str, value: &s
     let Some(name) = name(target) else { return Ok(false) };
     Ok(match place(&api(engine, target), name, target).await? {
         Place::Ours(secret) => secret.data.is_some_and(|data| data.get(key).is_some_and(|v| v.0 == value.as_bytes())),
-        Place::Free | Place::Foreign | Place::Hidden => false,
+        Place::Free | Place::Foreign | Place::Hidden(_) => false,
     })
 }
 
@@ -122,7 +119,7 @@ fn post_params() -> PostParams {
 
 async fn place(api: &Api<Secret>, name: &str, target: &Target) -> Result<Place, PassError> {
     let found = match find(api, name).await {
-        Err(kube::Error::Api(s)) if s.is_forbidden() => return Ok(Place::Hidden),
+        Err(kube::Error::Api(s)) if s.is_forbidden() => return Ok(Place::Hidden(s.message)),
         found => found.map_err(|e| PassError::Publish(Box::new(e)))?,
     };
     let Some(secret) = found else { return Ok(Place::Free) };
@@ -154,12 +151,23 @@ fn ending() -> Problem {
     Problem::new(Reason::DependencyNotReady, text)
 }
 
-/// A permission is missing. An id must be recorded all the same.
-fn forbidden(name: &str) -> Problem {
+/// A right is missing, or a policy of the cluster is against it. An id must be recorded all the same.
+fn forbidden(name: &str, words: &str) -> Problem {
     let message = format!(
-        "The operator may not write Secret {name}. Grant it get, create and patch on Secrets in this namespace"
+        "The API server refuses the operator the connection Secret {name} ({words}). Grant it get, create and patch on Secrets \
+         in this namespace, and let no policy refuse it"
     );
     Problem::new(Reason::PermissionDenied, message)
+}
+
+/// A write that the API server will refuse again.
+fn refused(name: &str, error: kube::Error) -> Result<Problem, PassError> {
+    if let kube::Error::Api(status) = &error
+        && !is_passing(&error)
+    {
+        return Ok(forbidden(name, &status.message));
+    }
+    Err(PassError::Publish(Box::new(error)))
 }
 
 fn owner(target: &Target) -> Value {

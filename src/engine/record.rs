@@ -52,10 +52,13 @@ impl<E: External> Scene<'_, E> {
     }
 
     /// The credentials that an adopted record is taken to have: those of today's Secret where it is taken as it is. Where
-    /// differences are to be corrected they are given to it once it is adopted: nobody can read which ones it has.
+    /// differences are to be corrected they are given to it once it is adopted: nobody can read which ones it has. Where the
+    /// provider takes none, a Secret that changes later is a concern from then on.
     async fn given_by_others(&self, target: &Target) -> Result<Option<AppliedCredentials>, PassError> {
-        let as_it_is = target.spec.adoption_policy() == AdoptionPolicy::Match;
-        if !E::TAKES_CREDENTIALS || !as_it_is {
+        if !E::TAKES_CREDENTIALS {
+            return Supplies::version_now::<E>(self.engine, target).await;
+        }
+        if target.spec.adoption_policy() != AdoptionPolicy::Match {
             return Ok(None);
         }
         let Some(want) = self.want.as_ref() else { return Ok(None) };
@@ -71,7 +74,8 @@ impl<E: External> Scene<'_, E> {
         let candidates = before.creation.as_ref().map(|c| c.candidates.as_slice()).unwrap_or_default();
         let ours = self.creation.pending().is_some() && candidates.iter().any(|candidate| candidate == id.as_str());
         if !recorded && !ours {
-            return Ok(Given::default());
+            let today = Supplies::version_now::<E>(self.engine, target).await?;
+            return Ok(Given { credentials: today.filter(|_| !E::TAKES_CREDENTIALS), ..Given::default() });
         }
         let known = Given { fields: before.applied_fields.clone(), credentials: before.applied_credentials.clone() };
         match self.want.as_ref() {

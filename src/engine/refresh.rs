@@ -19,6 +19,7 @@ use crate::{
         ids::ExternalId,
         reason::Reason,
         refresh::{self, Due, Entity},
+        schedule,
         verdict::{Effect, Kind},
         writes::Cause,
     },
@@ -127,9 +128,15 @@ impl<E: External> Scene<'_, E> {
             | Kind::Unavailable
             | Kind::Timeout
             | Kind::Protocol => {
-                let delay = error.retry_after.unwrap_or(AGAIN).max(Duration::from_secs(1));
+                let before = self.engine.memory.times_put_off(&target.uid);
+                let delay = error.retry_after.unwrap_or(schedule::doubled(AGAIN, before)).max(Duration::from_secs(1));
                 let then = SignedDuration::try_from(delay).ok().and_then(|delay| now.checked_add(delay).ok());
-                (outcome(RefreshPhase::Due, None, then.unwrap_or(now)), None)
+                // The first time is no news: who asks too early is put off.
+                let news = (before == 1 && error.retry_after.is_none()).then(|| {
+                    let why = outcome::explain::<E>(target, &error);
+                    (true, why.reason, format!("The refresh of {entity} was put off again: {}", why.message))
+                });
+                (outcome(RefreshPhase::Due, None, then.unwrap_or(now)), news)
             }
         }
     }
@@ -142,6 +149,7 @@ impl<E: External> Scene<'_, E> {
         news: Vec<News>,
     ) -> Result<Next, PassError> {
         let (id, at) = (target.status.external_id.clone(), self.engine.clock.now());
+        self.engine.memory.put_off(&target.uid, outcomes.iter().any(|outcome| outcome.phase == RefreshPhase::Due));
         let edit = |status: &mut ManagedStatus| {
             for Outcome { due, phase, job, at } in &outcomes {
                 refresh::note(status, due, *phase, job.clone(), *at);
@@ -155,7 +163,8 @@ impl<E: External> Scene<'_, E> {
         let mut after = target.status.clone();
         edit(&mut after);
         let health = self.summary().and_then(|summary| summary.health);
-        let state = super::record::present(health.as_ref(), &after);
+        let rotation = after.applied_credentials.as_ref().and_then(|given| given.rotation);
+        let state = self.standing(health.as_ref(), &after, rotation);
         let all = |fresh: &Target, phase: fn(&Outcome) -> RefreshPhase| {
             let is_in = |outcome: &Outcome| {
                 let known = refresh::state(&fresh.status, outcome.due.entity).filter(|k| k.token == outcome.due.token);
@@ -220,7 +229,7 @@ impl<E: External> Scene<'_, E> {
 
 /// A job is followed this long: one that never ends would be asked for for ever.
 const LONGEST: SignedDuration = SignedDuration::from_hours(7 * 24);
-/// A refresh that came to nothing for now is asked for again after this long.
+/// A refresh that came to nothing for now is asked for again after this long, and ever more rarely then.
 const AGAIN: Duration = Duration::from_secs(30);
 
 fn open(entity: Entity) -> String {

@@ -64,11 +64,12 @@ pub(super) fn account(engine: &Engine, target: &Target) -> Account {
     // has started already needs it all the same.
     let held = found.is_held() && !engine.memory.has_let_go(found.uid(), found.version());
     let held = held && (target.bound() || hold::holds_login(&account));
-    let is_ready = |entry: &Entry| entry.judged && (held || leaving || entry.problem.is_some());
+    let tells = |entry: &Entry| entry.problem.is_some() || entry.unheld.is_some();
+    let is_ready = |entry: &Entry| entry.judged && (held || leaving || tells(entry));
     let Some(entry) = engine.sessions.get(found.uid()).filter(is_ready) else {
         return Account::NotYet;
     };
-    match (entry.problem, entry.session) {
+    match (entry.problem.or(entry.unheld.filter(|_| !held && !leaving)), entry.session) {
         (Some(problem), _) => {
             let text = format!("{name} is not ready: {}", problem.message);
             Account::Unusable(Problem::new(Reason::DependencyNotReady, text))

@@ -26,6 +26,8 @@ pub(super) struct Entry {
     pub(super) judged: bool,
     /// Why objects must not use the account now.
     pub(super) problem: Option<Problem>,
+    /// Why nothing new may be made in it, though it works: the login that it declares cannot be held.
+    pub(super) unheld: Option<Problem>,
     /// When the login was last accepted.
     proven: Option<Instant>,
     /// A new secret of the same login, which has yet to prove itself; until then the one that works stays.
@@ -97,6 +99,11 @@ impl Sessions {
             None => Arc::new(connect(login, limits, settings, metrics)?),
         };
         let entry = all.entry(account.to_owned()).or_default();
+        // What the provider has asked of this login holds with another budget too.
+        let before = entry.session.as_ref().filter(|(_, known)| known.whose == opened.whose);
+        if let Some(rest) = before.and_then(|(before, _)| before.gate.closed_for()) {
+            session.gate.close(rest);
+        }
         let works = entry.works() && entry.proven.is_some();
         let unproven = match &entry.session {
             Some((known, _)) if Arc::ptr_eq(known, &session) => {
@@ -122,6 +129,11 @@ impl Sessions {
         {
             *entry = Entry { session: Some(coming), ..Entry::default() };
         }
+    }
+
+    /// Whether the login that the account declares can be held.
+    pub(super) fn held(&self, account: &str, unheld: Option<Problem>) {
+        self.all().entry(account.to_owned()).or_default().unheld = unheld;
     }
 
     /// The login was accepted just now.

@@ -2,7 +2,7 @@
 
 use super::{context::Engine, error::PassError, link, object::Target, resolve};
 use crate::{
-    api::v1alpha1::{AdoptionPolicy, AppliedCredentials},
+    api::v1alpha1::{AdoptionPolicy, AppliedCredentials, DeletionPolicy},
     domain::{
         dates,
         decide::LinkState,
@@ -95,19 +95,35 @@ impl Supplies {
         self.credentials.as_ref().filter(|_| matches!(creation, Creation::Done(_)) && !known)
     }
 
+    /// The version of the Secret that the object names now.
+    ///
+    /// # Errors
+    /// The API server's refusal.
+    pub(super) async fn version_now<E: External>(
+        engine: &Engine,
+        target: &Target,
+    ) -> Result<Option<AppliedCredentials>, PassError> {
+        let Some(name) = E::credentials_secret(&target.spec) else { return Ok(None) };
+        resolve::secret_version(engine, &target.namespace, name).await
+    }
+
     /// The Secret has changed since the record was made, at a provider that takes no new credentials for it.
     ///
     /// Nothing more than that is known: what it was made with is remembered as a version, never as a value.
     async fn outdated<E: External>(engine: &Engine, target: &Target) -> Result<Option<Problem>, PassError> {
         let named = E::credentials_secret(&target.spec).zip(target.status.applied_credentials.as_ref());
         let Some((name, given)) = named else { return Ok(None) };
-        let today = resolve::secret_version(engine, &target.namespace, name).await?;
+        let today = Self::version_now::<E>(engine, target).await?;
         let text = || {
             let provider = E::NAME;
+            let first = match target.spec.deletion_policy() {
+                DeletionPolicy::Retain => "set deletionPolicy: Delete, ",
+                DeletionPolicy::Delete => "",
+            };
             format!(
-                "Secret {name} was changed since the record was made with it, and {provider} takes no new credentials for a \
-                 record: it goes on with those of then. If the store does not accept those any more, delete this object \
-                 and apply it again"
+                "Secret {name} was changed since the record was made with it, or taken over, and {provider} takes no new \
+                 credentials for a record: it goes on with those of then. If the store does not accept those any more, \
+                 {first}delete this object and apply it again"
             )
         };
         let changed = today.is_some_and(|today| !is_same(&today, given));

@@ -11,6 +11,7 @@ use super::{
 use crate::{
     api::v1alpha1::{Declaration, Limits, Provider, ProviderAccountSpec},
     domain::{
+        deletions,
         ids::AccountIdentity,
         intent::Timing,
         reason::{Problem, Reason},
@@ -100,6 +101,9 @@ pub fn login(
 ) -> Result<Login, Problem> {
     let version = version(spec)?;
     let endpoint = allow.endpoint(spec)?;
+    if let Some(problem) = spec.deletion_guard.as_ref().and_then(deletions::objection) {
+        return Err(problem);
+    }
     let [name, secret] =
         login_keys(spec.provider).map(|k| k.map(|k| key(spec.provider, data, secret_name, k)).transpose());
     let (name, secret) = (name?.unwrap_or_default(), secret?.unwrap_or_default());
@@ -126,7 +130,8 @@ const ARCUS_VERSION: &str = "2026-05-01";
 /// What is wrong with an account, whatever its Secret holds.
 #[must_use]
 pub fn account_refusal(spec: &ProviderAccountSpec, allow: &AllowList) -> Option<Problem> {
-    version(spec).err().or_else(|| allow.endpoint(spec).err())
+    let guard = || spec.deletion_guard.as_ref().and_then(deletions::objection);
+    version(spec).err().or_else(|| allow.endpoint(spec).err()).or_else(guard)
 }
 
 /// The version of the API to speak; SKU.io has none.

@@ -2,15 +2,15 @@
 //!
 //! It is a part of tests alone, and knows no provider.
 
-use super::{AllowList, ConnectSettings, CreatePermit, Login, Session, Wire, WireError, connect};
+use super::{AllowList, ConnectSettings, CreatePermit, Deadline, Login, Session, Wire, WireError, connect};
 use crate::{
     api::v1alpha1::{Limits, Provider},
     domain::intent::Timing,
     telemetry::Metrics,
 };
+use jiff::Timestamp;
 use secrecy::SecretString;
-use std::time::Duration;
-use tokio::time::Instant;
+use std::{sync::Arc, time::Duration};
 use tower::{ServiceExt, util::BoxCloneSyncService};
 use tradewind_simulator::{ManualClock, Operation, Setup, Simulator};
 
@@ -58,8 +58,13 @@ pub(super) fn simulated(setup: Setup, login: &Login) -> (Simulator, Session, Man
 
 /// A permit for one create, as the engine mints it once the attempt is stored.
 pub(super) fn permit(session: &Session, nonce: &str) -> CreatePermit {
+    permit_at(session, nonce, Timestamp::UNIX_EPOCH)
+}
+
+/// The same, where our own clock reads this.
+pub(super) fn permit_at(session: &Session, nonce: &str, wall: Timestamp) -> CreatePermit {
     let ticket = session.gate.ticket().expect("a place in the budget");
-    CreatePermit::mint(nonce, Instant::now() + Duration::from_mins(1), ticket)
+    CreatePermit::mint(nonce, Deadline::after(Duration::from_mins(1), Arc::new(move || wall)), ticket)
 }
 
 /// How many requests of a kind have reached the simulator.

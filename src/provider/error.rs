@@ -82,6 +82,12 @@ impl ApiError {
         }
     }
 
+    /// Nothing was sent: what it is about cannot be there.
+    #[must_use]
+    pub fn unsent(operation: Operation) -> Self {
+        Self { status: None, ..Self::answered(operation, 0, Kind::NotFound, Effect::None) }
+    }
+
     /// An answer that does not follow the contract.
     #[must_use]
     pub fn unreadable(operation: Operation, status: Option<u16>) -> Self {

@@ -263,9 +263,15 @@ impl Gate {
         state.closed_until = Some(state.closed_until.map_or(until, |old| old.max(until)));
     }
 
+    /// For how long the provider still wants to be left alone: a budget that takes the place of this one is closed as long.
+    #[must_use]
+    pub fn closed_for(&self) -> Option<Duration> {
+        let until = self.lock().closed_until?;
+        until.checked_duration_since(Instant::now()).filter(|rest| !rest.is_zero())
+    }
+
     fn open(&self, tenant: &str) -> Result<(), Refusal> {
-        let closed = self.lock().closed_until.and_then(|until| until.checked_duration_since(Instant::now()));
-        match closed.filter(|d| !d.is_zero()) {
+        match self.closed_for() {
             Some(rest) => {
                 self.meter.throttled(Throttle::Pause);
                 // Not all at once when it opens again.
@@ -300,9 +306,11 @@ impl Gate {
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        if let Some(tenant) = self.gate.lock().tenants.get_mut(&self.tenant) {
+        let mut state = self.gate.lock();
+        if let Some(tenant) = state.tenants.get_mut(&self.tenant) {
             tenant.held -= 1;
         }
+        state.tidy(Instant::now());
     }
 }
 
@@ -313,6 +321,18 @@ mod tests {
 
     fn gate(requests_per_minute: u32, max_in_flight: u32) -> Arc<Gate> {
         Arc::new(Gate::new(requests_per_minute, max_in_flight, Metrics::new().at(Provider::Arcus)))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_namespace_that_is_gone_is_forgotten_although_nobody_is_refused() {
+        let gate = gate(60_000, 8);
+        for index in 0..50 {
+            let slot =
+                TENANT.sync_scope(format!("preview-{index}"), || (gate.enter(), gate.ticket().expect("a place")));
+            drop(slot);
+            tokio::time::advance(HALF_LIFE * 2).await;
+        }
+        assert!(gate.lock().tenants.len() <= 2, "{:?}", gate.lock().tenants);
     }
 
     #[tokio::test(start_paused = true)]

@@ -3,7 +3,7 @@
 //! It never retries, never follows a redirect, and never lets a URL or a body out in an error.
 
 use super::{
-    ApiError, CreatePermit, Operation,
+    ApiError, CreatePermit, Deadline, Operation,
     gate::{Gate, Ticket},
 };
 use crate::{
@@ -45,35 +45,48 @@ pub enum WireError {
     TooBig(usize),
 }
 
-/// The largest answer to anything but a list.
-pub(super) const BODY_CAP: usize = 1 << 20;
-/// The largest page of a list.
-pub(super) const LIST_CAP: usize = 8 << 20;
+/// The largest answer to anything but a list, in bytes.
+const BODY_CAP: usize = 1 << 20;
+/// The largest page of a list, in bytes.
+const LIST_CAP: usize = 2 << 20;
+/// A page that is larger than this is read while no other one of its account is.
+const LARGE: usize = 256 << 10;
 
 /// How much of an answer its request wants: nobody reads more only to throw it away.
 #[derive(Clone, Copy)]
 struct Cap(usize);
 
-/// What is left for the next pages of a list. A provider without an end to them must not fill the memory.
+/// Whose turn it is to read a large page, among the requests of one account. Not the others': one whose provider lets its
+/// bytes drip holds up nobody else's.
+#[derive(Clone, Default)]
+struct Turn(Arc<tokio::sync::Mutex<()>>);
+
+/// Held as long as the page is there.
+#[derive(Clone)]
+struct Held {
+    _turn: Arc<tokio::sync::OwnedMutexGuard<()>>,
+}
+
+/// What is left for what is kept of a list. A provider without an end to its pages must not fill the memory.
 pub(super) struct Room {
     left: usize,
     all: usize,
-    /// What an object of a row weighs at least, as it is kept.
-    kept: usize,
-    /// And as long as its page is read.
-    read: usize,
 }
 
 impl Room {
-    /// For rows that are read as what they are.
-    pub(super) fn of_rows(all: usize) -> Self {
-        Self { left: all, all, kept: OBJECT, read: OBJECT }
+    /// So many bytes for all pages.
+    pub(super) fn of(all: usize) -> Self {
+        Self { left: all, all }
     }
 
-    /// For rows that are read as maps first, the smallest of which takes a kilobyte. `kept`: what an object of a row weighs
-    /// at least after that.
-    pub(super) fn of_maps(all: usize, kept: usize) -> Self {
-        Self { left: all, all, kept, read: 1 << 10 }
+    /// Takes room for what is kept of a page.
+    ///
+    /// # Errors
+    /// There is not enough.
+    pub(super) fn keep(&mut self, weighs: usize) -> Result<(), ApiError> {
+        let too_big = || ApiError::wire(Operation::List, WireError::TooBig(self.all));
+        self.left = self.left.checked_sub(weighs).ok_or_else(too_big)?;
+        Ok(())
     }
 }
 
@@ -105,6 +118,17 @@ pub(super) struct Reply {
     pub(super) body: Bytes,
     pub(super) retry_after: Option<Duration>,
     pub(super) request_id: Option<String>,
+    _turn: Option<Held>,
+}
+
+#[cfg(test)]
+impl Reply {
+    /// An answer with this status and body, and nothing else.
+    pub(super) fn of(status: u16, body: impl Into<Bytes>) -> Self {
+        let status = StatusCode::from_u16(status).expect("a status");
+        let (headers, body) = (HeaderMap::new(), body.into());
+        Self { status, headers, body, retry_after: None, request_id: None, _turn: None }
+    }
 }
 
 /// One login at one endpoint.
@@ -116,6 +140,7 @@ pub(super) struct Http {
     timeout: Duration,
     gate: Arc<Gate>,
     meter: Meter,
+    turn: Turn,
     /// The provider's last `Date`, and when it arrived.
     date: Mutex<Option<(Timestamp, Instant)>>,
 }
@@ -131,7 +156,7 @@ impl Http {
         gate: Arc<Gate>,
         meter: Meter,
     ) -> Self {
-        Self { wire, base, headers, request_id, timeout, gate, meter, date: Mutex::new(None) }
+        Self { wire, base, headers, request_id, timeout, gate, meter, turn: Turn::default(), date: Mutex::new(None) }
     }
 
     /// The provider's clock now.
@@ -150,34 +175,17 @@ impl Http {
         self.exchange(call, None, ticket).await
     }
 
-    /// Sends for a page of a list.
-    pub(super) async fn page(&self, call: Call<'_>, pace: Pace, room: &mut Room) -> Result<Reply, ApiError> {
-        let operation = call.operation;
-        let reply = self.send(call, pace).await?;
-        let too_big = |cap| ApiError::wire(operation, WireError::TooBig(cap));
-        let is_heavy = weight(&reply.body, room.read) > LIST_CAP;
-        if !reply.status.is_success() {
-            let body = if is_heavy { Bytes::new() } else { reply.body };
-            return Ok(Reply { body, ..reply });
-        }
-        if is_heavy {
-            return Err(too_big(LIST_CAP));
-        }
-        room.left = room.left.checked_sub(weight(&reply.body, room.kept)).ok_or_else(|| too_big(room.all))?;
-        Ok(reply)
-    }
-
     /// Sends a create. The permit is spent, and refused if it has expired, or if the provider has asked to stop since the
     /// ticket was drawn: that is checked here, after everything that may take time and right before sending.
     pub(super) async fn send_create(&self, call: Call<'_>, permit: CreatePermit) -> Result<Reply, ApiError> {
         let CreatePermit { key, expires, ticket } = permit;
-        self.exchange(call, Some((&key, expires)), ticket).await
+        self.exchange(call, Some((&key, &expires)), ticket).await
     }
 
     async fn exchange(
         &self,
         call: Call<'_>,
-        create: Option<(&str, Instant)>,
+        create: Option<(&str, &Deadline)>,
         _ticket: Ticket,
     ) -> Result<Reply, ApiError> {
         let operation = call.operation;
@@ -186,7 +194,10 @@ impl Http {
         let key = create.map(|(key, _)| key).or(call.key);
         let mut request = self.request(call, key).ok_or(WireError::NotSent).map_err(wire_error)?;
         request.extensions_mut().insert(Cap(cap));
-        if create.is_some_and(|(_, expires)| Instant::now() >= expires) {
+        if operation == Operation::List {
+            request.extensions_mut().insert(self.turn.clone());
+        }
+        if create.is_some_and(|(_, expires)| expires.is_past()) {
             return Err(wire_error(WireError::Expired));
         }
         if create.is_some() {
@@ -197,13 +208,14 @@ impl Http {
         let answer = answer.unwrap_or(Err(WireError::Timeout));
         let status = answer.as_ref().ok().map(|r| r.status().as_u16());
         self.meter.request(operation.into(), status, begun.elapsed());
-        let (head, body) = answer.map_err(wire_error)?.into_parts();
-        let body = if weight(&body, OBJECT) > cap { Err(WireError::TooBig(cap)) } else { Ok(body) };
+        let (mut head, body) = answer.map_err(wire_error)?.into_parts();
+        let turn = head.extensions.remove();
+        let body = if body.len() > cap { Err(WireError::TooBig(cap)) } else { Ok(body) };
         let body = needed(head.status, body).map_err(wire_error)?;
         self.heard(&head.headers);
         let retry_after = head.headers.get(header::RETRY_AFTER).and_then(|value| retry_after(value, self.now()));
         let request_id = plain(head.headers.get(&self.request_id));
-        Ok(Reply { status: head.status, headers: head.headers, body, retry_after, request_id })
+        Ok(Reply { status: head.status, headers: head.headers, body, retry_after, request_id, _turn: turn })
     }
 
     /// `None` for what can be no request: a base URL without a path, a segment that could be about another resource than
@@ -250,30 +262,19 @@ impl Http {
         self.gate.close(wait);
     }
 
+    /// Notes an answer that asks to slow down.
+    pub(super) fn throttled(&self) {
+        self.meter.throttled(Throttle::Provider);
+    }
+
     /// Closes the account's gate where an error asks for it.
     pub(super) fn heed(&self, error: ApiError, otherwise: Duration) -> ApiError {
         if error.kind == Kind::RateLimited && !error.local {
-            self.meter.throttled(Throttle::Provider);
+            self.throttled();
             self.gate.close(error.retry_after.unwrap_or(otherwise));
         }
         error
     }
-}
-
-/// What an object of an answer weighs at least, where it is read as what it is.
-const OBJECT: usize = 256;
-
-/// The size of an answer, or of what reading it would make of it: the smallest object or value of JSON takes far more memory
-/// than its few bytes. What providers really send has more text than that.
-fn weight(body: &[u8], object: usize) -> usize {
-    const VALUE: usize = 32;
-    let count = |(objects, values), byte: &u8| match byte {
-        b'{' => (objects + 1, values),
-        b',' => (objects, values + 1),
-        _ => (objects, values),
-    };
-    let (objects, values) = body.iter().fold((0, 0), count);
-    body.len().max(objects * object).max(values * VALUE)
 }
 
 /// `Retry-After` in seconds or as a date, by the provider's own clock; bounded both ways, since nothing obliges it to be
@@ -300,31 +301,50 @@ pub(super) fn over_reqwest(client: reqwest::Client) -> Wire {
         let client = client.clone();
         async move {
             let cap = request.extensions().get().map_or(BODY_CAP, |Cap(cap)| *cap);
+            let turn = request.extensions().get::<Turn>().cloned();
             let request = reqwest::Request::try_from(request).map_err(|_| WireError::NotSent)?;
             let mut response = client.execute(request).await.map_err(|e| classify(&e))?;
             let mut head = Response::builder().status(response.status());
             if let Some(headers) = head.headers_mut() {
                 headers.clone_from(response.headers());
             }
-            let body = needed(response.status(), body(&mut response, cap).await)?;
-            head.body(body).map_err(|_| WireError::Broken)
+            let mut turn_taken = None;
+            let read = body(&mut response, cap, turn, &mut turn_taken).await;
+            let mut answer = head.body(needed(response.status(), read)?).map_err(|_| WireError::Broken)?;
+            if let Some(turn_taken) = turn_taken {
+                answer.extensions_mut().insert(turn_taken);
+            }
+            Ok(answer)
         }
     }))
 }
 
-/// Reads a body that weighs no more than this.
-async fn body(response: &mut reqwest::Response, cap: usize) -> Result<Bytes, WireError> {
-    // Copies, since a chunk may keep a buffer that is larger than itself; put together once it is clear that all of them are
-    // wanted, since what grows in one piece is there twice.
-    let (mut chunks, mut weighs) = (Vec::new(), 0);
+/// Reads a body of no more bytes than this: one that becomes large when it is its turn.
+async fn body(
+    response: &mut reqwest::Response,
+    cap: usize,
+    turn: Option<Turn>,
+    held: &mut Option<Held>,
+) -> Result<Bytes, WireError> {
+    let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(|e| classify(&e))? {
-        weighs += weight(&chunk, OBJECT);
-        if weighs > cap {
+        let length = body.len() + chunk.len();
+        if length > cap {
             return Err(WireError::TooBig(cap));
         }
-        chunks.push(chunk.to_vec());
+        if length > LARGE
+            && held.is_none()
+            && let Some(Turn(turn)) = &turn
+        {
+            *held = Some(Held { _turn: Arc::new(Arc::clone(turn).lock_owned().await) });
+        }
+        if length > LARGE {
+            // At once all that there may be, of which only what is written to is taken: what grows is there twice.
+            body.reserve_exact(cap - body.len());
+        }
+        body.extend_from_slice(&chunk);
     }
-    Ok(chunks.concat().into())
+    Ok(body.into())
 }
 
 /// The body of an answer, or none where it failed and is not needed: who is refused, or asked to slow down, is so by the
@@ -373,7 +393,7 @@ mod tests {
 
     /// What the operator's wire makes of these bytes, after which the server says nothing more: it closes the connection, or
     /// else holds it.
-    async fn said(bytes: &'static str, closes: bool, cap: usize) -> Result<Response<Bytes>, WireError> {
+    async fn said(bytes: &str, closes: bool, cap: usize, turn: Turn) -> Result<Response<Bytes>, WireError> {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let url = format!("http://{}/", listener.local_addr().expect("an address"));
@@ -388,7 +408,7 @@ mod tests {
         // Long where nothing shall run out, however busy the machine is.
         let patience = if closes { Duration::from_secs(30) } else { Duration::from_millis(300) };
         let client = reqwest::Client::builder().timeout(patience).build().expect("a client");
-        let request = Request::get(url).extension(Cap(cap)).body(Bytes::new()).expect("a request");
+        let request = Request::get(url).extension(Cap(cap)).extension(turn).body(Bytes::new()).expect("a request");
         let answer = over_reqwest(client).oneshot(request);
         tokio::select! {
             biased;
@@ -420,7 +440,7 @@ mod tests {
         #[case] bytes: &'static str,
         #[case] expected: Result<(u16, Option<&str>, &str), WireError>,
     ) {
-        let answer = said(bytes, true, 8).await;
+        let answer = said(bytes, true, 8, Turn::default()).await;
         let told = answer.as_ref().map(|r| {
             let wait = r.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok());
             (r.status().as_u16(), wait, std::str::from_utf8(r.body()).expect("text"))
@@ -431,6 +451,27 @@ mod tests {
     #[tokio::test]
     async fn a_refusal_that_does_not_come_to_its_end_in_time_is_no_answer() {
         let bytes = "HTTP/1.1 429 Too Many Requests\r\nretry-after: 7\r\ncontent-length: 100\r\n\r\nno";
-        assert_eq!(said(bytes, false, 8).await.err(), Some(WireError::Timeout));
+        assert_eq!(said(bytes, false, 8, Turn::default()).await.err(), Some(WireError::Timeout));
+    }
+
+    /// Of the pages of one account, and for as long as it is there.
+    #[rstest]
+    #[case::small(LARGE, true)]
+    #[case::large(LARGE + 1, false)]
+    #[tokio::test]
+    async fn a_large_page_is_there_while_no_other_one_is(#[case] length: usize, #[case] free: bool) {
+        let (turn, body) = (Turn::default(), "x".repeat(length));
+        let bytes = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n{body}");
+        let answer = said(&bytes, true, LIST_CAP, turn.clone()).await.expect("an answer");
+        assert_eq!((answer.body().len(), turn.0.try_lock().is_ok()), (length, free));
+        drop(answer);
+        assert!(turn.0.try_lock().is_ok(), "the next one's turn");
+    }
+
+    #[test]
+    fn what_is_kept_of_a_list_has_room_until_it_has_none() {
+        let mut room = Room::of(3);
+        assert!(room.keep(2).is_ok() && room.keep(1).is_ok());
+        assert_eq!(room.keep(1), Err(ApiError::wire(Operation::List, WireError::TooBig(3))));
     }
 }

@@ -1,7 +1,10 @@
 //! One list for many: an account-wide list that is read once and shared by every pass that it is new enough for.
 
 use super::{ApiError, Freshness};
-use std::{future::Future, sync::Arc};
+use std::{
+    future::Future,
+    sync::{Arc, MutexGuard, PoisonError},
+};
 use tokio::{sync::Mutex, time::Instant};
 
 /// A list as it was read.
@@ -21,6 +24,8 @@ pub(super) struct Snapshot<R> {
 #[derive(Debug)]
 pub(super) struct Inventory<R> {
     last: Mutex<Option<Reading<R>>>,
+    /// The last one that came to its end: beside the lock, which is held for as long as a reading takes.
+    whole: std::sync::Mutex<Option<Arc<Snapshot<R>>>>,
 }
 
 /// When a reading began, and what came of it.
@@ -28,7 +33,7 @@ type Reading<R> = (Instant, Result<Arc<Snapshot<R>>, ApiError>);
 
 impl<R> Default for Inventory<R> {
     fn default() -> Self {
-        Self { last: Mutex::new(None) }
+        Self { last: Mutex::default(), whole: std::sync::Mutex::default() }
     }
 }
 
@@ -52,12 +57,19 @@ impl<R> Inventory<R> {
         let began = Instant::now();
         let read = load().await.map(|rows| Arc::new(Snapshot { began, rows }));
         *last = Some((began, read.clone()));
+        if let Ok(snapshot) = &read {
+            *self.whole() = Some(Arc::clone(snapshot));
+        }
         read
     }
 
-    /// The last list that was read, however old.
-    pub(super) async fn last(&self) -> Option<Arc<Snapshot<R>>> {
-        self.last.lock().await.as_ref().and_then(|(_, read)| read.as_ref().ok().cloned())
+    /// The last list that was read, however old. Waits for none that is under way: a permit runs out meanwhile.
+    pub(super) fn last(&self) -> Option<Arc<Snapshot<R>>> {
+        self.whole().clone()
+    }
+
+    fn whole(&self) -> MutexGuard<'_, Option<Arc<Snapshot<R>>>> {
+        self.whole.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -110,6 +122,19 @@ mod tests {
         tokio::time::advance(Duration::from_secs(31)).await;
         assert_eq!(read(&inventory, within, &reads).await, Ok(2));
         assert_eq!(read(&inventory, Freshness::After(Instant::now()), &reads).await, Ok(3));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_asks_for_the_last_list_does_not_wait_for_the_next_one() {
+        let (inventory, reads) = (Inventory::default(), AtomicU32::new(0));
+        let now = || Freshness::After(Instant::now());
+        assert_eq!(read(&inventory, now(), &reads).await, Ok(1));
+        let last = async {
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            inventory.last().map(|snapshot| snapshot.rows)
+        };
+        let both = async { tokio::join!(read(&inventory, now(), &reads), last) };
+        assert_eq!(both.await, (Ok(2), Some(1)));
     }
 
     #[tokio::test(start_paused = true)]

@@ -11,6 +11,7 @@ mod connect;
 #[cfg(test)]
 #[path = "contract_tests.rs"]
 mod contract;
+mod deadline;
 mod endpoint;
 mod error;
 mod gate;
@@ -22,6 +23,7 @@ pub mod sku_io;
 pub use backend::Backend;
 pub(crate) use backend::with_external;
 pub use connect::{ConnectSettings, Login, Session, account_refusal, connect, login, refusal};
+pub(crate) use deadline::{Deadline, Wall};
 pub use endpoint::{AllowList, BadEndpoint};
 pub use error::{ApiError, Operation};
 pub use gate::{Gate, Refusal, Slot, Ticket, on_behalf_of};
@@ -168,14 +170,19 @@ pub struct Accepted {
 #[derive(Debug)]
 pub struct CreatePermit {
     key: String,
-    expires: Instant,
+    expires: Deadline,
     ticket: Ticket,
 }
 
 impl CreatePermit {
     /// For `engine::intent` alone (an architecture test holds that).
-    pub(crate) fn mint(nonce: &str, expires: Instant, ticket: Ticket) -> Self {
+    pub(crate) fn mint(nonce: &str, expires: Deadline, ticket: Ticket) -> Self {
         Self { key: nonce.to_owned(), expires, ticket }
+    }
+
+    /// The wall time now.
+    fn now(&self) -> Timestamp {
+        self.expires.now()
     }
 }
 

@@ -50,6 +50,8 @@ pub struct Settings {
     pub booleans_as_numbers: bool,
     /// Whether the ids among the settings are answered as strings.
     pub ids_as_strings: bool,
+    /// Whether an id in a path may be spelled otherwise, `042` for 42, as a database takes it that turns text into numbers.
+    pub loose_ids: bool,
     /// Whether every object has a field that no client knows.
     pub unknown_fields: bool,
     /// Whether enumerations have values that no client knows.
@@ -78,6 +80,7 @@ impl Default for Settings {
             settings_in_lists: true,
             booleans_as_numbers: false,
             ids_as_strings: false,
+            loose_ids: false,
             unknown_fields: false,
             unknown_values: false,
             null_fields: Vec::new(),

@@ -63,7 +63,7 @@ use serde::{Deserialize, Deserializer, Serialize};
     .message("accessTokenSecretRef is required, except with managementPolicy: ObserveOnly"))]
 #[x_kube(validation = Rule::new("!has(oldSelf.externalRef) || (has(self.externalRef) && self.externalRef.id == oldSelf.externalRef.id)")
     .message("externalRef is immutable once set: make another IntegrationInstance"))]
-#[x_kube(validation = Rule::new("!has(self.externalRef) || self.externalRef.id.matches('^[0-9]+$')")
+#[x_kube(validation = Rule::new("!has(self.externalRef) || self.externalRef.id.matches('^[1-9][0-9]*$')")
     .message("externalRef.id of SKU.io is a number, such as \"42\""))]
 #[x_kube(validation = Rule::new("!has(self.externalRef) || self.adoptionPolicy != 'Fail' || self.managementPolicy == 'ObserveOnly'")
     .message("externalRef needs adoptionPolicy: Match or Override, or managementPolicy: ObserveOnly"))]

@@ -8,7 +8,7 @@ use crate::{
     telemetry::Metrics,
 };
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{HeaderValue, Request, Response, header};
 use rstest::rstest;
 use serde_json::json;
 use std::collections::BTreeSet;
@@ -301,22 +301,40 @@ async fn the_types_are_those_of_the_provider() {
 
 /// What is not told is taken to be what was sent last, and sent where nothing was.
 #[tokio::test]
-async fn a_null_is_not_told() {
+async fn a_null_where_none_can_be_is_not_told() {
     let fields = [
         ("display_name", "spec.arcus.displayName"),
         ("mode", "spec.arcus.mode"),
         ("is_active", "spec.arcus.active"),
         ("config", "spec.arcus.config"),
-        ("ship_from_zip", "spec.arcus.shipFrom.zip"),
     ];
     for (name, path) in fields {
         let world = World::new(arcus::Settings { null_fields: vec![name.to_owned()], ..at_ease() });
         let want = labels(&all("shippo"));
         world.made(&want).await;
+        world.done(Act::EnterCredentials, &want);
         assert_eq!(world.found(&Look::Key(want.key())).await.len(), 1, "{name}");
         assert_eq!(world.differs(&want, &want.applied()).await, [""; 0], "{name}");
         assert_eq!(world.differs(&want, &[]).await, [path]);
     }
+}
+
+/// Somebody has cleared it.
+#[rstest]
+#[case::address("shippo", "ship_from_zip", "spec.arcus.shipFrom.zip")]
+#[case::seller("ebay", "seller_id", "spec.arcus.sellerId")]
+#[case::account("plaid", "bank_account_id", "spec.arcus.bankAccountId")]
+#[tokio::test]
+async fn a_null_where_one_can_be_is_told(#[case] platform: &str, #[case] field: &str, #[case] path: &str) {
+    let world = World::new(arcus::Settings { null_clears: true, ..at_ease() });
+    let want = declared(platform, &all(platform));
+    world.made(&want).await;
+    assert_eq!(world.differs(&want, &want.applied()).await, [""; 0]);
+    let fields = Map::from_iter([(field.to_owned(), Value::Null)]);
+    world.done(Act::Change { fields }, &want);
+    assert_eq!(world.differs(&want, &want.applied()).await, [path]);
+    world.update(&want).await.expect("an update");
+    assert_eq!(world.differs(&want, &want.applied()).await, [""; 0]);
 }
 
 #[rstest]
@@ -794,16 +812,19 @@ fn keys_of_one_entity_are_logins_of_one_account() {
 
 /// A wire that gives these answers, one after the other and the last one for ever, and what it was asked.
 fn scripted(answers: Vec<Value>) -> (Session, Arc<Mutex<Vec<String>>>) {
+    dated(answers, Some("Mon, 05 Jan 2026 10:00:00 GMT"))
+}
+
+/// The same, with or without a `Date`.
+fn dated(answers: Vec<Value>, date: Option<&'static str>) -> (Session, Arc<Mutex<Vec<String>>>) {
     let asked = Arc::new(Mutex::new(Vec::new()));
     let log = Arc::clone(&asked);
     let service = service_fn(move |request: Request<Bytes>| {
         let mut log = log.lock().expect("a log");
         let answer = answers.get(log.len()).or(answers.last()).cloned().expect("an answer");
         log.push(request.uri().path_and_query().expect("a path").to_string());
-        let response = Response::builder()
-            .header("date", "Mon, 05 Jan 2026 10:00:00 GMT")
-            .body(Bytes::from(answer.to_string()))
-            .expect("a response");
+        let mut response = Response::new(Bytes::from(answer.to_string()));
+        response.headers_mut().extend(date.map(|date| (header::DATE, HeaderValue::from_static(date))));
         std::future::ready(Ok::<_, WireError>(response))
     });
     (session(BoxCloneSyncService::new(service), "2026-05-01"), asked)
@@ -879,6 +900,22 @@ async fn an_expiry_is_believed_within_reason(#[case] told: Value, #[case] second
         let now: Timestamp = "2026-01-05T10:00:00Z".parse().expect("a time");
         assert_eq!(invitation.expires_at.duration_since(now).as_secs(), seconds);
     }
+}
+
+/// Then our own clock is all that there is.
+#[rstest]
+#[case::missing(json!({}), 3600)]
+#[case::in_ten_minutes(json!({"expires_at": "2026-01-05T10:10:00Z"}), 600)]
+#[case::in_a_year(json!({"expires_at": "2027-01-05T10:00:00Z"}), 7 * 24 * 3600)]
+#[tokio::test]
+async fn an_expiry_is_believed_where_no_answer_tells_the_time(#[case] told: Value, #[case] seconds: i64) {
+    let mut body = json!({"object": "integration_oauth_required", "oauth_url": "https://acme.example/test"});
+    body.as_object_mut().expect("an object").extend(told.as_object().expect("an object").clone());
+    let (session, _) = dated(vec![body], None);
+    let now: Timestamp = "2026-01-05T10:00:00Z".parse().expect("a time");
+    let permit = contract::permit_at(&session, "nonce", now);
+    let made = of(&session).create(permit, &store_want(), &Credentials::default()).await.expect("an answer");
+    assert_eq!(accepted(made).expires_at.duration_since(now).as_secs(), seconds);
 }
 
 #[rstest]
@@ -1007,4 +1044,22 @@ async fn what_was_made_in_the_window_of_an_attempt_is_found() {
     assert_eq!(world.found(&look).await.iter().map(|r| &r.id).collect::<Vec<_>>(), [&id]);
     world.delete(&id).await.expect("a delete");
     assert!(world.found(&look).await.is_empty());
+}
+
+/// A server may take another spelling of a type for the same one; two objects would hold it then.
+#[tokio::test]
+async fn a_type_in_another_spelling_is_none() {
+    let (session, asked) = scripted(vec![json!({"connector_type": "shippo", "is_active": true, "display_name": "a"})]);
+    let want = labels(&json!({"displayName": "b"}));
+    let id = ExternalId::new("shippo");
+    let have = of(&session).observe(&Look::Id(id), now(), Pace::Now).await.expect("records").remove(0).have;
+    let Difference::Update(change, _) = Arcus::diff(&want, &have.expect("what it is"), &[], None) else {
+        panic!("a change")
+    };
+    let spelled = ExternalId::new("Shippo");
+    assert!(of(&session).observe(&Look::Id(spelled.clone()), now(), Pace::Now).await.expect("records").is_empty());
+    let refused = of(&session).update(&spelled, &change).await.map_err(|e| (e.kind, e.effect, e.status));
+    assert_eq!(refused, Err((Kind::NotFound, Effect::None, None)));
+    assert_eq!(of(&session).delete(DeletePermit::mint(spelled)).await, Ok(()), "there is none");
+    assert_eq!(asked.lock().expect("a log").len(), 1, "nothing was sent");
 }

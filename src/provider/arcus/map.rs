@@ -32,7 +32,7 @@ pub(super) fn read(operation: Operation, reply: &Reply) -> Result<Value, ApiErro
     if answer::is_success(reply) {
         return answer::json(operation, reply);
     }
-    let body = serde_json::from_slice::<Value>(&reply.body).ok();
+    let body = answer::told(reply);
     let text = |key: &str| body.as_ref().and_then(|b| b.get(key)?.as_str());
     let code =
         text("code").or_else(|| text("error")).and_then(|code| CODES.iter().find(|known| **known == code).copied());
@@ -73,15 +73,11 @@ fn is_scope(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use bytes::Bytes;
-    use http::{HeaderMap, StatusCode};
     use rstest::rstest;
     use serde_json::json;
 
     fn reply(status: u16, body: &Value) -> Reply {
-        let status = StatusCode::from_u16(status).expect("a status");
-        let body = Bytes::from(body.to_string());
-        Reply { status, headers: HeaderMap::new(), body, retry_after: None, request_id: None }
+        Reply::of(status, body.to_string())
     }
 
     #[test]

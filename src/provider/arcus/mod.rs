@@ -4,14 +4,17 @@
 //! seven days, in which a create brings them back; credentials never pass through here. A store that a merchant has to
 //! authorize is created by an invitation: a link, and nothing else until the merchant has followed it.
 
+mod key;
 mod map;
 mod wire;
+
+pub(super) use key::{LIVE, entity_code};
 
 use super::{
     Accepted, ApiError, ConnectSettings, CreatePermit, Created, DeletePermit, External, Freshness, Job, Login, Made,
     Operation, Record, Summary, answer,
     gate::Gate,
-    http::{Call, Http, LIST_CAP, Pace, Reply, Room, Wire},
+    http::{Call, Http, Pace, Reply, Room, Wire},
     inventory::Inventory,
 };
 use crate::{
@@ -31,7 +34,7 @@ use crate::{
     },
     telemetry::Meter,
 };
-use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use http::{HeaderName, Method};
 use jiff::{SignedDuration, Timestamp, civil::Date};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value};
@@ -49,6 +52,8 @@ const INTEGRATIONS: &str = "integrations";
 const LIMIT: &str = "100";
 /// Pages that are read at most; there are sixteen types.
 const MAX_PAGES: usize = 16;
+/// All of them together weigh no more than this.
+const ROOM: usize = 4 << 20;
 /// A limit without `Retry-After` is waited out this long.
 const WAIT: Duration = Duration::from_secs(10);
 /// A link that does not say how long it works is taken to work this long.
@@ -81,7 +86,7 @@ impl Arcus {
     pub(super) fn new(login: &Login, wire: Wire, gate: Arc<Gate>, settings: &ConnectSettings, meter: Meter) -> Self {
         let timing = settings.timing;
         let request_id = HeaderName::from_static("x-request-id");
-        let http = Http::new(wire, login.endpoint.clone(), headers(login), request_id, timing.call, gate, meter);
+        let http = Http::new(wire, login.endpoint.clone(), key::headers(login), request_id, timing.call, gate, meter);
         let live = login.secret.expose_secret().starts_with(LIVE);
         Self { http, all: Inventory::default(), entity: Mutex::default(), gone: Mutex::default(), timing, live }
     }
@@ -130,9 +135,12 @@ impl Arcus {
     }
 
     async fn one(&self, id: &str, pace: Pace) -> Result<Option<Row>, ApiError> {
+        if known(Operation::Read, &ExternalId::new(id)).is_err() {
+            return Ok(None);
+        }
         match self.get(Operation::Read, &[INTEGRATIONS, id], &[], pace).await {
             Ok(body) => {
-                let row = wire::row(&body).filter(|row| row.connector_type == id);
+                let row = wire::row(body).filter(|row| row.connector_type == id);
                 let row = row.ok_or_else(|| ApiError::unreadable(Operation::Read, None))?;
                 self.learn(&row);
                 if row.active != Some(false) {
@@ -147,15 +155,15 @@ impl Arcus {
 
     async fn list(&self, pace: Pace) -> Result<Vec<Row>, ApiError> {
         let (operation, path) = (Operation::List, [INTEGRATIONS]);
-        let (mut rows, mut after, mut room) = (Vec::new(), None::<String>, Room::of_maps(LIST_CAP / 2, 1 << 10));
+        let (mut rows, mut after, mut room) = (Vec::new(), None::<String>, Room::of(ROOM));
         for page in 0..MAX_PAGES {
             let mut query = vec![("limit", LIMIT)];
             query.extend(after.as_deref().map(|id| ("starting_after", id)));
             let pace = if page == 0 { pace } else { Pace::InTurn };
             let call = Call { operation, method: Method::GET, path: &path, query: &query, body: None, key: None };
-            let reply = self.http.page(call, pace, &mut room).await?;
-            let body = self.heard(operation, &reply)?;
-            let (more, next) = wire::page(&body).ok_or_else(|| ApiError::unreadable(operation, None))?;
+            let reply = self.http.send(call, pace).await?;
+            room.keep(answer::weight(&reply.body))?;
+            let (more, next) = answer::alone(|| self.page(&reply))?;
             rows.extend(more);
             after = next;
             if after.is_none() {
@@ -168,38 +176,23 @@ impl Arcus {
         Err(ApiError::unreadable(operation, None))
     }
 
-    /// A link and how long it works.
-    fn accepted(&self, invitation: Invitation) -> Accepted {
-        let now = self.now().unwrap_or(Timestamp::UNIX_EPOCH);
+    fn page(&self, reply: &Reply) -> Result<(Vec<Row>, Option<String>), ApiError> {
+        let body = self.heard(Operation::List, reply)?;
+        wire::page(body).ok_or_else(|| ApiError::unreadable(Operation::List, None))
+    }
+
+    /// A link and how long it works. `wall`: our own time, where Arcus tells none.
+    fn accepted(&self, invitation: Invitation, wall: Timestamp) -> Accepted {
+        let now = self.now().unwrap_or(wall);
         let after = |span: SignedDuration| now.saturating_add(span).unwrap_or(now);
         let expires_at = invitation.expires_at.unwrap_or_else(|| after(UNTOLD)).min(after(LONGEST));
         Accepted { link: SecretString::from(invitation.url), expires_at }
     }
 }
 
-/// Keys for real data begin so.
-pub(super) const LIVE: &str = "ark_live_";
-/// Keys for test data begin so.
-pub(super) const TEST: &str = "ark_test_";
-
-/// The part of a key that names its entity: `ent_<code>` of `ark_live_ent_<code>_<random>`. `None` for what is no key.
-pub(super) fn entity_code(key: &str) -> Option<&str> {
-    let rest = key.strip_prefix(LIVE).or_else(|| key.strip_prefix(TEST))?;
-    let (code, random) = rest.rsplit_once('_')?;
-    (code.starts_with("ent_") && code.len() > "ent_".len() && !random.is_empty()).then_some(code)
-}
-
-fn headers(login: &Login) -> HeaderMap {
-    let mut headers = HeaderMap::new();
-    if let Ok(mut bearer) = HeaderValue::from_str(&format!("Bearer {}", login.secret.expose_secret())) {
-        bearer.set_sensitive(true);
-        headers.insert(header::AUTHORIZATION, bearer);
-    }
-    if let Ok(version) = HeaderValue::from_str(&login.version) {
-        headers.insert("arcus-version", version);
-    }
-    headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
-    headers
+/// Whether an id is one of Arcus' types, in its spelling: it might take another one for the same, and it would be held by nobody.
+fn known(operation: Operation, id: &ExternalId) -> Result<(), ApiError> {
+    Connector::named(id.as_str()).map(drop).ok_or_else(|| ApiError::unsent(operation))
 }
 
 /// A declared configuration is laid over the one that is there: whether a PATCH replaces it or merges is not said.
@@ -272,7 +265,8 @@ impl External for Arcus {
         applied: &[AppliedField],
         _: Option<&Credentials>,
     ) -> Difference<Change> {
-        let told = |field: &Field| have.row.told.get(field.name).filter(|value| !value.is_null());
+        let told = |field: &Field| have.row.told.get(field.name);
+        // Also before anybody has entered credentials: nothing but the answer tells a deleted connector from one that waits for them.
         let fields: Vec<&Field> = want.fields().iter().filter(|f| f.differs(told(f), applied)).collect();
         if fields.is_empty() {
             return Difference::None;
@@ -338,17 +332,17 @@ impl External for Arcus {
     }
 
     async fn create(&self, permit: CreatePermit, want: &ConnectorWant, _: &Credentials) -> Result<Made, ApiError> {
-        let operation = Operation::Create;
+        let (operation, wall) = (Operation::Create, permit.now());
         let (path, body) = ([INTEGRATIONS, want.connector.name], Some(Value::Object(want.create_body())));
         let call = Call { operation, method: Method::POST, path: &path, query: &[], body, key: None };
         let reply = self.http.send_create(call, permit).await?;
         let answer = self.heard(operation, &reply)?;
         if let Some(invitation) = Invitation::read(&answer) {
             // What is no link can be handed to nobody.
-            let accepted = is_link(&invitation.url).then(|| Made::Accepted(self.accepted(invitation)));
+            let accepted = is_link(&invitation.url).then(|| Made::Accepted(self.accepted(invitation, wall)));
             return accepted.ok_or_else(|| answer::unreadable(operation, &reply));
         }
-        let row = wire::row(&answer).filter(|row| row.connector_type == want.connector.name);
+        let row = wire::row(answer).filter(|row| row.connector_type == want.connector.name);
         let row = row.ok_or_else(|| answer::unreadable(operation, &reply))?;
         self.learn(&row);
         self.gone().remove(want.connector.name);
@@ -365,6 +359,7 @@ impl External for Arcus {
     }
 
     async fn update(&self, id: &ExternalId, change: &Change) -> Result<(), ApiError> {
+        known(Operation::Update, id)?;
         let body = Some(Value::Object(change.0.clone()));
         let answer = self.write(Operation::Update, Method::PATCH, id, body).await;
         if answer.as_ref().is_err_and(|e| matches!(e.kind, Kind::NotFound | Kind::Gone)) {
@@ -374,6 +369,10 @@ impl External for Arcus {
     }
 
     async fn delete(&self, permit: DeletePermit) -> Result<(), ApiError> {
+        // What is none of Arcus' types is there no more than what is gone.
+        if known(Operation::Delete, permit.id()).is_err() {
+            return Ok(());
+        }
         match self.write(Operation::Delete, Method::DELETE, permit.id(), None).await {
             Err(error) if !matches!(error.kind, Kind::NotFound | Kind::Gone) => Err(error),
             Ok(_) | Err(_) => Ok(()),
@@ -394,22 +393,6 @@ impl External for Arcus {
 
     fn now(&self) -> Option<Timestamp> {
         self.http.now()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use rstest::rstest;
-
-    #[rstest]
-    #[case::live("ark_live_ent_abc_test", Some("ent_abc"))]
-    #[case::test("ark_test_ent_a_b_test", Some("ent_a_b"))]
-    #[case::no_code("ark_test_ent__x", None)]
-    #[case::no_random("ark_test_ent_abc_", None)]
-    #[case::another("sk_live_abc_def", None)]
-    fn a_key_names_its_entity(#[case] key: &str, #[case] code: Option<&str>) {
-        assert_eq!(entity_code(key), code);
     }
 }
 

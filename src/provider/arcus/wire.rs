@@ -2,6 +2,7 @@
 //!
 //! Source: Arcus' public reference. The shapes of reads are not documented; both forms are taken.
 
+use crate::domain::{connectors::path_of, text::bounded};
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
@@ -23,25 +24,28 @@ pub(super) struct Row {
 }
 
 impl Row {
-    /// Reads a connector; `None` without a type.
-    pub(super) fn read(value: &Value) -> Option<Self> {
-        let row = value.as_object()?;
+    /// Reads a connector; `None` without a type. Nothing else is kept: an answer may be large.
+    pub(super) fn read(value: Value) -> Option<Self> {
+        let Value::Object(mut row) = value else { return None };
         let text = |key: &str| row.get(key).and_then(Value::as_str);
         let stamp = |key: &str| text(key).and_then(|t| t.parse().ok());
         let yes = |key: &str| row.get(key).and_then(Value::as_bool);
-        Some(Self {
+        let mut read = Self {
             connector_type: text("connector_type").filter(|t| !t.is_empty())?.to_owned(),
             entity_id: row.get("entity_id").and_then(plain_id),
             active: yes("is_active"),
             credentials: yes("has_credentials_secret_arn"),
             webhook_secret: yes("has_webhook_secret"),
             last_sync_at: stamp("last_sync_at"),
-            sync_status: text("sync_status").map(str::to_owned),
-            sync_error: text("sync_error").map(str::to_owned),
+            sync_status: text("sync_status").map(bounded),
+            sync_error: text("sync_error").map(bounded),
             created_at: stamp("created_at"),
             updated_at: stamp("updated_at"),
-            told: row.clone(),
-        })
+            told: Map::new(),
+        };
+        row.retain(|name, _| path_of(name).is_some());
+        read.told = row;
+        Some(read)
     }
 
     /// When it was made, or last switched on: a soft deletion keeps the row, and a create brings it back.
@@ -58,16 +62,18 @@ fn plain_id(value: &Value) -> Option<String> {
 }
 
 /// The row that an answer carries: in its `data`, or bare.
-pub(super) fn row(body: &Value) -> Option<Row> {
-    Row::read(body.get("data").unwrap_or(body))
+pub(super) fn row(mut body: Value) -> Option<Row> {
+    let data = body.get_mut("data").map(Value::take);
+    Row::read(data.unwrap_or(body))
 }
 
 /// One page of a list: its rows, and what to begin the next one after.
-pub(super) fn page(body: &Value) -> Option<(Vec<Row>, Option<String>)> {
-    let items = body.as_array().or_else(|| body.get("data")?.as_array())?;
-    let rows = items.iter().map(Row::read).collect::<Option<Vec<_>>>()?;
+pub(super) fn page(mut body: Value) -> Option<(Vec<Row>, Option<String>)> {
     let more = body.get("has_more").and_then(Value::as_bool).unwrap_or(false);
+    let items = if body.is_array() { body.take() } else { body.get_mut("data")?.take() };
+    let Value::Array(items) = items else { return None };
     let last = items.last().and_then(|item| item.get("id")).and_then(plain_id);
+    let rows = items.into_iter().map(Row::read).collect::<Option<Vec<_>>>()?;
     Some((rows, last.filter(|_| more)))
 }
 
@@ -100,15 +106,24 @@ mod tests {
     #[case::wrapped(json!({"data": {"connector_type": "shippo"}}))]
     #[case::bare(json!({"connector_type": "shippo"}))]
     fn rows_are_read_wrapped_and_bare(#[case] body: Value) {
-        assert_eq!(row(&body).map(|r| r.connector_type).as_deref(), Some("shippo"));
+        assert_eq!(row(body).map(|r| r.connector_type).as_deref(), Some("shippo"));
     }
 
     #[test]
     fn what_is_null_or_of_another_type_is_not_told() {
         let told = json!({"connector_type": "shippo", "is_active": "yes", "last_sync_at": null, "sync_error": 5});
-        let row = Row::read(&told).expect("a row");
+        let row = Row::read(told).expect("a row");
         assert_eq!((row.active, row.last_sync_at, row.sync_error), (None, None, None));
-        assert!(Row::read(&json!({"connector_type": null})).is_none() && Row::read(&json!([])).is_none());
+        assert!(Row::read(json!({"connector_type": null})).is_none() && Row::read(json!([])).is_none());
+    }
+
+    #[test]
+    fn what_is_kept_of_a_row_is_what_can_be_declared_and_what_is_shown() {
+        let long = "a".repeat(1 << 20);
+        let told = json!({"connector_type": "shippo", "config": {"a": 1}, "seller_id": null, "notes": long, "sync_error": long});
+        let row = Row::read(told).expect("a row");
+        assert_eq!(row.told.keys().collect::<Vec<_>>(), ["config", "connector_type", "seller_id"]);
+        assert!(row.sync_error.is_some_and(|text| text.len() <= 1024));
     }
 
     #[rstest]
@@ -116,7 +131,7 @@ mod tests {
     #[case::last(json!({"object": "list", "data": [{"id": "a", "connector_type": "x"}], "has_more": false}), None)]
     #[case::bare(json!([{"id": "a", "connector_type": "x"}]), None)]
     fn a_page_names_the_next_one(#[case] body: Value, #[case] next: Option<&str>) {
-        let (rows, after) = page(&body).expect("a page");
+        let (rows, after) = page(body).expect("a page");
         assert_eq!((rows.len(), after.as_deref()), (1, next));
     }
 

@@ -4,7 +4,7 @@ use super::*;
 use crate::{
     api::v1alpha1::Provider,
     provider::{Backend, Session, WireError, contract},
-    telemetry::lines::Lines,
+    telemetry::{Metrics, lines::Lines},
 };
 use bytes::Bytes;
 use http::{Request, Response};
@@ -14,6 +14,11 @@ use tower::{service_fn, util::BoxCloneSyncService};
 
 /// A session with whatever answers to method, path and query.
 fn session(answer: impl Fn(&str) -> (u16, Value) + Send + Sync + 'static) -> Session {
+    measured(&Metrics::new(), answer)
+}
+
+/// The same, with metrics that somebody reads.
+fn measured(metrics: &Metrics, answer: impl Fn(&str) -> (u16, Value) + Send + Sync + 'static) -> Session {
     let answer = Arc::new(answer);
     let wire = service_fn(move |request: Request<Bytes>| {
         let path = request.uri().path_and_query().expect("a path");
@@ -22,7 +27,7 @@ fn session(answer: impl Fn(&str) -> (u16, Value) + Send + Sync + 'static) -> Ses
         std::future::ready(Ok::<_, WireError>(response))
     });
     let login = contract::login(Provider::Rutter, "https://sandbox.example.com/versioned", "2024-08-31", "id", "test");
-    contract::session(BoxCloneSyncService::new(wire), &login)
+    contract::measured(BoxCloneSyncService::new(wire), &login, metrics)
 }
 
 fn of(session: &Session) -> &Rutter {
@@ -78,6 +83,7 @@ async fn what_was_read_of_a_connection_is_kept_for_as_long_as_it_is_listed() {
 #[case::unreadable(200, json!({"connection": {"id": 5}}), false, 1)]
 #[case::anothers(200, json!({"connection": {"id": "a"}}), false, 1)]
 #[case::a_limit_which_is_the_accounts(429, json!({}), false, 0)]
+#[case::a_limit_of_its_platform(452, json!({}), false, 1)]
 #[tokio::test]
 async fn a_connection_that_cannot_be_read_is_named(
     #[case] status: u16,
@@ -135,4 +141,147 @@ async fn a_token_or_a_link_that_nobody_could_use_is_none(
         Made::Accepted(_) => panic!("Rutter tells the id with the link"),
     });
     assert_eq!(texts.map_err(|e| (e.kind, e.effect)), expected);
+}
+
+const STATUS: &str = "GET /versioned/connections/status?access_token=";
+const REFRESH: &str = "POST /versioned/connections/";
+
+/// Another store's platform has nothing to do with it.
+#[rstest]
+#[case::of_the_platform(452, Some(60), true)]
+#[case::of_rutter(429, None, false)]
+#[tokio::test]
+async fn a_limit_stops_whom_it_is_of(#[case] status: u16, #[case] retry_after: Option<u64>, #[case] open: bool) {
+    let metrics = Metrics::new();
+    let session =
+        measured(
+            &metrics,
+            move |request| {
+                if request.starts_with(REFRESH) { (status, json!({})) } else { list(&["a", "b"]) }
+            },
+        );
+    of(&session).reads.list(Freshness::After(Instant::now()), Pace::Now).await.expect("a list");
+    let error = of(&session).refresh(&ExternalId::new("a"), &Load::Sync).await.expect_err("a limit");
+    let told = (error.kind, error.effect, error.retry_after.map(|wait| wait.as_secs()));
+    assert_eq!(told, (Kind::RateLimited, Effect::None, retry_after));
+    let line = "tradewind_provider_throttled_requests_total{provider=\"Rutter\",by=\"provider\"} 1\n";
+    assert!(metrics.text().contains(line), "{}", metrics.text());
+    assert_eq!(session.gate.ticket().is_ok(), open);
+}
+
+/// The first connection of a list is anybody's.
+#[tokio::test]
+async fn a_platforms_limit_is_no_answer_to_who_the_login_is() {
+    let session = session(|request| if request.starts_with(STATUS) { (452, json!({})) } else { list(&["a"]) });
+    assert_eq!(of(&session).probe(Freshness::After(Instant::now()), Pace::Now).await, Ok(None));
+}
+
+/// A merchant who comes after it was read connects a store that nobody knew of.
+#[tokio::test]
+async fn a_connection_without_a_store_is_read_again() {
+    let came = Arc::new(Mutex::new(false));
+    let has_come = Arc::clone(&came);
+    let session = session(move |request| match (request.strip_prefix(DETAIL), *has_come.lock().expect("a word")) {
+        (Some(id), true) => detail(id),
+        (Some(id), false) => (200, json!({"connection": {"id": id, "store_unique_id": "", "store_name": null}})),
+        (None, came) => {
+            let platform = if came { "SHOPIFY" } else { "UNKNOWN" };
+            (200, json!({"connections": [{"id": "a", "access_token": "a", "platform": platform}]}))
+        }
+    });
+    let found =
+        async || look(&session).await.expect("records").into_iter().map(|r| r.have.is_some()).collect::<Vec<_>>();
+    assert_eq!(found().await, [false], "it may be of any store");
+    *came.lock().expect("a word") = true;
+    assert_eq!(found().await, [true]);
+}
+
+/// Who authorizes a connection again may do so for another store.
+#[tokio::test]
+async fn a_connection_that_was_authorized_again_is_read_again() {
+    let state = Arc::new(Mutex::new(("b", false)));
+    let now = Arc::clone(&state);
+    let session = session(move |request| {
+        let (store, needs_update) = *now.lock().expect("a state");
+        if request.starts_with(STATUS) {
+            let status = json!({"is_ready": true, "needs_update_status": {"needs_update": needs_update}});
+            return (200, json!({"connection": {"id": "x"}, "status": status}));
+        }
+        if request.starts_with(DETAIL) {
+            let domain = format!("{store}.myshopify.com");
+            return (200, json!({"connection": {"id": "x", "store_domain": domain, "store_name": "Acme"}}));
+        }
+        list(if request.contains("status=any") { &["x"] } else { &[] })
+    });
+    let is_it = async || !look(&session).await.expect("records").is_empty();
+    let seen = async |store, needs_update| {
+        *state.lock().expect("a state") = (store, needs_update);
+        let id = Look::Id(ExternalId::new("x"));
+        of(&session).observe(&id, Freshness::After(Instant::now()), Pace::Now).await.expect("a record");
+    };
+    seen("b", false).await;
+    assert!(!is_it().await);
+    seen("a", false).await;
+    assert!(!is_it().await, "what is known is not read again");
+    seen("a", true).await;
+    seen("a", false).await;
+    assert!(is_it().await);
+}
+
+/// What an id in another spelling names is what another object holds.
+#[rstest]
+#[case::capitals("0D7E3C1A-4A1B-4A1E-8B53-2F6B0F9E7A22", 0)]
+#[case::without_dashes("0d7e3c1a4a1b4a1e8b532f6b0f9e7a22", 0)]
+#[case::as_it_is_listed(LISTED, 1)]
+#[case::not_listed_yet("11111111-4a1b-4a1e-8b53-2f6b0f9e7a22", 1)]
+#[tokio::test]
+async fn what_another_spelling_names_is_not_deleted(#[case] id: &str, #[case] sent: usize) {
+    let deleted = Arc::new(Mutex::new(0));
+    let count = Arc::clone(&deleted);
+    let session = session(move |request| {
+        if request.starts_with("DELETE") {
+            *count.lock().expect("a count") += 1;
+            return (200, json!({"success": true}));
+        }
+        list(&[LISTED])
+    });
+    let id = ExternalId::new(id);
+    let found = of(&session).observe(&Look::Id(id.clone()), Freshness::After(Instant::now()), Pace::Now).await;
+    assert_eq!(found.is_ok_and(|found| found.is_empty()), id.as_str() != LISTED);
+    assert_eq!(of(&session).delete(DeletePermit::mint(id)).await, Ok(()));
+    assert_eq!(*deleted.lock().expect("a count"), sent);
+}
+
+const LISTED: &str = "0d7e3c1a-4a1b-4a1e-8b53-2f6b0f9e7a22";
+
+/// Its id is in no object before all that is read of it has come to its end.
+#[tokio::test(start_paused = true)]
+async fn what_is_read_of_a_new_connection_takes_no_longer_than_one_call() {
+    let began = Instant::now();
+    let wire = service_fn(|request: Request<Bytes>| async move {
+        if request.method() != Method::POST {
+            // Each answers just in time.
+            timeout(std::time::Duration::from_secs(59), std::future::pending::<()>()).await.expect_err("late");
+            return Ok(Response::new(Bytes::from(json!({"connections": []}).to_string())));
+        }
+        let made = json!({"connection": {"id": "a", "access_token": "t"}});
+        Ok::<_, WireError>(Response::new(Bytes::from(made.to_string())))
+    });
+    let login = contract::login(Provider::Rutter, "https://sandbox.example.com/versioned", "2024-08-31", "id", "test");
+    let session = contract::session(BoxCloneSyncService::new(wire), &login);
+    let made = of(&session).create(contract::permit(&session, "test"), &by_link(), &Credentials::default()).await;
+    assert_eq!(made.expect("a record").id().map(ExternalId::as_str), Some("a"));
+    let call = of(&session).timing.call;
+    assert!(began.elapsed() <= call, "{:?} and no more than {call:?}", began.elapsed());
+    assert!(of(&session).reads.token("a").is_some(), "what follows finds it");
+}
+
+#[rstest]
+#[case::a_cursor(json!({"connections": [], "next_cursor": "x".repeat(9 << 10)}))]
+#[case::more_rows_than_there_is_room_for(json!({"connections": vec![json!({"id": "a"}); 40_000]}))]
+#[tokio::test]
+async fn a_list_that_takes_too_much_is_none(#[case] body: Value) {
+    let session = session(move |_| (200, body.clone()));
+    let error = look(&session).await.expect_err("no list");
+    assert_eq!((error.kind, error.effect), (Kind::Protocol, Effect::None));
 }

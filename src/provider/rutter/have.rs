@@ -45,11 +45,12 @@ impl Have {
         if platform.name == name { platform.recognise(store, domain, unique_id) } else { Recognition::Other }
     }
 
-    /// Whether Rutter tells its store already.
+    /// Whether Rutter tells its store already. Where the platform is not known, be it that no merchant has chosen one yet, that
+    /// is so once anything is told.
     pub(super) fn is_told(&self) -> bool {
         let (domain, unique_id) = self.told();
         let platform = self.row.platform.as_deref().and_then(rules::rutter_platform);
-        platform.is_none_or(|p| p.is_told(domain, unique_id))
+        platform.map_or_else(|| self.has_store(), |platform| platform.is_told(domain, unique_id))
     }
 
     pub(super) fn born(&self) -> Option<Timestamp> {

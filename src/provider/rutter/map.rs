@@ -22,13 +22,16 @@ use serde::de::DeserializeOwned;
 const CODES: &[&str] =
     &["PRODUCT_NOT_READY", "PRODUCT_NOT_ALLOWED", "INVALID_CREDENTIALS", "CONNECTION_DISABLED", "NEEDS_UPDATE"];
 
+/// The limit of one store's platform; 429 is Rutter's own.
+pub(super) const PLATFORM_LIMIT: u16 = 452;
+
 /// The meaning of an HTTP status that is no success, where it is not that of everybody.
 fn meaning(status: u16) -> (Kind, Effect) {
     match status {
         // The platform answered 400.
         450 => (Kind::Invalid, Effect::None),
         // The platform's own limit, told by Rutter: whether the write was applied is not said.
-        452 => (Kind::RateLimited, Effect::Unknown),
+        PLATFORM_LIMIT => (Kind::RateLimited, Effect::Unknown),
         _ => answer::meaning(status),
     }
 }
@@ -43,11 +46,15 @@ pub(super) fn read<T: DeserializeOwned>(operation: Operation, reply: &Reply) -> 
     let status = reply.status.as_u16();
     // The code says more than the status, which Rutter documents for none of them. Only a refusal may be read as one, though:
     // 5xx stays open whatever its body says, and so does what speaks of time or of limits.
-    let is_refusal = (400..500).contains(&status) && !matches!(status, 408 | 429 | 452);
+    let is_refusal = (400..500).contains(&status) && !matches!(status, 408 | 429 | PLATFORM_LIMIT);
     let (kind, effect) = match (code.filter(|_| is_refusal), operation, meaning(status)) {
         (Some("INVALID_CREDENTIALS"), ..) => (Kind::Unauthorized, Effect::None),
-        // A load that comes too early: nothing is wrong with it.
-        (Some("PRODUCT_NOT_READY"), Operation::Refresh, _) => (Kind::Unavailable, Effect::None),
+        // A load that comes too early, or while the store has to be authorized again: nothing is wrong with it.
+        (Some("PRODUCT_NOT_READY" | "NEEDS_UPDATE" | "CONNECTION_DISABLED"), Operation::Refresh, _) => {
+            (Kind::Unavailable, Effect::None)
+        }
+        // A load is queued, and what is queued meets a limit later: of one that is refused for it nothing was. (Inferred.)
+        (_, Operation::Refresh, (Kind::RateLimited, _)) => (Kind::RateLimited, Effect::None),
         (Some("PRODUCT_NOT_ALLOWED"), ..) => (Kind::Forbidden, Effect::None),
         // Rutter has no such load for the platform. A record or a token that it does not know is told otherwise.
         (_, Operation::Refresh, (Kind::NotFound, effect)) => (Kind::Invalid, effect),
@@ -142,15 +149,11 @@ const OWNER: &str = "Ask the store's owner to put that right; Rutter then resume
 #[cfg(test)]
 mod tests {
     use super::*;
-    use bytes::Bytes;
-    use http::{HeaderMap, StatusCode};
     use rstest::rstest;
     use serde_json::{Value, json};
 
     fn reply(status: u16, body: &Value) -> Reply {
-        let status = StatusCode::from_u16(status).expect("a status");
-        let body = Bytes::from(body.to_string());
-        Reply { status, headers: HeaderMap::new(), body, retry_after: None, request_id: None }
+        Reply::of(status, body.to_string())
     }
 
     #[test]
@@ -176,6 +179,9 @@ mod tests {
     #[rstest]
     #[case::too_early(400, "PRODUCT_NOT_READY", (Kind::Unavailable, Effect::None))]
     #[case::too_early_whatever_the_refusal(409, "PRODUCT_NOT_READY", (Kind::Unavailable, Effect::None))]
+    #[case::to_be_authorized_again(400, "NEEDS_UPDATE", (Kind::Unavailable, Effect::None))]
+    #[case::switched_off(400, "CONNECTION_DISABLED", (Kind::Unavailable, Effect::None))]
+    #[case::the_platforms_limit(452, "", (Kind::RateLimited, Effect::None))]
     #[case::no_such_load(404, "", (Kind::Invalid, Effect::None))]
     fn a_refresh_is_refused_for_now_or_for_good(
         #[case] status: u16,

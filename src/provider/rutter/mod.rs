@@ -32,7 +32,7 @@ use crate::{
         stores::{self, Recognition},
         text::{is_link, plain},
         validate::{self, Access, Credentials, RutterWant, SecretData},
-        verdict::{Blame, Detail, Effect, Kind},
+        verdict::{Blame, Detail, Effect, Kind, Verdict, verdict},
     },
     telemetry::Meter,
 };
@@ -43,8 +43,11 @@ use reads::Reads;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value, json};
 use std::{convert::Infallible, sync::Arc};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 use wire::{CreateReply, DeleteReply, LoadReply, Row};
+
+/// So many connections are asked whose the login is.
+const ASKED: usize = 5;
 
 /// Rutter behind one login.
 pub struct Rutter {
@@ -64,6 +67,22 @@ impl Rutter {
 }
 
 impl Rutter {
+    /// Reads what an answer to a create does not say, as far as it can be read.
+    async fn read_new(&self, have: &mut Have) {
+        // When the connection was made: a server that de-duplicates answers an old one.
+        have.store = self.reads.detail_of_new(&have.row).await.ok().flatten();
+        have.row.created_at = match have.store.as_ref().and_then(|detail| detail.created_at) {
+            Some(created_at) => Some(created_at),
+            // Optional in the detail, required in the list.
+            None => self.reads.listed_since(&have.row.id, Instant::now()).await.and_then(|r| r.created_at),
+        };
+        if self.reads.organisation().is_none() {
+            self.reads.made(have.row.clone());
+            // The first record tells who the account is; others wait for that. A failure leaves it to the next look.
+            let _ = self.reads.read_status(&have.row, None).await;
+        }
+    }
+
     /// Loads history again from a day on.
     async fn backfill(&self, id: &ExternalId, entity: Entity, from: Date) -> Result<Option<String>, ApiError> {
         let entity = match entity {
@@ -76,11 +95,7 @@ impl Rutter {
 
     async fn load(&self, id: &ExternalId, verb: &str, body: Option<Value>) -> Result<Option<String>, ApiError> {
         let operation = Operation::Refresh;
-        let token = self.reads.token(id.as_str()).await.ok_or_else(|| ApiError {
-            // Without a token nothing was sent.
-            status: None,
-            ..ApiError::answered(operation, 0, Kind::NotFound, Effect::None)
-        })?;
+        let token = self.reads.token(id.as_str()).ok_or_else(|| ApiError::unsent(operation))?;
         let (path, query) = (["connections", verb], [("access_token", token.expose_secret())]);
         let call = Call { operation, method: Method::POST, path: &path, query: &query, body, key: None };
         let reply = self.reads.http.send(call, Pace::InTurn).await?;
@@ -242,12 +257,23 @@ impl External for Rutter {
 
     async fn probe(&self, freshness: Freshness, pace: Pace) -> Result<Option<String>, ApiError> {
         let snapshot = self.reads.list(freshness, pace).await?;
-        let known = self.reads.organisation();
-        let Some(row) = snapshot.rows.first().filter(|_| known.is_none()) else { return Ok(known) };
-        // Rutter names the organisation only together with a connection. A failure here is about that connection.
-        match self.reads.read_status(row, None).await {
-            Err(e) if e.kind == Kind::RateLimited => Err(e),
-            Ok(_) | Err(_) => Ok(self.reads.organisation()),
+        let mut open = None;
+        // Rutter names the organisation only together with a connection, and one may have nothing to say.
+        for row in snapshot.rows.iter().take(ASKED) {
+            if self.reads.organisation().is_some() {
+                break;
+            }
+            match self.reads.read_status(row, None).await {
+                // That is about this connection, for good or for longer than a probe waits.
+                Err(e) if reads::is_of_platform(&e) || verdict(e.kind, e.retry_after) == Verdict::Stall => {}
+                Err(e) if e.kind == Kind::RateLimited => return Err(e),
+                Err(e) => open = Some(e),
+                Ok(_) => {}
+            }
+        }
+        match (self.reads.organisation(), open) {
+            (None, Some(error)) => Err(error),
+            (known, _) => Ok(known),
         }
     }
 
@@ -258,10 +284,10 @@ impl External for Rutter {
             Look::Window(intent) => {
                 let window = Window::of(intent, Timestamp::MIN, None, self.timing);
                 let rows = self.reads.rows(&*self.reads.list(freshness, pace).await?);
-                let inside = |r: &Row| r.created_at.is_some_and(|t| window.contains(t));
-                let record = |r: Row| {
+                let inside = |r: &Arc<Row>| r.created_at.is_some_and(|t| window.contains(t));
+                let record = |r: Arc<Row>| {
                     let (id, born) = (ExternalId::new(&r.id), r.created_at);
-                    Record { id, stamps: Stamps::born(born), have: Some(Have::new(r, None)) }
+                    Record { id, stamps: Stamps::born(born), have: Some(Have::new(Arc::unwrap_or_clone(r), None)) }
                 };
                 Ok(rows.into_iter().filter(inside).map(record).collect())
             }
@@ -278,7 +304,7 @@ impl External for Rutter {
         want: &RutterWant,
         credentials: &Credentials,
     ) -> Result<Made, ApiError> {
-        let before = self.reads.listed().await;
+        let before = self.reads.listed();
         let operation = Operation::Create;
         let (path, body) = (["connections", "create"], Some(body(want, credentials)));
         let call = Call { operation, method: Method::POST, path: &path, query: &[], body, key: None };
@@ -295,28 +321,18 @@ impl External for Rutter {
             return Err(ApiError::unreadable(operation, Some(reply.status.as_u16())));
         }
         let known_before = before.is_some_and(|s| s.rows.iter().any(|r| r.id == made.id));
-        let mut row = Row {
+        let row = Row {
             id: made.id,
             access_token: made.access_token,
             link_url: made.link_url,
             platform: want.platform().filter(|_| !want.by_link()).map(str::to_owned),
             created_at: None,
         };
-        // The answer does not say when the connection was made, and a server that de-duplicates answers an old one.
-        let detail = self.reads.detail_of_new(&row).await.ok().flatten();
-        row.created_at = match detail.as_ref().and_then(|d| d.created_at) {
-            Some(created_at) => Some(created_at),
-            // Optional in the detail, required in the list.
-            None => self.reads.listed_since(&row.id, Instant::now()).await.and_then(|r| r.created_at),
-        };
-        self.reads.made(row.clone());
-        if self.reads.organisation().is_none() {
-            // The first record tells who the account is; others wait for that. A failure leaves it to the next look.
-            let _ = self.reads.read_status(&row, None).await;
-            self.reads.made(row.clone());
-        }
         // A connection made with credentials is not ready before its first sync.
-        let have = Have { health: Some((Health::FirstSync, None)), ..Have::new(row, detail) };
+        let mut have = Have { health: Some((Health::FirstSync, None)), ..Have::new(row, None) };
+        // Its id is in no object yet: all that is read of it takes no longer than one call may.
+        let _ = timeout(self.timing.call, self.read_new(&mut have)).await;
+        self.reads.made(have.row.clone());
         let (born, summary) = (have.row.created_at, Self::summary(Some(want), &have));
         Ok(Made::Created(Box::new(Created { id, born, summary, known_before, restored: false })))
     }
@@ -326,6 +342,10 @@ impl External for Rutter {
     }
 
     async fn delete(&self, permit: DeletePermit) -> Result<(), ApiError> {
+        // What has no id of its own is there no more than what is gone.
+        if self.reads.is_anothers(permit.id()).await? {
+            return Ok(());
+        }
         let id = permit.id().as_str();
         let operation = Operation::Delete;
         let call =

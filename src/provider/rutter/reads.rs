@@ -6,10 +6,12 @@
 //! The first request of a look may be refused by the budget; those that follow wait for their turn. A look that began
 //! anew whenever its last request is refused would use the budget up and never come to its end.
 
+mod status;
+
 use super::{
     have::Have,
     map,
-    wire::{Detail, DetailReply, ListReply, Row, StatusReply},
+    wire::{Detail, DetailReply, ListReply, ROOM, Row},
 };
 use crate::{
     domain::{
@@ -17,20 +19,20 @@ use crate::{
         ids::{ExternalId, NaturalKey},
         intent::Stamps,
         stores::{self, Recognition},
-        text::plain,
         verdict::Kind,
     },
     provider::{
         ApiError, Freshness, Operation, Recogniser, Record, WHOSE,
-        http::{Call, Http, LIST_CAP, Pace, Room},
+        http::{Call, Http, Pace, Room},
         inventory::{Inventory, Snapshot},
     },
 };
 use http::Method;
-use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
+use status::{FIRST_SYNC, Read};
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
+    hash::{BuildHasher, RandomState},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -42,54 +44,48 @@ const MAX_PAGES: usize = 1000;
 const PLATFORM_WAIT: Duration = Duration::from_mins(1);
 /// Rutter's own limit is counted over ten seconds.
 const OWN_WAIT: Duration = Duration::from_secs(10);
-/// A status that nothing hints at is read again after this long all the same.
-const STATUS_AGE: Duration = Duration::from_hours(1);
-
-/// The values of the list's `status` filter that hint at a change of health.
-const HINTS: [&str; 4] = [FIRST_SYNC, UNHEALTHY, "needs_reauth", "disabled"];
-/// The one that shows connections before the end of their first sync.
-const FIRST_SYNC: &str = "not_ready";
-/// The one that shows connections with errors; older servers tell it nowhere else.
-const UNHEALTHY: &str = "unhealthy";
-
 /// The reading side of one login.
 pub(super) struct Reads {
     pub(super) http: Http,
     lag: Duration,
     poll: Duration,
-    any: Inventory<Vec<Row>>,
-    hints: [Inventory<Vec<Row>>; 4],
+    any: Inventory<Rows>,
+    /// Which connections a filter shows, by [`Reads::mark`]: any one may show all of them.
+    hints: [Inventory<HashSet<u64>>; 4],
+    marks: RandomState,
     /// Held while details are read: two passes never read the same ones twice.
-    details: tokio::sync::Mutex<HashMap<String, Detail>>,
+    details: tokio::sync::Mutex<Details>,
     known: Mutex<Known>,
 }
+
+/// A list. Its rows are shared: each look goes through all of them.
+pub(super) type Rows = Vec<Arc<Row>>;
+
+/// What tells the store of a connection, by its id; and the platform that the list told then.
+type Details = HashMap<String, (Option<String>, Detail)>;
 
 /// What this process itself did or read, by connection id.
 #[derive(Default)]
 struct Known {
     /// Made by us, and perhaps not listed yet.
-    made: HashMap<String, (Row, Instant)>,
+    made: HashMap<String, (Arc<Row>, Instant)>,
     /// Deleted by us, and perhaps still listed.
     deleted: HashMap<String, Instant>,
     health: HashMap<String, Read>,
+    /// Authorized anew, and perhaps for another store than before.
+    renewed: HashSet<String>,
     organisation: Option<String>,
-}
-
-/// A status as it was read.
-#[derive(Clone)]
-pub(super) struct Read {
-    /// The filter that showed the connection then.
-    hint: Option<&'static str>,
-    at: Instant,
-    health: Health,
-    last_sync: Option<Timestamp>,
-    platform: Option<String>,
 }
 
 impl Reads {
     pub(super) fn new(http: Http, lag: Duration, poll: Duration) -> Self {
-        let (any, hints) = (Inventory::default(), Default::default());
-        Self { http, lag, poll, any, hints, details: tokio::sync::Mutex::default(), known: Mutex::default() }
+        let (any, hints, marks) = (Inventory::default(), Default::default(), RandomState::new());
+        Self { http, lag, poll, any, hints, marks, details: tokio::sync::Mutex::default(), known: Mutex::default() }
+    }
+
+    /// An id in little room.
+    fn mark(&self, id: &str) -> u64 {
+        self.marks.hash_one(id)
     }
 
     fn known(&self) -> std::sync::MutexGuard<'_, Known> {
@@ -106,7 +102,7 @@ impl Reads {
         let (id, at) = (row.id.clone(), Instant::now());
         let read = Read { hint: Some(FIRST_SYNC), at, health: Health::FirstSync, last_sync: None, platform: None };
         let mut known = self.known();
-        known.made.insert(id.clone(), (row, at));
+        known.made.insert(id.clone(), (Arc::new(row), at));
         known.health.insert(id, read);
     }
 
@@ -119,27 +115,31 @@ impl Reads {
     }
 
     /// The ids of the last list that was read, without reading one.
-    pub(super) async fn listed(&self) -> Option<Arc<Snapshot<Vec<Row>>>> {
-        self.any.last().await
+    pub(super) fn listed(&self) -> Option<Arc<Snapshot<Rows>>> {
+        self.any.last()
     }
 
     /// The row of a connection in a list that is read now, if it can be.
-    pub(super) async fn listed_since(&self, id: &str, since: Instant) -> Option<Row> {
+    pub(super) async fn listed_since(&self, id: &str, since: Instant) -> Option<Arc<Row>> {
         let snapshot = self.any.get(Freshness::After(since), || self.read_list("any", Pace::InTurn)).await.ok()?;
         snapshot.rows.iter().find(|r| r.id == id).cloned()
     }
 
     /// The token of a connection, by what was read last.
-    pub(super) async fn token(&self, id: &str) -> Option<SecretString> {
-        let listed = self.any.last().await;
+    pub(super) fn token(&self, id: &str) -> Option<SecretString> {
+        let listed = self.any.last();
         let listed = listed.as_ref().and_then(|snapshot| snapshot.rows.iter().find(|row| row.id == id));
-        listed.cloned().or_else(|| self.known().made.get(id).map(|(row, _)| row.clone()))?.access_token
+        let row = listed.cloned().or_else(|| self.known().made.get(id).map(|(row, _)| Arc::clone(row)));
+        row?.access_token.clone()
     }
 
-    /// Closes the account's gate where an error asks for it.
+    /// Closes the account's gate where an error asks for it. The limit of a store's platform is no other store's.
     pub(super) fn heed(&self, error: ApiError) -> ApiError {
-        let wait = if error.status == Some(452) { PLATFORM_WAIT } else { OWN_WAIT };
-        self.http.heed(error, wait)
+        if is_of_platform(&error) {
+            self.http.throttled();
+            return ApiError { retry_after: error.retry_after.or(Some(PLATFORM_WAIT)), ..error };
+        }
+        self.http.heed(error, OWN_WAIT)
     }
 
     async fn get<T: serde::de::DeserializeOwned>(
@@ -154,17 +154,18 @@ impl Reads {
         map::read(operation, &reply).map_err(|e| self.heed(e))
     }
 
-    async fn read_list(&self, filter: &str, pace: Pace) -> Result<Vec<Row>, ApiError> {
+    async fn read_list(&self, filter: &str, pace: Pace) -> Result<Rows, ApiError> {
         let (operation, path) = (Operation::List, ["connections"]);
-        let (mut rows, mut cursor, mut room) = (Vec::new(), None::<String>, Room::of_rows(LIST_CAP));
+        let (mut rows, mut cursor, mut room) = (Vec::new(), None::<String>, Room::of(ROOM));
         for page in 0..MAX_PAGES {
             let mut query = vec![("status", filter)];
             query.extend(cursor.as_deref().map(|c| ("cursor", c)));
             // A list that has begun is read to its end: half a list would have to be begun anew.
             let pace = if page == 0 { pace } else { Pace::InTurn };
             let call = Call { operation, method: Method::GET, path: &path, query: &query, body: None, key: None };
-            let reply = self.http.page(call, pace, &mut room).await?;
-            let reply: ListReply = map::read(operation, &reply).map_err(|e| self.heed(e))?;
+            let answer = self.http.send(call, pace).await?;
+            let reply: ListReply = map::read(operation, &answer).map_err(|e| self.heed(e))?;
+            room.keep(reply.connections.iter().map(|row| row.weight()).sum())?;
             // An id that could leave its path segment, or its field in a status, is no id of Rutter's.
             if !reply.connections.iter().all(|r| ExternalId::new(&r.id).is_plain()) {
                 return Err(ApiError::unreadable(operation, None));
@@ -179,14 +180,14 @@ impl Reads {
     }
 
     /// Every connection of the account, whatever its state.
-    pub(super) async fn list(&self, freshness: Freshness, pace: Pace) -> Result<Arc<Snapshot<Vec<Row>>>, ApiError> {
+    pub(super) async fn list(&self, freshness: Freshness, pace: Pace) -> Result<Arc<Snapshot<Rows>>, ApiError> {
         self.any.get(freshness, || self.read_list("any", pace)).await
     }
 
     /// The rows that count: those of a list without what we deleted since, and what we made that it cannot show yet.
-    pub(super) fn rows(&self, snapshot: &Snapshot<Vec<Row>>) -> Vec<Row> {
+    pub(super) fn rows(&self, snapshot: &Snapshot<Rows>) -> Rows {
         let mut known = self.known();
-        let listed: std::collections::HashSet<&str> = snapshot.rows.iter().map(|r| r.id.as_str()).collect();
+        let listed: HashSet<&str> = snapshot.rows.iter().map(|r| r.id.as_str()).collect();
         let lag = self.lag;
         known.made.retain(|id, (_, at)| *at + lag > snapshot.began && !listed.contains(id.as_str()));
         known.health.retain(|id, read| read.at + lag > snapshot.began || listed.contains(id.as_str()));
@@ -209,14 +210,17 @@ impl Reads {
     }
 
     /// The details of these rows; `None` for one that Rutter does not let us read.
-    pub(super) async fn details(&self, rows: &[Row]) -> Result<Vec<Option<Detail>>, ApiError> {
+    pub(super) async fn details(&self, rows: &[Arc<Row>]) -> Result<Vec<Option<Detail>>, ApiError> {
         let mut cache = self.details.lock().await;
+        let renewed = std::mem::take(&mut self.known().renewed);
+        cache.retain(|id, _| !renewed.contains(id));
         let mut out = Vec::with_capacity(rows.len());
         for row in rows {
-            let detail = match cache.get(&row.id) {
-                Some(known) => Some(known.clone()),
-                None => self.detail(row).await?,
-            };
+            if let Some((_, known)) = cache.get(&row.id).filter(|(platform, _)| *platform == row.platform) {
+                out.push(Some(known.clone()));
+                continue;
+            }
+            let detail = self.detail(row).await?;
             keep(&mut cache, row, detail.as_ref());
             out.push(detail);
         }
@@ -232,8 +236,8 @@ impl Reads {
             Ok(_) => ApiError::unreadable(Operation::Read, None),
             Err(e) => e,
         };
-        // A limit is the account's. All else may be of this one alone, and nothing but this line says which one it is.
-        if e.kind != Kind::RateLimited {
+        // Rutter's own limit is the account's. All else may be of this one alone, and nothing but this line says which one it is.
+        if e.kind != Kind::RateLimited || is_of_platform(&e) {
             tracing::warn!(id = %row.id, operation = %e.operation, request_id = e.request_id, "a connection cannot be read: {e}");
         }
         match e.kind {
@@ -260,7 +264,7 @@ impl Reads {
         rows.retain(|r| !r.platform.as_deref().is_some_and(|told| stores::is_another(told, platform)));
         let details = self.details(&rows).await?;
         let records = rows.into_iter().zip(details).filter_map(|(row, detail)| {
-            let have = Have::new(row, detail);
+            let have = Have::new(Row::clone(&row), detail);
             let (id, born) = (ExternalId::new(&have.row.id), have.born());
             let recognition = have.recognise(key);
             let have = (recognition == Recognition::Same).then_some(have);
@@ -270,9 +274,9 @@ impl Reads {
     }
 
     /// The row with this id. One that is not in a list of before may have been made since.
-    async fn row(&self, id: &ExternalId, freshness: Freshness, pace: Pace) -> Result<Option<Row>, ApiError> {
+    async fn row(&self, id: &ExternalId, freshness: Freshness, pace: Pace) -> Result<Option<Arc<Row>>, ApiError> {
         let asked = Instant::now();
-        let find = |rows: Vec<Row>| rows.into_iter().find(|r| r.id == id.as_str());
+        let find = |rows: Rows| rows.into_iter().find(|r| r.id == id.as_str());
         let snapshot = self.list(freshness, pace).await?;
         let row = find(self.rows(&snapshot));
         if row.is_some() || snapshot.began >= asked || matches!(freshness, Freshness::After(_)) {
@@ -286,8 +290,23 @@ impl Reads {
         let Some(row) = self.row(id, WHOSE, Pace::InTurn).await? else { return Ok(Box::new(|_| false)) };
         let detail =
             self.details(std::slice::from_ref(&row)).await.ok().and_then(|all| all.into_iter().next().flatten());
-        let have = Have::new(row, detail);
+        let have = Have::new(Arc::unwrap_or_clone(row), detail);
         Ok(Box::new(move |key| have.recognise(key) == Recognition::Same))
+    }
+
+    /// Whether Rutter shows a connection whose id is this one in another spelling, and none that has it. The server may take
+    /// the one for the other.
+    pub(super) async fn is_anothers(&self, id: &ExternalId) -> Result<bool, ApiError> {
+        let is_this = |snapshot: Arc<Snapshot<Rows>>| self.rows(&snapshot).iter().any(|row| row.id == id.as_str());
+        if self.listed().is_some_and(is_this) {
+            return Ok(false);
+        }
+        let rows = self.rows(&*self.list(Freshness::After(Instant::now()), Pace::InTurn).await?);
+        let uuid = |text: &str| uuid::Uuid::try_parse(text).ok();
+        let is_same = |row: &Arc<Row>| {
+            row.id.eq_ignore_ascii_case(id.as_str()) || uuid(&row.id).is_some_and(|u| Some(u) == uuid(id.as_str()))
+        };
+        Ok(rows.iter().all(|row| row.id != id.as_str()) && rows.iter().any(is_same))
     }
 
     /// The record with this id, with its health.
@@ -298,80 +317,29 @@ impl Reads {
         pace: Pace,
     ) -> Result<Vec<Record<Have>>, ApiError> {
         let asked = Instant::now();
-        let Some(mut row) = self.row(id, freshness, pace).await? else { return Ok(vec![]) };
+        let Some(row) = self.row(id, freshness, pace).await? else { return Ok(vec![]) };
         let read = self.health(&row, freshness).await?;
         if read.at >= asked {
             // The store's name may come with the first sync: what is incomplete is read again with the status.
-            self.details.lock().await.retain(|known, detail| *known != row.id || detail.store_name.is_some());
+            self.details.lock().await.retain(|known, (_, detail)| *known != row.id || detail.store_name.is_some());
         }
         let detail = self.details(std::slice::from_ref(&row)).await?.into_iter().next().flatten();
+        let mut row = Arc::unwrap_or_clone(row);
         // A merchant may have chosen it since the list was read.
         row.platform = read.platform.or(row.platform);
         let have = Have { health: Some((read.health, read.last_sync)), ..Have::new(row, detail) };
         Ok(vec![Record { id: id.clone(), stamps: Stamps::born(have.born()), have: Some(have) }])
     }
-
-    /// The health of a connection: read once, and again when a list hints at a change, or while it is under way.
-    async fn health(&self, row: &Row, freshness: Freshness) -> Result<Read, ApiError> {
-        let before = self.known().health.get(&row.id).cloned();
-        let under_way = before.as_ref().is_some_and(|read| !read.health.is_settled());
-        let new_enough = match freshness {
-            Freshness::Within(_) if under_way => Freshness::Within(self.poll),
-            Freshness::Within(_) | Freshness::After(_) => freshness,
-        };
-        let hint = self.hint(&row.id, new_enough).await?;
-        let age = if under_way { self.poll * 4 } else { STATUS_AGE };
-        if let (Some(read), Freshness::Within(_)) = (before, freshness)
-            && read.hint == hint
-            && read.at.elapsed() < age
-        {
-            return Ok(read);
-        }
-        let read = self.read_status(row, hint).await;
-        if read.is_err() {
-            // What was read before is no answer any more: the next pass must ask again.
-            self.known().health.remove(&row.id);
-        }
-        read
-    }
-
-    /// Which filter shows this connection, if any does.
-    async fn hint(&self, id: &str, freshness: Freshness) -> Result<Option<&'static str>, ApiError> {
-        for (name, inventory) in HINTS.into_iter().zip(&self.hints) {
-            let snapshot = inventory.get(freshness, || self.read_list(name, Pace::InTurn)).await?;
-            if snapshot.rows.iter().any(|r| r.id == id) {
-                return Ok(Some(name));
-            }
-        }
-        Ok(None)
-    }
-
-    /// Reads a status. `hint`: the filter that shows the connection; what only a filter tells is taken from it.
-    pub(super) async fn read_status(&self, row: &Row, hint: Option<&'static str>) -> Result<Read, ApiError> {
-        let token = row.access_token.as_ref().ok_or_else(|| ApiError::unreadable(Operation::Status, None))?;
-        let query = [("access_token", token.expose_secret())];
-        let reply: StatusReply = self.get(Operation::Status, &["connections", "status"], &query, Pace::InTurn).await?;
-        if reply.connection.id != row.id {
-            return Err(ApiError::unreadable(Operation::Status, None));
-        }
-        let told = map::health(&reply.status);
-        let hidden = hint == Some(UNHEALTHY) && matches!(told, Health::Works { .. });
-        let health = if hidden { Health::Unhealthy } else { told };
-        let last_sync = reply.status.last_sync_completed_at;
-        let platform = reply.connection.platform.filter(|p| !p.is_empty());
-        let read = Read { hint, at: Instant::now(), health, last_sync, platform };
-        let mut known = self.known();
-        known.health.insert(row.id.clone(), read.clone());
-        if let Some(organisation) = reply.connection.org_id.map(|id| plain(&id, 256)).filter(|id| !id.is_empty()) {
-            known.organisation = Some(organisation);
-        }
-        Ok(read)
-    }
 }
 
 /// Keeps what tells a store. One that Rutter cannot tell yet is asked for again.
-fn keep(cache: &mut HashMap<String, Detail>, row: &Row, detail: Option<&Detail>) {
+fn keep(cache: &mut Details, row: &Row, detail: Option<&Detail>) {
     if let Some(detail) = detail.filter(|d| Have::new(row.clone(), Some((*d).clone())).is_told()) {
-        cache.entry(row.id.clone()).or_insert_with(|| detail.clone());
+        cache.insert(row.id.clone(), (row.platform.clone(), detail.clone()));
     }
+}
+
+/// Whether it is the limit of a store's platform.
+pub(super) fn is_of_platform(error: &ApiError) -> bool {
+    error.status == Some(map::PLATFORM_LIMIT)
 }

@@ -5,10 +5,16 @@
 use crate::domain::text::bounded;
 use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
-use serde::{Deserialize, Deserializer};
+use serde::{
+    Deserialize, Deserializer,
+    de::{Error, SeqAccess, Visitor},
+};
+use std::{fmt, sync::Arc};
 
-/// The longest token or link that is taken: no request line, and no browser, has room for a longer one.
+/// The longest token, link or cursor that is taken: no request line, and no browser, has room for a longer one.
 const LONGEST: usize = 8 << 10;
+/// The rows of a list weigh no more than this, all pages together: room for some ten thousand.
+pub(super) const ROOM: usize = 4 << 20;
 
 /// A stamp that is absent, null or unreadable is unknown: nothing that we decide may rest on it then.
 fn stamp<'de, D: Deserializer<'de>>(d: D) -> Result<Option<Timestamp>, D::Error> {
@@ -26,11 +32,45 @@ fn usable<'de, D: Deserializer<'de>>(d: D) -> Result<Option<SecretString>, D::Er
     Ok(Option::<SecretString>::deserialize(d)?.filter(|secret| secret.expose_secret().len() <= LONGEST))
 }
 
+/// A cursor, which is of no use in part either: one that is too long is no list's.
+fn cursor<'de, D: Deserializer<'de>>(d: D) -> Result<Option<String>, D::Error> {
+    match Option::<String>::deserialize(d)? {
+        Some(text) if text.len() > LONGEST => Err(D::Error::custom("a cursor that is too long")),
+        text => Ok(text),
+    }
+}
+
+/// Rows, as long as there is room for them: the smallest one takes many times its text.
+fn rows<'de, D: Deserializer<'de>>(d: D) -> Result<Vec<Arc<Row>>, D::Error> {
+    struct Rows;
+    impl<'de> Visitor<'de> for Rows {
+        type Value = Vec<Arc<Row>>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("connections")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Vec<Arc<Row>>, A::Error> {
+            let (mut rows, mut weighs) = (Vec::new(), 0);
+            while let Some(row) = seq.next_element::<Row>()? {
+                weighs += row.weight();
+                if weighs > ROOM {
+                    return Err(A::Error::custom("more connections than there is room for"));
+                }
+                rows.push(Arc::new(row));
+            }
+            Ok(rows)
+        }
+    }
+    d.deserialize_seq(Rows)
+}
+
 /// `GET /connections`.
 #[derive(Deserialize)]
 pub(super) struct ListReply {
-    pub(super) connections: Vec<Row>,
-    #[serde(default)]
+    #[serde(deserialize_with = "rows")]
+    pub(super) connections: Vec<Arc<Row>>,
+    #[serde(default, deserialize_with = "cursor")]
     pub(super) next_cursor: Option<String>,
 }
 
@@ -46,6 +86,16 @@ pub(super) struct Row {
     pub(super) platform: Option<String>,
     #[serde(default, deserialize_with = "stamp")]
     pub(super) created_at: Option<Timestamp>,
+}
+
+impl Row {
+    /// What it weighs in a list.
+    pub(super) fn weight(&self) -> usize {
+        let secrets = [&self.access_token, &self.link_url].into_iter().flatten().map(|text| text.expose_secret().len());
+        let texts = secrets.chain([self.id.len(), self.platform.as_ref().map_or(0, String::len)]);
+        // Its counts and its place in the list, and each text a little more room than it needs.
+        size_of::<Self>() + 32 + texts.map(|length| length + 16).sum::<usize>()
+    }
 }
 
 /// `GET /connections/access_token`.

@@ -713,3 +713,34 @@ async fn a_refusal_that_weighs_too_much_is_one_all_the_same(#[case] body: String
         assert_eq!(told, (Kind::RateLimited, Some(429), Some(Duration::from_secs(7))));
     }
 }
+
+/// A server may take another spelling of an id for the same instance; two objects would hold it then.
+#[tokio::test]
+async fn an_id_in_another_spelling_is_that_of_no_instance() {
+    let world = World::new(sku_io::Settings { loose_ids: true, ..sku_io::Settings::default() });
+    let (want, other) = (with(&[]), with(&[(&SETTINGS[2], json!(4))]));
+    let id = world.made(&want).await;
+    let Difference::Update(change, _) = SkuIo::diff(&other, &world.one(&id, LISTED).await, &[], None) else {
+        panic!("an update")
+    };
+    let (sku, asked) = (world.sku(), world.simulator.stats().requests);
+    for spelled in [format!("0{id}"), format!("000{id}"), format!("{id}.0"), "0".to_owned(), "-1".to_owned()] {
+        let spelled = ExternalId::new(spelled);
+        for freshness in [now(), LISTED] {
+            assert!(world.found(&Look::Id(spelled.clone()), freshness).await.is_empty(), "{spelled}");
+        }
+        assert!(!sku.recogniser(&spelled).await.expect("an answer")(&want.key()), "{spelled}");
+        let refused = [
+            sku.update(&spelled, &change).await,
+            sku.refresh(&spelled, &Entity::Orders).await.map(drop),
+            sku.verify(&spelled).await.map(drop),
+        ];
+        for answer in refused {
+            let told = answer.map_err(|e| (e.kind, e.effect, e.status));
+            assert_eq!(told, Err((Kind::NotFound, Effect::None, None)), "{spelled}");
+        }
+        assert_eq!(world.delete(&spelled).await, Ok(()), "there is none");
+    }
+    assert_eq!(world.simulator.stats().requests, asked, "nothing was sent");
+    assert_eq!(world.record(&id).presence, Presence::Live);
+}

@@ -17,7 +17,7 @@ pub(super) fn read(operation: Operation, reply: &Reply) -> Result<Value, ApiErro
         let body = answer::json(operation, reply)?;
         return if says_failure(operation, &body) { Err(answer::unreadable(operation, reply)) } else { Ok(body) };
     }
-    let body = serde_json::from_slice::<Value>(&reply.body).ok();
+    let body = answer::told(reply);
     let (kind, effect) = match reply.status.as_u16() {
         // "Locked, or in the wrong state."
         409 | 423 => (Kind::Conflict, Effect::None),
@@ -66,15 +66,11 @@ pub(super) fn job(status: &str) -> Job {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use bytes::Bytes;
-    use http::{HeaderMap, StatusCode};
     use rstest::rstest;
     use serde_json::json;
 
     fn reply(status: u16, body: &Value) -> Reply {
-        let status = StatusCode::from_u16(status).expect("a status");
-        let body = Bytes::from(body.to_string());
-        Reply { status, headers: HeaderMap::new(), body, retry_after: None, request_id: None }
+        Reply::of(status, body.to_string())
     }
 
     fn error(operation: Operation, status: u16, body: &Value) -> ApiError {
@@ -134,9 +130,9 @@ mod tests {
 
     #[test]
     fn a_page_of_html_is_no_success() {
-        let page = Reply { body: Bytes::from_static(b"<html>"), ..reply(200, &Value::Null) };
+        let page = Reply::of(200, "<html>");
         assert_eq!(read(Operation::List, &page).expect_err("an error").kind, Kind::Protocol);
-        let nothing = Reply { body: Bytes::new(), ..reply(204, &Value::Null) };
+        let nothing = Reply::of(204, "");
         assert_eq!(read(Operation::Delete, &nothing), Ok(Value::Null));
     }
 }

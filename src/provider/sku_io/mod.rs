@@ -94,9 +94,10 @@ fn token(credentials: &Credentials) -> Option<SecretString> {
     credentials.iter().find(|(name, _)| *name == ACCESS_TOKEN).map(|(_, value)| value.clone())
 }
 
-/// An instance's number out of its id.
-fn number(id: &ExternalId) -> i64 {
-    id.as_str().parse().unwrap_or_default()
+/// The number of the instance that a request is about. An id that SKU.io tells of none is asked for of nobody: it could be taken
+/// for another object's.
+fn number(operation: Operation, id: &ExternalId) -> Result<i64, ApiError> {
+    instances::number(id.as_str()).ok_or_else(|| ApiError::unsent(operation))
 }
 
 impl External for SkuIo {
@@ -160,12 +161,12 @@ impl External for SkuIo {
         applied: &[AppliedField],
         fresh: Option<&Credentials>,
     ) -> Difference<Change> {
-        let told = have.fields.told("integration_id", false).and_then(wire::id_text);
+        let told = have.fields.told("integration_id").and_then(wire::id_text);
         let kind = told.or_else(|| applied.iter().find(|f| f.path == TYPE_PATH).map(|f| f.value.clone()));
         if want.integration_id.zip(kind).is_some_and(|(want, kind)| want.to_string() != kind) {
             return Difference::Replace(vec![TYPE_PATH.to_owned()]);
         }
-        let differs = |f: &&instances::Field| f.differs(have.fields.told(&f.name, f.is_setting), applied);
+        let differs = |f: &&instances::Field| f.differs(have.fields.told(&f.name), applied);
         let fields: Vec<&instances::Field> = want.fields().iter().filter(differs).collect();
         let token = fresh.and_then(token);
         let mut paths: Vec<String> = fields.iter().map(|f| f.path.clone()).collect();
@@ -214,14 +215,14 @@ impl External for SkuIo {
     ) -> Result<Made, ApiError> {
         let operation = Operation::Create;
         // Taken before the call: a list that is read while it is under way shows what it makes.
-        let before = self.reads.listed().await;
+        let before = self.reads.listed();
         let mut body = instances::body(want.fields());
         body.extend(want.integration_id.map(|id| ("integration_id".to_owned(), json!(id))));
         let body = Some(with_token(body, token(credentials).as_ref()));
         let call = Call { operation, method: Method::POST, path: &INSTANCES, query: &[], body, key: None };
         let reply = self.reads.http.send_create(call, permit).await?;
         let answer = map::read(operation, &reply).map_err(|e| self.reads.heed(e))?;
-        let row = wire::payload(&answer).and_then(Row::read);
+        let row = wire::payload(answer).and_then(Row::read);
         let row = row.ok_or_else(|| answer::unreadable(operation, &reply))?;
         let known_before = before.is_some_and(|snapshot| snapshot.rows.contains_key(&row.id));
         self.reads.wrote(row.id);
@@ -234,19 +235,20 @@ impl External for SkuIo {
     }
 
     async fn update(&self, id: &ExternalId, change: &Change) -> Result<(), ApiError> {
-        let ([api, instances], body) = (INSTANCES, Some(change.body()));
-        let path = [api, instances, id.as_str()];
+        let (number, [api, instances]) = (number(Operation::Update, id)?, INSTANCES);
+        let (path, body) = ([api, instances, id.as_str()], Some(change.body()));
         let call =
             Call { operation: Operation::Update, method: Method::PATCH, path: &path, query: &[], body, key: None };
         let done = self.write(call).await;
         // Also where it failed: whether it was applied is not in any list that began before.
-        self.reads.wrote(number(id));
+        self.reads.wrote(number);
         done.map(|_| ())
     }
 
     /// The locations of the shop's stock, which SKU.io asks the shop for at once: the nearest thing to a test that it has.
     /// The reference names 422 for a token that the shop refuses with Walmart; with `BigCommerce` it is inferred.
     async fn verify(&self, id: &ExternalId) -> Result<bool, ApiError> {
+        number(Operation::Verify, id)?;
         let [api, instances] = INSTANCES;
         let path = [api, instances, id.as_str(), "download-locations"];
         match self.reads.get(Operation::Verify, &path, &[], Pace::InTurn).await {
@@ -258,6 +260,8 @@ impl External for SkuIo {
 
     async fn delete(&self, permit: DeletePermit) -> Result<(), ApiError> {
         let ([api, instances], id) = (INSTANCES, permit.id());
+        // What is none of SKU.io's ids is there no more than what is gone.
+        let Ok(number) = number(Operation::Delete, id) else { return Ok(()) };
         let path = [api, instances, id.as_str()];
         let call = Call {
             operation: Operation::Delete,
@@ -269,12 +273,13 @@ impl External for SkuIo {
         };
         match self.write(call).await {
             Err(error) if !matches!(error.kind, Kind::NotFound | Kind::Gone) => return Err(error),
-            Ok(_) | Err(_) => self.reads.deleted(number(id)),
+            Ok(_) | Err(_) => self.reads.deleted(number),
         }
         Ok(())
     }
 
     async fn refresh(&self, id: &ExternalId, entity: &Entity) -> Result<Option<String>, ApiError> {
+        number(Operation::Refresh, id)?;
         let ([api, instances], what) = (INSTANCES, entity.to_string());
         let path = [api, instances, id.as_str(), &what, "refresh"];
         let call = Call {
@@ -292,8 +297,8 @@ impl External for SkuIo {
         let found = self.reads.get(Operation::Job, &["api", "tracked-job-logs", job], &[], Pace::InTurn).await;
         match found {
             Ok(body) => {
-                let status = wire::payload(&body).and_then(|job| job.get("status")).and_then(Value::as_str);
-                Ok(status.map_or(Job::Running, map::job))
+                let job = wire::payload(body).unwrap_or_default();
+                Ok(job.get("status").and_then(Value::as_str).map_or(Job::Running, map::job))
             }
             // Old jobs are cleared away, and the login need not have a right to see any: the refresh was taken all the same.
             Err(error) if matches!(error.kind, Kind::NotFound | Kind::Gone | Kind::Forbidden) => Ok(Job::Lost),

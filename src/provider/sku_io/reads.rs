@@ -10,12 +10,13 @@ use super::{
 use crate::{
     domain::{
         ids::{ExternalId, NaturalKey},
+        instances::number,
         intent::Stamps,
         verdict::Kind,
     },
     provider::{
-        ApiError, Freshness, Operation, Recogniser, Record, WHOSE,
-        http::{Call, Http, Pace, Room},
+        ApiError, Freshness, Operation, Recogniser, Record, WHOSE, answer,
+        http::{Call, Http, Pace, Reply, Room},
         inventory::{Inventory, Snapshot},
     },
 };
@@ -32,8 +33,10 @@ use tokio::time::Instant;
 const LIMIT: usize = 100;
 /// Pages that are read at most: a server that has ever more is cut off.
 const MAX_PAGES: i64 = 1000;
-/// All pages together weigh no more than this: room for ten thousand instances with all of their settings.
-const ROOM: usize = 20 << 20;
+/// What is kept of all pages together weighs no more than this: room for ten thousand instances with all of their settings.
+const ROOM: usize = 4608 << 10;
+/// And this where one name is searched for, by each of many objects perhaps.
+const OF_ONE_NAME: usize = 256 << 10;
 /// A limit without `Retry-After` is waited out this long.
 const WAIT: Duration = Duration::from_secs(10);
 /// Where instances live.
@@ -111,8 +114,8 @@ impl Reads {
     }
 
     /// The last list that was read, without reading one.
-    pub(super) async fn listed(&self) -> Option<Arc<Snapshot<HashMap<i64, Row>>>> {
-        self.all.last().await
+    pub(super) fn listed(&self) -> Option<Arc<Snapshot<HashMap<i64, Row>>>> {
+        self.all.last()
     }
 
     /// Closes the account's gate where an error asks for it.
@@ -136,8 +139,8 @@ impl Reads {
     pub(super) async fn identity(&self, freshness: Freshness, pace: Pace) -> Result<Option<String>, ApiError> {
         let ask = || async {
             let body = self.get(Operation::Identity, &["api", "me"], &[], pace).await?;
-            let tenant = body.get("tenant_id").or_else(|| wire::payload(&body)?.get("tenant_id"));
-            Ok(tenant.and_then(wire::id_text))
+            let tenant = |body: &Value| body.get("tenant_id").map(wire::id_text);
+            Ok(tenant(&body).or_else(|| tenant(&wire::payload(body)?)).flatten())
         };
         let told = self.me.get(freshness, ask).await?.rows.clone();
         let mut known = self.known();
@@ -146,9 +149,15 @@ impl Reads {
         Ok(known.tenant.clone())
     }
 
-    async fn pages(&self, filter: &[(&str, &str)], pace: Pace) -> Result<Vec<Row>, ApiError> {
-        let (operation, limit) = (Operation::List, LIMIT.to_string());
-        let (mut rows, mut room) = (Vec::new(), Room::of_maps(ROOM, 512));
+    /// The rows of all pages that matter.
+    async fn pages(
+        &self,
+        filter: &[(&str, &str)],
+        pace: Pace,
+        mut room: Room,
+        matters: impl Fn(&Row) -> bool,
+    ) -> Result<Vec<Row>, ApiError> {
+        let (operation, limit, mut rows) = (Operation::List, LIMIT.to_string(), Vec::new());
         for page in 1..=MAX_PAGES {
             let number = page.to_string();
             let mut query = vec![("limit", limit.as_str()), ("page", number.as_str())];
@@ -156,9 +165,10 @@ impl Reads {
             // A list that has begun is read to its end: half a list would have to be begun anew.
             let pace = if page == 1 { pace } else { Pace::InTurn };
             let call = Call { operation, method: Method::GET, path: &INSTANCES, query: &query, body: None, key: None };
-            let reply = self.http.page(call, pace, &mut room).await?;
-            let body = map::read(operation, &reply).map_err(|e| self.heed(e))?;
-            let read = Page::read(&body, LIMIT, page).ok_or_else(|| ApiError::unreadable(operation, None))?;
+            let reply = self.http.send(call, pace).await?;
+            let mut read = answer::alone(|| self.page(reply, page))?;
+            read.rows.retain(&matters);
+            room.keep(read.rows.iter().map(Row::weight).sum())?;
             rows.extend(read.rows);
             if read.is_last {
                 return Ok(rows);
@@ -167,16 +177,25 @@ impl Reads {
         Err(ApiError::unreadable(operation, None))
     }
 
+    fn page(&self, reply: Reply, page: i64) -> Result<Page, ApiError> {
+        let body = map::read(Operation::List, &reply).map_err(|e| self.heed(e))?;
+        drop(reply);
+        Page::read(body, LIMIT, page).ok_or_else(|| ApiError::unreadable(Operation::List, None))
+    }
+
     async fn list(&self, freshness: Freshness, pace: Pace) -> Result<Arc<Snapshot<HashMap<i64, Row>>>, ApiError> {
-        let read = || async { Ok(self.pages(&[], pace).await?.into_iter().map(|row| (row.id, row)).collect()) };
+        let read = || async {
+            let rows = self.pages(&[], pace, Room::of(ROOM), |_| true).await?;
+            Ok(rows.into_iter().map(|row| (row.id, row)).collect())
+        };
         self.all.get(freshness, read).await
     }
 
     /// The instances of this very name. One that is on its way out is not there any more, though its name may be.
     pub(super) async fn by_name(&self, key: &NaturalKey, pace: Pace) -> Result<Vec<Record<Have>>, ApiError> {
-        let mut rows = self.pages(&[("search", key.as_str())], pace).await?;
-        rows.retain(|row| !row.archived && !self.is_deleted(row.id));
-        rows.retain(|row| row.name.as_deref().is_none_or(|name| name == key.as_str()));
+        let is_there = |row: &Row| !row.archived && !self.is_deleted(row.id);
+        let matters = |row: &Row| is_there(row) && row.name.as_deref().is_none_or(|name| name == key.as_str());
+        let mut rows = self.pages(&[("search", key.as_str())], pace, Room::of(OF_ONE_NAME), matters).await?;
         // A list may tell less than the instance itself, and whoever adopts it compares all of it.
         if let [row] = rows.as_slice()
             && row.name.is_some()
@@ -195,7 +214,7 @@ impl Reads {
 
     /// What tells whether a key is the instance's name.
     pub(super) async fn recogniser(&self, id: &ExternalId) -> Result<Recogniser, ApiError> {
-        let Ok(number) = id.as_str().parse::<i64>() else { return Ok(Box::new(|_| false)) };
+        let Some(number) = number(id.as_str()) else { return Ok(Box::new(|_| false)) };
         let mut snapshot = self.list(WHOSE, Pace::InTurn).await?;
         if !snapshot.rows.contains_key(&number) {
             // It may have been made since.
@@ -213,7 +232,7 @@ impl Reads {
         freshness: Freshness,
         pace: Pace,
     ) -> Result<Vec<Record<Have>>, ApiError> {
-        let Some(number) = id.as_str().parse::<i64>().ok().filter(|n| !self.is_deleted(*n)) else { return Ok(vec![]) };
+        let Some(number) = number(id.as_str()).filter(|n| !self.is_deleted(*n)) else { return Ok(vec![]) };
         let record = |row: Row| {
             vec![Record { id: id.clone(), stamps: Stamps::born(row.created_at), have: Some(Have::new(row)) }]
         };
@@ -235,7 +254,7 @@ impl Reads {
         let ([api, instances], began) = (INSTANCES, Instant::now());
         let row = match self.get(Operation::Read, &[api, instances, id.as_str()], &[], pace).await {
             Ok(body) => {
-                let row = wire::payload(&body).and_then(Row::read).filter(|row| row.id == number);
+                let row = wire::payload(body).and_then(Row::read).filter(|row| row.id == number);
                 row.map(Some).ok_or_else(|| ApiError::unreadable(Operation::Read, None))
             }
             Err(error) if matches!(error.kind, Kind::NotFound | Kind::Gone) => Ok(None),

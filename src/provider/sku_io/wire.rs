@@ -4,16 +4,18 @@
 //! Source: SKU.io's public reference and its `OpenAPI` document, whose response bodies are empty; the field set follows
 //! from the requests. Two envelopes are in use: `{data, message}`, and the older `{status, data, …}`.
 
-use crate::domain::instances::SETTINGS_OBJECT;
+use crate::domain::{
+    instances::{SETTINGS, SETTINGS_OBJECT},
+    text::bounded,
+};
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 /// One instance, as far as it is told. Of what most look-ups do not need, the text alone: a list holds thousands.
 #[derive(Clone, Debug)]
 pub(super) struct Row {
     pub(super) id: i64,
-    pub(super) name: Option<String>,
+    pub(super) name: Option<Box<str>>,
     pub(super) created_at: Option<Timestamp>,
     pub(super) archived: bool,
     pub(super) has_settings: bool,
@@ -21,45 +23,63 @@ pub(super) struct Row {
     text: Box<str>,
 }
 
-/// The fields of an instance.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub(super) struct Fields {
-    /// Those at the top; the settings stand apart.
-    top: Map<String, Value>,
-    settings: Option<Map<String, Value>>,
+/// The fields of an instance that can be declared, in the order of [`names`]; each with its value where it is told.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Fields(Vec<Option<[Value; 1]>>);
+
+/// Those that do not stand among the settings.
+const TOP: [&str; 3] = ["name", "integration_id", "is_automatic_sync_enabled"];
+
+fn names() -> impl Iterator<Item = &'static str> {
+    TOP.into_iter().chain(SETTINGS.iter().map(|setting| setting.name))
 }
 
 impl Row {
-    /// Reads an instance; `None` without an id. Secrets are dropped: they must not lie about in memory.
-    pub(super) fn read(value: &Value) -> Option<Self> {
-        let mut top = value.as_object()?.clone();
-        let settings = match top.remove(SETTINGS_OBJECT) {
+    /// Reads an instance; `None` without an id. Nothing is kept that cannot be declared: secrets must not lie about in
+    /// memory, and an answer may be large.
+    pub(super) fn read(value: Value) -> Option<Self> {
+        let Value::Object(mut row) = value else { return None };
+        let id = row.get("id")?.as_i64().filter(|id| *id > 0)?;
+        let mut settings = match row.remove(SETTINGS_OBJECT) {
             Some(Value::Object(settings)) => Some(settings),
             Some(_) | None => None,
         };
-        top.retain(|_, value| !value.is_object() && !value.is_array());
-        let fields = Fields { top, settings };
-        let text = |key: &str| fields.top.get(key).and_then(Value::as_str);
-        Some(Self {
-            id: fields.top.get("id")?.as_i64().filter(|id| *id > 0)?,
-            name: text("name").map(str::to_owned),
-            created_at: text("created_at").and_then(stamp),
-            archived: ["archived", "archived_at"].iter().any(|key| fields.top.get(*key).is_some_and(is_set)),
-            has_settings: fields.settings.is_some(),
-            text: serde_json::to_string(&fields).ok()?.into(),
-        })
+        let created_at = row.get("created_at").and_then(Value::as_str).and_then(stamp);
+        let archived = ["archived", "archived_at"].iter().any(|key| row.get(*key).is_some_and(is_set));
+        let has_settings = settings.is_some();
+        let mut taken = |name: &str| take(if TOP.contains(&name) { &mut row } else { settings.as_mut()? }, name);
+        let fields: Vec<Option<[Value; 1]>> = names().map(|name| taken(name).map(|value| [value])).collect();
+        let text = serde_json::to_string(&fields).ok()?.into();
+        let name = Fields(fields).told("name").and_then(Value::as_str).map(Into::into);
+        Some(Self { id, name, created_at, archived, has_settings, text })
+    }
+
+    /// What it weighs in a list.
+    pub(super) fn weight(&self) -> usize {
+        // A table has twice as many places as rows at most, and each text a little more room than it needs.
+        2 * size_of::<(i64, Self)>() + self.name.as_ref().map_or(0, |name| name.len()) + self.text.len() + 64
     }
 
     /// All that is told of it.
     pub(super) fn fields(&self) -> Fields {
-        serde_json::from_str(&self.text).unwrap_or_default()
+        Fields(serde_json::from_str(&self.text).unwrap_or_default())
+    }
+}
+
+/// A value that can be one of a field. What is clipped of a text is no name or setting that anybody can declare.
+fn take(object: &mut Map<String, Value>, name: &str) -> Option<Value> {
+    match object.remove(name)? {
+        Value::Object(_) | Value::Array(_) => None,
+        Value::String(text) => Some(Value::String(bounded(&text))),
+        value @ (Value::Null | Value::Bool(_) | Value::Number(_)) => Some(value),
     }
 }
 
 impl Fields {
     /// What is told of a field.
-    pub(super) fn told(&self, name: &str, is_setting: bool) -> Option<&Value> {
-        if is_setting { self.settings.as_ref()?.get(name) } else { self.top.get(name) }
+    pub(super) fn told(&self, name: &str) -> Option<&Value> {
+        let place = names().position(|known| known == name)?;
+        self.0.get(place)?.as_ref().map(|[value]| value)
     }
 }
 
@@ -80,11 +100,14 @@ fn is_set(value: &Value) -> bool {
 }
 
 /// What an answer carries: its `data`, or the answer itself where it has none. `None` where it says that it failed.
-pub(super) fn payload(body: &Value) -> Option<&Value> {
+pub(super) fn payload(mut body: Value) -> Option<Value> {
     if body.get("status").and_then(Value::as_str) == Some("failure") {
         return None;
     }
-    Some(body.get("data").filter(|data| !data.is_null()).unwrap_or(body))
+    match body.get_mut("data").map(Value::take) {
+        Some(Value::Null) | None => Some(body),
+        data => data,
+    }
 }
 
 /// One page of a list.
@@ -95,19 +118,18 @@ pub(super) struct Page {
 
 impl Page {
     /// Reads a page; `None` for what is none. `limit`: how many rows were asked for, `page`: which page.
-    pub(super) fn read(body: &Value, limit: usize, page: i64) -> Option<Self> {
-        let inner = payload(body)?;
+    pub(super) fn read(body: Value, limit: usize, page: i64) -> Option<Self> {
+        let last_page = |paginator: &Value| paginator.get("last_page").and_then(Value::as_i64);
+        let outer = last_page(&body);
         // The older envelope has the paginator in its data.
-        let (paginator, items) = match inner.as_array() {
-            Some(items) => (body, items),
-            None => (inner, inner.get("data")?.as_array()?),
-        };
-        let rows = items.iter().map(Row::read).collect::<Option<Vec<_>>>()?;
-        let is_last = match paginator.get("last_page").and_then(Value::as_i64) {
-            Some(last) => page >= last,
-            None => items.len() < limit,
-        };
-        Some(Self { is_last: is_last || items.is_empty(), rows })
+        let mut inner = payload(body)?;
+        let (last, items) =
+            if inner.is_array() { (outer, inner) } else { (last_page(&inner), inner.get_mut("data")?.take()) };
+        let Value::Array(items) = items else { return None };
+        let count = items.len();
+        let rows = items.into_iter().map(Row::read).collect::<Option<Vec<_>>>()?;
+        let is_last = last.map_or(count < limit, |last| page >= last);
+        Some(Self { is_last: is_last || count == 0, rows })
     }
 }
 
@@ -137,12 +159,12 @@ mod tests {
     #[case::bare(json!({"id": 7}))]
     #[case::null_data(json!({"id": 7, "data": null}))]
     fn both_envelopes_and_none_are_read(#[case] body: Value) {
-        assert_eq!(payload(&body).and_then(Row::read).map(|r| r.id), Some(7));
+        assert_eq!(payload(body).and_then(Row::read).map(|r| r.id), Some(7));
     }
 
     #[test]
     fn a_failure_in_the_old_envelope_is_none_of_them() {
-        assert!(payload(&json!({"status": "failure", "data": {"id": 7}})).is_none());
+        assert!(payload(json!({"status": "failure", "data": {"id": 7}})).is_none());
     }
 
     #[rstest]
@@ -152,16 +174,37 @@ mod tests {
     #[case::null(json!({"id": null}))]
     #[case::list(json!([]))]
     fn without_an_id_there_is_no_instance(#[case] row: Value) {
-        assert!(Row::read(&row).is_none());
+        assert!(Row::read(row).is_none());
     }
 
     #[test]
     fn what_is_of_another_type_is_not_told() {
-        let row = Row::read(&json!({"id": 7, "name": null, "integration_settings": [], "created_at": 5,
+        let row = Row::read(json!({"id": 7, "name": null, "integration_settings": [], "created_at": 5,
                                     "connection_settings": {"access_token": "test-canary"}}))
         .expect("a row");
         assert_eq!((row.name.clone(), row.created_at, row.has_settings), (None, None, false));
         assert!(!format!("{row:?}").contains("test-canary"));
+    }
+
+    /// A list holds thousands of rows, and an answer may be as large as four mebibytes.
+    #[test]
+    fn what_is_kept_of_an_instance_is_what_can_be_declared_and_short() {
+        let long = "a".repeat(1 << 20);
+        let row = Row::read(json!({"id": 7, "name": long, "notes": long, "integration_settings": {
+            "store_hash": long, "store_id": 1, "sales_nominal_code_id": null, "pricing": {"rule": long}, "notes": long,
+        }}))
+        .expect("a row");
+        assert!(row.weight() < 4096, "{}", row.weight());
+        let fields = row.fields();
+        assert_eq!(fields.told("store_id"), Some(&json!(1)));
+        assert_eq!(fields.told("sales_nominal_code_id"), Some(&Value::Null), "null is told");
+        assert_eq!(
+            (fields.told("cogs_nominal_code_id"), fields.told("pricing"), fields.told("notes")),
+            (None, None, None)
+        );
+        let longest = "\u{1f6d2}".repeat(255);
+        let row = Row::read(json!({"id": 7, "name": longest})).expect("a row");
+        assert_eq!(row.name.as_deref(), Some(longest.as_str()), "as long as a name can be declared");
     }
 
     #[rstest]
@@ -169,7 +212,7 @@ mod tests {
     #[case::fractions("2026-01-05T10:00:00.000000Z")]
     #[case::of_a_database("2026-01-05 10:00:00")]
     fn stamps_are_read(#[case] text: &str) {
-        let row = Row::read(&json!({"id": 7, "created_at": text})).expect("a row");
+        let row = Row::read(json!({"id": 7, "created_at": text})).expect("a row");
         assert_eq!(row.created_at.map(|t| t.to_string()).as_deref(), Some("2026-01-05T10:00:00Z"));
     }
 
@@ -180,7 +223,7 @@ mod tests {
     #[case::untold(json!({"data": [{"id": 1}]}), 1, true)]
     #[case::empty(json!({"data": [], "last_page": 9}), 0, true)]
     fn a_page_tells_whether_it_is_the_last(#[case] body: Value, #[case] rows: usize, #[case] is_last: bool) {
-        let page = Page::read(&body, 100, 1).expect("a page");
+        let page = Page::read(body, 100, 1).expect("a page");
         assert_eq!((page.rows.len(), page.is_last), (rows, is_last));
     }
 

@@ -11,8 +11,8 @@ use kube::api::{Patch, PatchParams};
 use rstest::rstest;
 use serde_json::{Value, json};
 use tradewind::api::v1alpha1::{Connection, ProviderAccount, ProviderAccountStatus};
-use tradewind_simulator::Operation;
 use tradewind_simulator::rutter::{self, Deed};
+use tradewind_simulator::{Effect, Fault, Operation};
 
 use super::deletion::is_held;
 use super::expect::{assert_healed, assert_stalled, assert_waiting, changed};
@@ -685,6 +685,28 @@ async fn a_new_login_of_the_same_organisation_carries_on_with_the_same_records()
     world.assert_made(2, &[&later]);
 }
 
+/// One connection that cannot say whose it is for a moment makes no other account of this one.
+#[tokio::test]
+async fn a_new_login_is_nobodys_before_a_connection_has_told_whose_it_is() {
+    let world = world_of_logins("whose").await;
+    for name in ["acme", "other"] {
+        world.sandbox.apply(&connection(name, &store(name), "")).await;
+        world.settled(name).await;
+    }
+    let fails = Effect::Refuse { status: 503, retry_after: None };
+    world.simulator.push_fault(Fault::on(Operation::ReadStatus, fails).times(2));
+    log_in_as(&world, COLLEAGUE).await;
+    let account = world.looked_at::<ProviderAccount>("rutter").await;
+    assert!(account.says("Ready", "True", "Succeeded") || account.says("Ready", "False", "ProviderUnavailable"));
+    for name in ["acme", "other"] {
+        world.ask(name).await;
+        assert_healed(&world.settled(name).await);
+        assert_eq!(world.events(name, "AccountMismatch").await, 0);
+    }
+    assert_healed(&world.looked_at::<ProviderAccount>("rutter").await);
+    world.assert_made(2, &[&id_of(&world.settled("acme").await), &id_of(&world.settled("other").await)]);
+}
+
 #[tokio::test]
 async fn two_new_logins_of_one_organisation_make_no_store_twice() {
     const PAIRS: usize = 6;
@@ -777,6 +799,39 @@ async fn a_login_of_another_organisation_touches_nothing_of_the_first(#[case] as
     world.assert_made(2, &[&stays, &theirs]);
 }
 
+/// Whoever waits for a slow provider leaves workers to everybody else, with however many accounts.
+#[tokio::test]
+async fn two_accounts_of_one_namespace_leave_half_of_the_workers_to_others() {
+    let mut world = world_of_logins("workers").await;
+    world.crash().await;
+    world.settings.concurrency = 4;
+    world.start().await;
+    let outsider = world.account().replace("metadata: {name: rutter}", "metadata: {name: outsider}");
+    let outsider =
+        outsider.replace("rutter-api", "outsider-api").replace(USUAL.0, OUTSIDER.0).replace(USUAL.1, OUTSIDER.1);
+    world.sandbox.apply(&outsider).await;
+    let theirs =
+        |name: &str| changed(&connection(name, &store(name), ""), &json!({"accountRef": {"name": "outsider"}}));
+    let make = async |names: &[&str]| {
+        for name in names {
+            let manifest = if name.starts_with("theirs") { theirs(name) } else { connection(name, &store(name), "") };
+            world.sandbox.apply(&manifest).await;
+        }
+        for name in names {
+            world.settled(name).await;
+        }
+    };
+    // The first one names its account, and nothing else is made before that.
+    make(&["ours", "theirs"]).await;
+    let since = world.simulator.journal().len();
+    let slow = Effect::SlowBefore { delay: Duration::from_secs(1) };
+    world.simulator.push_fault(Fault::on(Operation::Create, slow).forever());
+    make(&["ours-1", "theirs-1", "ours-2", "theirs-2", "ours-3", "theirs-3"]).await;
+    let sent =
+        world.simulator.journal().split_off(since).into_iter().filter(|entry| entry.operation == Operation::Create);
+    assert_eq!(sent.map(|entry| entry.in_flight).max(), Some(2), "half of four");
+}
+
 /// Rights are a real API server's.
 mod real {
     use super::*;
@@ -798,5 +853,59 @@ mod real {
         assert_eq!(world.asked(Operation::Create), 0);
         world.sandbox.allow("patch", "secrets").await;
         world.settled("acme").await;
+    }
+
+    /// The login of an account in use is moved to a Secret that may not be held: what is there works on, and what is new waits, and
+    /// says for what.
+    #[tokio::test]
+    async fn nothing_new_is_made_with_a_login_that_may_not_be_held_and_all_of_it_says_so() {
+        let mut world = World::new("unheld-later").await;
+        world.sandbox.apply(&connection("acme", &store("acme"), "")).await;
+        world.settled("acme").await;
+        world.sandbox.deny("patch", "secrets").await;
+        world.sandbox.apply(&secret("fresh", &[("client_id", USUAL.0), ("client_secret", USUAL.1)])).await;
+        world.sandbox.apply(&changed(&world.account(), &json!({"credentialsSecretRef": {"name": "fresh"}}))).await;
+        let says = |a: &ProviderAccount| a.says("CredentialsValid", "False", "PermissionDenied");
+        for restarts in [false, true] {
+            if restarts {
+                world.crash().await;
+                world.start().await;
+            }
+            let account = world.sandbox.wait_for::<ProviderAccount>("rutter", HANG, says).await;
+            assert!(account.says("Ready", "True", "Succeeded"), "it works on: {:#?}", account.observed());
+            assert!(message(&account, "CredentialsValid").contains("Grant it patch on Secrets"));
+            assert_healed(&world.looked_at::<Connection>("acme").await);
+            let name = if restarts { "more" } else { "next" };
+            world.sandbox.apply(&connection(name, &store(name), "")).await;
+            let waiting = world.until(name, "Ready", "False", "DependencyNotReady").await;
+            assert_waiting(&waiting, "DependencyNotReady", &["Grant it patch on Secrets"]);
+            assert!(waiting.finalizers().is_empty());
+            world.rests::<Connection>(name).await;
+        }
+        assert_eq!(world.asked(Operation::Create), 1);
+        world.sandbox.allow("patch", "secrets").await;
+        for name in ["next", "more"] {
+            world.settled(name).await;
+        }
+        assert!(held_secret(&world, "fresh").await && !held_secret(&world, "rutter-api").await);
+    }
+
+    /// What may not be read may carry our finalizer, and only its account remembers it.
+    #[tokio::test]
+    async fn an_account_stays_until_its_login_can_be_let_go() {
+        let world = World::new("unread").await;
+        world.sandbox.apply(&connection("acme", &store("acme"), "")).await;
+        world.settled("acme").await;
+        world.sandbox.deny("get", "secrets").await;
+        world.sandbox.delete::<Connection>("acme").await;
+        world.sandbox.wait_gone::<Connection>("acme", HANG).await;
+        world.sandbox.delete::<ProviderAccount>("rutter").await;
+        let says = |a: &ProviderAccount| a.says("Ready", "False", "PermissionDenied");
+        let account = world.sandbox.wait_for::<ProviderAccount>("rutter", HANG, says).await;
+        assert_eq!((account.kstatus(), is_held(&account)), (Kstatus::Terminating, true), "{:#?}", account.observed());
+        assert!(held_secret(&world, "rutter-api").await);
+        world.sandbox.allow("get", "secrets").await;
+        world.sandbox.wait_gone::<ProviderAccount>("rutter", HANG).await;
+        assert!(!held_secret(&world, "rutter-api").await);
     }
 }

@@ -203,3 +203,12 @@ async fn a_deletion_after_a_replacement_is_counted_of_its_own() {
     world.held("acme").await;
     world.ends_with(&[&second], 2, 1);
 }
+
+#[tokio::test]
+async fn a_guard_whose_window_never_ends_is_refused_before_anything_is_made() {
+    let world = World::with_guard("guard-endless", "{maxDeletions: 1, window: 0s}").await;
+    let refused = world.account_until("Ready", "False", "InvalidSpec").await;
+    let ready = refused.condition("Ready").expect("a condition");
+    assert!(ready.message.contains("spec.deletionGuard.window is zero"), "{}", ready.message);
+    assert_eq!(world.simulator.stats().requests, 0);
+}

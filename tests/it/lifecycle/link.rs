@@ -21,7 +21,7 @@ use crate::cluster::HANG;
 use crate::conditions::{Kstatus, Observed};
 use crate::lifecycle::arcus::connector;
 use crate::lifecycle::expect::{assert_healed, assert_stalled};
-use crate::world::{ARCUS_KEY, World, id_of, logs, message, status_of, told};
+use crate::world::{ARCUS_KEY, World, connection, id_of, logs, message, status_of, store, told};
 
 /// The manifest of a connection that a merchant connects.
 fn linked(name: &str, platform: Option<&str>) -> String {
@@ -243,6 +243,25 @@ async fn a_secret_with_the_link_that_is_deleted_is_written_again(#[case] came: b
     assert_eq!(world.secret_value("acme-connection", "connection_id").await.as_ref(), Some(&id));
     assert_eq!(world.asked(Operation::Create), 1);
     world.ends_with(&[&id], 1, 0);
+}
+
+/// A link that is out is of no store that anybody knows. Once its merchant has come, whoever declares that store finds it.
+#[tokio::test]
+async fn a_store_that_came_by_a_link_is_found_by_whoever_declares_it_later() {
+    let world = World::new("link-found").await;
+    let (id, url) = awaits_merchant(&world).await;
+    world.change("acme", &json!({"spec": {"deletionPolicy": "Retain"}})).await;
+    world.reconciled("acme").await;
+    world.sandbox.delete::<Connection>("acme").await;
+    world.sandbox.wait_gone::<Connection>("acme", HANG).await;
+    // It looks for its own store, and meets one that is told of nothing yet.
+    world.sandbox.apply(&connection("first", &store("first"), "")).await;
+    let first = id_of(&world.settled("first").await);
+    assert_eq!(world.connect(&url, "BIG_COMMERCE", &store("linked")).await, 200);
+    let adopts = "  adoptionPolicy: Match\n  deletionPolicy: Retain\n";
+    world.sandbox.apply(&connection("second", &store("linked"), adopts)).await;
+    assert_eq!(id_of(&world.until("second", "Ready", "True", "Succeeded").await), id);
+    world.ends_with(&[&id, &first], 2, 0);
 }
 
 /// Somebody deletes the record while its merchant is awaited: nothing is made anew, since nobody could authorize it.

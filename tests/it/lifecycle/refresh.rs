@@ -203,6 +203,8 @@ async fn a_refresh_that_comes_too_early_is_asked_for_later(#[case] status: u16, 
     let world = ready("refresh-later").await;
     world.simulator.push_fault(Fault::on(Operation::Refresh, Effect::Refuse { status, retry_after }));
     world.refresh_instance("acme", "monday").await;
+    let put_off = |i: &IntegrationInstance| message(i, "InitialRefreshComplete").contains("has not taken the request");
+    world.sandbox.wait_for::<IntegrationInstance>("acme", HANG, put_off).await;
     let object = until_taken(&world, "monday").await;
     assert!(object.says("Ready", "True", "Succeeded"), "{:#?}", object.observed());
     world.rests::<IntegrationInstance>("acme").await;
@@ -212,6 +214,27 @@ async fn a_refresh_that_comes_too_early_is_asked_for_later(#[case] status: u16, 
         [tokens.products, tokens.orders].map(|s| s.map(|s| s.token)),
         [Some("monday".into()), Some("monday".into())]
     );
+}
+
+/// Who is put off again and again hears of it, and asks ever more rarely.
+#[tokio::test]
+async fn a_refresh_that_is_put_off_again_says_so() {
+    let world = ready("refresh-again").await;
+    let locked = Effect::Refuse { status: 409, retry_after: None };
+    world.simulator.push_fault(Fault::on(Operation::Refresh, locked).times(4));
+    world.refresh_instance("acme", "monday").await;
+    world.until_asked(Operation::Refresh, 4).await;
+    let waits = |i: &IntegrationInstance| {
+        let refresh = instance_status(i).refresh.unwrap_or_default();
+        let at = |s: Option<tradewind::api::v1alpha1::RefreshState>| s.filter(|s| s.state == RefreshPhase::Due);
+        at(refresh.products).zip(at(refresh.orders)).is_some()
+    };
+    let object = world.sandbox.wait_for::<IntegrationInstance>("acme", HANG, waits).await;
+    assert!(object.says("Ready", "True", "Succeeded"), "{:#?}", object.observed());
+    let text = message(&object, "InitialRefreshComplete");
+    assert!(text.contains("asked by itself"), "{text}");
+    world.looked_at::<IntegrationInstance>("acme").await;
+    assert_eq!(world.events("acme", "ProviderRejected").await, 2, "one for each of the two");
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! New credentials that nobody asks to have looked at: of a store and of an account's login, where Secrets are watched, and
 //! where objects and accounts look by themselves.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -21,7 +22,7 @@ use tradewind::engine::{self, Reach};
 use tradewind::serve::Readiness;
 use tradewind::telemetry::Metrics;
 use tradewind_simulator::arcus::{self, Act, Connector};
-use tradewind_simulator::{Clock, Entry, Operation, Setup, rutter, sku_io};
+use tradewind_simulator::{Clock, Effect, Entry, Fault, Operation, Setup, rutter, sku_io};
 
 use super::arcus::connector;
 use super::expect::{assert_healed, assert_stalled};
@@ -29,7 +30,7 @@ use super::instances::instance;
 use super::tenancy::{rules, sharing, team, until};
 use crate::cluster::{HANG, Sandbox};
 use crate::conditions::Observed;
-use crate::world::{LOGIN_CANARY, World, connection, secret, store};
+use crate::world::{LOGIN_CANARY, World, connection, id_of, secret, store};
 
 /// The public part of the login at Rutter.
 const CLIENT_ID: &str = "test-client-id";
@@ -354,6 +355,34 @@ async fn a_new_secret_that_does_not_work_is_carried_by_nothing_but_the_probe(
     let refused = world.simulator.journal().iter().filter(|entry| is_refused(entry)).count();
     assert_eq!(tried(&metrics, at, "rejected"), refused, "{}", metrics.text());
     assert_eq!(tried(&metrics, at, "taken_over"), usize::from(right == NEXT), "{}", metrics.text());
+}
+
+/// What a store refuses says nothing of the login, and a mistyped one is not taken for it.
+#[tokio::test]
+async fn a_new_secret_that_does_not_work_is_not_used_because_a_store_refuses_its_own() {
+    let mut world = World::with("rotate-store", setup()).await;
+    world.settings.probe_interval = SELDOM;
+    world.furnish().await;
+    world.start().await;
+    for name in ["acme", "other"] {
+        make(&world, Provider::Rutter, name).await;
+    }
+    let refused = Effect::Refuse { status: 401, retry_after: None };
+    let id = id_of(&world.sandbox.get::<Connection>("acme").await.expect("the object"));
+    let of_acme = Fault::on(Operation::ReadStatus, refused).connection(id.parse().expect("an id"));
+    world.simulator.push_fault(of_acme.forever());
+    log_in(&world, Provider::Rutter, WRONG).await;
+    let since = world.simulator.journal().len();
+    let acme = world.looked_at::<Connection>("acme").await;
+    assert!(acme.says("Ready", "False", "CredentialsRejected"), "{:#?}", acme.observed());
+    assert_healed(&world.looked_at::<Connection>("other").await);
+    let account = world.looked_at::<ProviderAccount>("rutter").await;
+    assert!(account.says("CredentialsValid", "False", "RotationRejected"), "{:#?}", account.observed());
+    assert!(account.says("Ready", "True", "Succeeded"), "{:#?}", account.observed());
+    assert_healed(&world.looked_at::<Connection>("other").await);
+    let refused = world.simulator.journal().split_off(since).into_iter().filter(|entry| entry.status == Some(401));
+    let refused: BTreeSet<Operation> = refused.map(|entry| entry.operation).collect();
+    assert_eq!(refused, BTreeSet::from([Operation::List, Operation::ReadStatus]), "the probe, and the store of acme");
 }
 
 /// Another login may be another account: the one of before is not used in its place.

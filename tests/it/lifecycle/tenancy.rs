@@ -1,5 +1,7 @@
 //! One account for many namespaces: who may use it, and what they may not do to each other.
 
+use std::time::Duration;
+
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Api, DeleteParams, Patch, PatchParams};
 use kube::runtime::wait::{Condition as Holds, await_condition};
@@ -7,7 +9,7 @@ use serde_json::{Value, json};
 use tradewind::api::keys;
 use tradewind::api::v1alpha1::{ClusterProviderAccount, Connection, ProviderAccountStatus};
 use tradewind_simulator::arcus::{Act, Connector};
-use tradewind_simulator::{Clock, Operation};
+use tradewind_simulator::{Clock, Effect, Fault, Operation};
 
 use crate::cluster::{HANG, Sandbox};
 use crate::conditions::Observed;
@@ -208,4 +210,28 @@ async fn an_operator_of_one_namespace_serves_no_shared_account_and_says_so() {
     let said = &waits.condition("Ready").expect("it is there").message;
     assert!(said.contains("ClusterProviderAccount rutter") && said.contains("Name a ProviderAccount"), "{said}");
     world.ends_with(&[], 0, 0);
+}
+
+/// A namespace that has much to do leaves another one its share of the account, whenever that comes.
+#[tokio::test]
+async fn who_shares_an_account_does_not_wait_for_all_that_another_one_makes() {
+    let world = shared("fair", &json!({"allowedNamespaces": {"selector": {}}, "limits": {"maxInFlight": 2}})).await;
+    let (many, few) = (team(&world, "many").await, team(&world, "few").await);
+    many.apply(&sharing("first", &store("first"), "")).await;
+    until(&many, "first", "True", "Succeeded").await;
+    let slow = Effect::SlowBefore { delay: Duration::from_secs(2) };
+    world.simulator.push_fault(Fault::on(Operation::Create, slow).forever());
+    let since = world.simulator.journal().len();
+    for index in 0..24 {
+        let name = format!("many-{index}");
+        many.apply(&sharing(&name, &store(&name), "")).await;
+    }
+    world.until_asked(Operation::Create, 3).await;
+    few.apply(&sharing("few", &store("few"), "")).await;
+    until(&few, "few", "True", "Succeeded").await;
+    let made: Vec<_> = world.simulator.journal().split_off(since);
+    let creates = made.iter().filter(|entry| entry.operation == Operation::Create);
+    let before = creates.take_while(|entry| entry.store.as_deref().is_none_or(|at| at.contains("many"))).count();
+    // Those under way, and those that come before it says that it is there.
+    assert!(before <= 8, "{before} of 24");
 }

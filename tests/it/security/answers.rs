@@ -57,10 +57,33 @@ fn deep(field: &str) -> Attack {
     Attack::whole("200 OK", "content-type: application/json\r\n", body)
 }
 
-/// As large as a list may be, and nothing but rows without anything in them.
+/// The largest page of a list that is read to its end, and the largest one that is read as a tree of values.
+const PAGE: usize = 2 << 20;
+const TREE: usize = 1536 << 10;
+
+/// Nearly as large as a page may be, and nothing but rows without anything in them.
 fn hollow(field: &str, row: &str) -> Attack {
-    let rows = format!("{row},").repeat((7 << 20) / row.len());
+    let rows = format!("{row},").repeat((PAGE - 4096) / (row.len() + 1));
     Attack::whole("200 OK", "content-type: application/json\r\n", format!("{{\"{field}\":[{rows}{row}]}}"))
+}
+
+/// Nearly as large as a page may be, and all of it one text. `after`: how it goes on.
+fn one_text(before: &str, piece: &str, size: usize, after: &str) -> Attack {
+    let body = format!("{before}{}{after}", piece.repeat((size - 4096) / piece.len()));
+    Attack::whole("200 OK", "content-type: application/json\r\n", body)
+}
+
+/// One row that has nothing but a multitude of fields.
+fn many_fields(field: &str, id: &str) -> Attack {
+    let fields = (0..14_000).map(|n| format!("\"{n}\":0,")).collect::<Vec<_>>().concat();
+    let body = format!("{{\"{field}\":[{{{fields}{id}}}],}}");
+    Attack::whole("200 OK", "content-type: application/json\r\n", body)
+}
+
+/// As many rows as a page may have, and as real ones look.
+fn as_many_connections_as_a_page_has() -> Attack {
+    let rows: Vec<Value> = (1..=5500).map(a_connection).collect();
+    Attack::whole("200 OK", "content-type: application/json\r\n", json!({"connections": rows}).to_string())
 }
 
 /// A page of a thousand rows. `more`: what says that there is always another one.
@@ -70,15 +93,16 @@ fn endless(field: &str, row: fn(usize) -> Value, more: &Value) -> Attack {
     Attack::whole("200 OK", "content-type: application/json\r\n", page.to_string())
 }
 
+fn a_connection(n: usize) -> Value {
+    let id = format!("00000000-0000-4000-8000-{n:012}");
+    json!({
+        "id": id, "access_token": id, "link_url": format!("https://link.example.com/connection/{id}"),
+        "platform": "BIG_COMMERCE", "created_at": "2026-01-05T10:00:00Z", "updated_at": "2026-01-05T10:00:00Z",
+    })
+}
+
 fn endless_connections() -> Attack {
-    let row = |n: usize| {
-        let id = format!("00000000-0000-4000-8000-{n:012}");
-        json!({
-            "id": id, "access_token": id, "link_url": format!("https://link.example.com/connection/{id}"),
-            "platform": "BIG_COMMERCE", "created_at": "2026-01-05T10:00:00Z", "updated_at": "2026-01-05T10:00:00Z",
-        })
-    };
-    endless("connections", row, &json!({"next_cursor": "on-and-on"}))
+    endless("connections", a_connection, &json!({"next_cursor": "on-and-on"}))
 }
 
 fn endless_instances() -> Attack {
@@ -161,8 +185,15 @@ mod real {
 
         let attacks = attacks("connections");
         let every = [LIST, STATUS].into_iter().flat_map(|of| attacks.clone().map(|attack| (of, attack)));
-        let of_lists =
-            [("endless pages", endless_connections()), ("hollow rows", hollow("connections", r#"{"id":"a"}"#))];
+        let text = r#"{"connections":[{"id":"a","platform":""#;
+        let of_lists = [
+            ("endless pages", endless_connections()),
+            ("hollow rows", hollow("connections", r#"{"id":"a"}"#)),
+            ("one text, and no end", one_text(text, "a", PAGE, r#""}],}"#)),
+            ("one text of escapes, and no end", one_text(text, r"\u00e4", PAGE, r#""}],}"#)),
+            ("a cursor", one_text(r#"{"connections":[],"next_cursor":""#, "a", PAGE, r#""}"#)),
+            ("many fields, and no end", many_fields("connections", r#""id":"a""#)),
+        ];
         let of_lists = of_lists.map(|attack| (LIST, attack));
         for (requests, (what, attack)) in every.chain(of_lists) {
             hostile.attack(requests, attack);
@@ -183,6 +214,15 @@ mod real {
             bounded(what);
         }
         hostile.relent();
+        world.all_settled(7).await;
+        // What is taken for a list is kept, and is there beside the next one.
+        hostile.attack(LIST, as_many_connections_as_a_page_has());
+        for _ in 0..2 {
+            world.reconciled("acme").await;
+            bounded("as many connections as are kept");
+        }
+        hostile.relent();
+        world.reconciled("acme").await;
         world.all_settled(7).await;
         bounded("all of them");
         assert_unharmed(&world, program, &address).await;
@@ -221,7 +261,15 @@ mod real {
         program.memory().forget_peak();
 
         let (mut beyond, idle) = (Vec::new(), program.memory().now());
-        let of_lists = [("hollow rows", hollow("data", r#"{"id":1}"#)), ("endless pages", endless_instances())];
+        let text = r#"{"data":[{"id":1,"name":""#;
+        let of_lists = [
+            ("hollow rows", hollow("data", r#"{"id":1}"#)),
+            ("endless pages", endless_instances()),
+            ("one text, and no end", one_text(text, "a", TREE, r#""}],}"#)),
+            ("one text of escapes, and no end", one_text(text, r"\u00e4", TREE, r#""}],}"#)),
+            ("one text that is too large", one_text(text, "a", PAGE, r#""}]}"#)),
+            ("many fields, and no end", many_fields("data", r#""id":1"#)),
+        ];
         for (what, attack) in attacks("data").into_iter().chain(of_lists) {
             hostile.attack(INSTANCES, attack);
             world.sandbox.apply(&instance("new", "")).await;
@@ -233,10 +281,26 @@ mod real {
             world.sandbox.delete::<IntegrationInstance>("new").await;
             world.sandbox.wait_gone::<IntegrationInstance>("new", HANG).await;
         }
+        // What is taken for a list, by eight at once: each looks for its own name on every page.
+        hostile.attack(INSTANCES, one_text(text, "a", TREE, r#""}],"last_page":3}"#));
+        let eight: Vec<_> = (0..8).map(|n| format!("at-once-{n}")).collect();
+        world.sandbox.apply(&eight.iter().map(|name| instance(name, "")).collect::<Vec<_>>().join("---\n")).await;
+        for name in &eight {
+            world.well(name).await;
+        }
+        assert!(hostile.served() >= 8 * 3, "{}", hostile.served());
+        beyond.extend(bounded("one text for eight at once", idle));
         // What the allocator keeps of one provider's list is no part of the other's.
         let idle = program.memory().now();
         let row = r#"{"connector_type":"a"}"#;
-        let of_lists = [("hollow rows", hollow("data", row)), ("endless pages", endless_connectors())];
+        let text = r#"{"data":[{"id":"a","connector_type":"a","display_name":""#;
+        let of_lists = [
+            ("hollow rows", hollow("data", row)),
+            ("endless pages", endless_connectors()),
+            ("one text, and no end", one_text(text, "a", TREE, r#""}],}"#)),
+            ("texts, page by page", one_text(text, "a", TREE / 2, r#""}],"has_more":true}"#)),
+            ("many fields, and no end", many_fields("data", row.trim_matches(['{', '}']))),
+        ];
         for (what, attack) in attacks("data").into_iter().chain(of_lists) {
             hostile.attack(CONNECTORS, attack);
             // That it answers at all says that the pass came to its end.

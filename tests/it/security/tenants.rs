@@ -237,6 +237,36 @@ async fn an_older_object_whose_status_is_forged_gets_nothing_of_a_younger_ones_r
     assert_eq!(world.live(), live);
 }
 
+/// The id of the victim's record in another spelling, which its provider takes for the same: no object has that one, and no
+/// record either.
+async fn spells<K: Kind + Observed>(world: &World, thief: &Tenant, victim: &Tenant, spelled: &str) {
+    let before = asked_of(world, &victim.id);
+    forge_status::<K>(&thief.namespace, thief.name, json!({"externalId": spelled})).await;
+    thief.is_refused::<K>("ExternalNotFound").await;
+    let seen = thief.namespace.looked_at::<K>(thief.name).await;
+    assert!(seen.says("Ready", "False", "ExternalNotFound"), "{:#?}", seen.observed());
+    thief.namespace.delete::<K>(thief.name).await;
+    thief.namespace.wait_gone::<K>(thief.name, HANG).await;
+    assert_nothing_taken(world, &thief.namespace, &victim.id).await;
+    assert_eq!(asked_of(world, &victim.id), before, "nothing was asked of the victim's record");
+    assert_eq!(world.asked(Operation::Delete), 0);
+}
+
+#[tokio::test]
+async fn another_spelling_of_an_instances_id_gives_nothing_of_it() {
+    let world = shared_by_all("spelled-instance", "Allowed").await;
+    world.simulator.configure_sku_io(|s| s.loose_ids = true);
+    let [victim, thief] = Tenant::of_sku(&world).await;
+    spells::<IntegrationInstance>(&world, &thief, &victim, &format!("0{}", victim.id)).await;
+}
+
+#[tokio::test]
+async fn another_spelling_of_a_connections_id_gives_nothing_of_it() {
+    let world = shared_by_all("spelled-connection", "Allowed").await;
+    let [victim, thief] = Tenant::of_rutter(&world).await;
+    spells::<Connection>(&world, &thief, &victim, &victim.id.to_uppercase()).await;
+}
+
 /// The status, the annotation and the finalizer of the victim's object, copied whole onto one of the thief's.
 #[tokio::test]
 async fn the_copied_life_of_another_object_is_not_gone_on_with() {

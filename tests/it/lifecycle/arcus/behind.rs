@@ -134,3 +134,20 @@ async fn what_somebody_deleted_goes_with_its_object() {
     world.leaves("acme").await;
     world.arcus_ends_with(&[], 1, 1);
 }
+
+/// What may be null is so where somebody has cleared it.
+#[tokio::test]
+async fn what_somebody_cleared_is_put_back() {
+    let world = World::with_arcus("arcus-cleared").await;
+    world.simulator.configure_arcus(|s| s.null_clears = true);
+    world.sandbox.apply(&connector("acme", "shippo", "    shipFrom: {zip: \"89501\"}\n", "")).await;
+    world.enters_credentials().await;
+    let fields = serde_json::Map::from_iter([("ship_from_zip".to_owned(), json!(null))]);
+    world.somebody(Connector::Shippo, Act::Change { fields });
+    world.request("acme").await;
+    let put_back = |c: &Connection| status_of(c).last_action.is_some_and(|a| a.fields == ["spec.arcus.shipFrom.zip"]);
+    world.sandbox.wait_for::<Connection>("acme", HANG, put_back).await;
+    world.reconciled("acme").await;
+    assert_healed(&world.until("acme", "Ready", "True", "Succeeded").await);
+    assert_eq!(world.at_arcus(Connector::Shippo).changes.len(), 1);
+}

@@ -17,7 +17,7 @@ use super::{SECRET, SHOP, connector};
 use crate::cluster::HANG;
 use crate::conditions::{Kstatus, Observed};
 use crate::lifecycle::expect::{assert_healed, assert_stalled};
-use crate::world::{ARCUS_KEY, World, answer, message, status_of, told};
+use crate::world::{ARCUS_KEY, World, answer, message, secret, status_of, told};
 
 /// The object once it says that nobody knows what became of its create.
 async fn unanswered(world: &World) -> Connection {
@@ -319,6 +319,53 @@ mod real {
         }
         world.provider_until("another link", |s| s.arcus_links().len() > links).await;
         authorized(&world).await;
+    }
+
+    /// A policy that refuses the Secret is no right that is missing, and is said just so: no links are made on and on meanwhile.
+    #[tokio::test]
+    async fn a_policy_that_refuses_the_secret_of_the_link_is_said_in_its_own_words() {
+        let world = World::with_arcus("arcus-policy").await;
+        let namespace = world.sandbox.namespace().to_owned();
+        let policy = policy(&namespace);
+        world.sandbox.apply(&policy).await;
+        let probe = secret("probe", &[("link_url", "x")]);
+        let refuses = async { while world.sandbox.try_apply(&probe).await.is_ok() {} };
+        tokio::time::timeout(HANG, refuses).await.expect("a policy that is followed");
+        world.sandbox.apply(&connector("acme", "shopify", SHOP, SECRET)).await;
+        let said = world.until("acme", "Ready", "False", "PermissionDenied").await;
+        assert!(message(&said, "Ready").contains("links are written by hand here"), "{}", told(&said));
+        let creation = status_of(&said).creation.unwrap_or_default();
+        assert!(creation.refused.is_some_and(|refused| refused.retry_at.is_some()), "a pause follows: {}", told(&said));
+        assert_eq!(world.simulator.arcus_links().len(), 1);
+        for kind in ["validatingadmissionpolicybinding", "validatingadmissionpolicy"] {
+            let said = world.sandbox.kubectl(&["delete", kind, &namespace]).await;
+            assert!(said.ok, "{}", said.err);
+        }
+        authorized(&world).await;
+    }
+
+    /// Nobody but kubectl may write a Secret that has a link.
+    fn policy(namespace: &str) -> String {
+        format!(
+            "apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicy
+metadata: {{name: {namespace}}}
+spec:
+  failurePolicy: Fail
+  matchConstraints:
+    namespaceSelector: {{matchLabels: {{kubernetes.io/metadata.name: {namespace}}}}}
+    resourceRules:
+    - {{apiGroups: [''], apiVersions: [v1], operations: [CREATE, UPDATE], resources: [secrets]}}
+  validations:
+  - expression: \"!has(object.data) || !('link_url' in object.data)\"
+    message: links are written by hand here
+---
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicyBinding
+metadata: {{name: {namespace}}}
+spec: {{policyName: {namespace}, validationActions: [Deny]}}
+"
+        )
     }
 
     /// Each link is a create: as long as none can be written, they come with growing pauses, and the words stay those of the cause.

@@ -9,13 +9,13 @@ use serde_json::json;
 use tradewind::api::keys;
 use tradewind::api::v1alpha1::Connection;
 use tradewind_simulator::arcus::{Act, Connector, LinkStatus};
-use tradewind_simulator::{Operation, Simulator};
+use tradewind_simulator::{Effect, Fault, Operation, Simulator};
 
 use super::{SECRET, SHOP, connector};
 use crate::cluster::HANG;
 use crate::conditions::Observed;
 use crate::lifecycle::expect::assert_healed;
-use crate::world::{TIMING, World, status_of, told};
+use crate::world::{TIMING, World, message, status_of, told};
 
 impl World {
     /// A connector of a shop that waits for its merchant, whose links work this long; the link.
@@ -175,6 +175,36 @@ async fn a_link_that_was_handed_over_before_it_was_lost_still_works() {
     assert_healed(&world.until("acme", "Ready", "True", "Succeeded").await);
     assert_eq!(world.presses(&second, "approve").await.0, 410, "void with the other one");
     world.leaves("acme").await;
+    world.arcus_ends_with(&[], 1, 1);
+}
+
+/// The first link is lost, and the call for the second one is refused: what comes of the first is the object's all the same. Whoever
+/// knows of no account yet, or of none that works, knows of the link.
+#[rstest]
+#[case::refused_as_it_is(422, false)]
+#[case::with_the_login(401, true)]
+#[tokio::test]
+async fn a_deletion_waits_for_the_link_of_an_attempt_that_none_could_replace(
+    #[case] status: u16,
+    #[case] login_is_gone: bool,
+) {
+    let (mut world, first) = World::awaits_merchant("page-former", Duration::from_mins(1)).await;
+    world.simulator.push_fault(Fault::on(Operation::Create, Effect::Refuse { status, retry_after: None }).forever());
+    world.sandbox.delete::<Secret>("acme-link").await;
+    world.until_asked(Operation::Create, 2).await;
+    let refused = |c: &Connection| status_of(c).creation.is_some_and(|creation| creation.refused.is_some());
+    world.sandbox.wait_for::<Connection>("acme", HANG, refused).await;
+    world.crash().await;
+    if login_is_gone {
+        world.simulator.push_fault(Fault::on(Operation::List, Effect::Refuse { status, retry_after: None }).forever());
+    }
+    world.sandbox.delete::<Connection>("acme").await;
+    world.start().await;
+    let leaving = |c: &Connection| message(c, "Ready").contains("Nobody is to follow");
+    world.sandbox.wait_for::<Connection>("acme", HANG, leaving).await;
+    assert_eq!(world.presses(&first, "approve").await.0, 200);
+    world.simulator.clear_faults();
+    world.sandbox.wait_gone::<Connection>("acme", HANG).await;
     world.arcus_ends_with(&[], 1, 1);
 }
 

@@ -4,11 +4,11 @@ use k8s_openapi::api::core::v1::Secret;
 use rstest::rstest;
 use serde_json::{Map, Value, json};
 use tradewind::api::v1alpha1::{Connection, IntegrationInstance};
-use tradewind_simulator::Operation;
 use tradewind_simulator::sku_io::{self, Deed};
+use tradewind_simulator::{Clock, Operation};
 
 use super::{assert_well, hash, id_of, instance, message, status_of};
-use crate::cluster::HANG;
+use crate::cluster::{HANG, Sandbox};
 use crate::conditions::Observed;
 use crate::lifecycle::expect::{assert_stalled, changed};
 use crate::world::{World, connection, secret, store};
@@ -345,4 +345,24 @@ async fn two_objects_of_one_name_in_one_tenant_are_one_record(#[case] at_once: b
     world.sku_ends_with(&[&id], 1, 0);
     world.goes(winner).await;
     world.sku_ends_with(&[], 1, 1);
+}
+
+/// In a cluster whose schema does not look: an id of another object's instance that is spelled otherwise names none, although
+/// SKU.io may take it for the same.
+#[tokio::test]
+async fn an_instance_is_not_taken_over_by_another_spelling_of_its_id() {
+    let mut world = World::on(Sandbox::unchecked("sku-spelled"), Clock::real(), World::setup());
+    world.furnish_sku("").await;
+    world.simulator.configure_sku_io(|s| s.loose_ids = true);
+    world.start().await;
+    world.sandbox.apply(&instance("acme", "")).await;
+    let id = id_of(&world.well("acme").await);
+    let named = format!("  externalRef: {{id: \"0{id}\"}}\n  adoptionPolicy: Override\n  deletionPolicy: Delete\n");
+    world.sandbox.apply(&instance("other", &named)).await;
+    let refused = world.instance_until("other", "Ready", "False", "InvalidSpec").await;
+    assert_stalled(&refused, "InvalidSpec", &["spec.externalRef.id is no id of SKU.io", "write the number"]);
+    world.rests::<IntegrationInstance>("other").await;
+    world.goes("other").await;
+    assert_eq!((world.asked(Operation::Update), world.asked(Operation::Delete)), (0, 0));
+    world.sku_ends_with(&[&id], 1, 0);
 }

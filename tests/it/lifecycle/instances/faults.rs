@@ -61,6 +61,25 @@ async fn what_an_unanswered_create_made_is_found_by_its_name(#[case] effect: Eff
     world.sku_ends_with(&[], 1, 1);
 }
 
+/// A create that goes on failing is sent ever more rarely, and says why.
+#[tokio::test]
+async fn a_create_that_goes_on_failing_says_so_and_is_sent_ever_more_rarely() {
+    let world = World::with_sku("sku-failing").await;
+    let fails = Effect::Refuse { status: 500, retry_after: None };
+    world.simulator.push_fault(Fault::on(Operation::Create, fails).times(3));
+    world.sandbox.apply(&instance("acme", "")).await;
+    let says = |i: &IntegrationInstance| {
+        i.says("Ready", "False", "ProviderUnavailable") && message(i, "Ready").contains("no known outcome")
+    };
+    let object = world.sandbox.wait_for::<IntegrationInstance>("acme", HANG, says).await;
+    assert!(world.asked(Operation::Create) > 1, "once is soon tried again");
+    assert_eq!((object.kstatus(), status_of(&object).external_id), (Kstatus::InProgress, None));
+    let id = id_of(&world.well("acme").await);
+    assert_eq!(world.asked(Operation::Create), 4);
+    world.sku_ends_with(&[&id], 1, 0);
+    world.rests::<IntegrationInstance>("acme").await;
+}
+
 /// What was made is recorded as it was made: the token of today's Secret is its own, and nothing is pushed.
 #[rstest]
 #[case::in_lists_too(true)]

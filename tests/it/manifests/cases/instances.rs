@@ -57,6 +57,9 @@ fn policies() -> Vec<Case> {
     vec![
         Case::on_create(number, instance(), named("i-42", observing.clone()), named("42", observing.clone())),
         Case::on_create(number, instance(), named("4.2", matching.clone()), named("42", matching.clone())),
+        // One instance has one spelling: under another one two objects would hold it.
+        Case::on_create(number, instance(), named("042", matching.clone()), named("7", matching.clone())),
+        Case::on_create(number, instance(), named("0", observing.clone()), named("10", observing.clone())),
         Case::on_create(adopts, instance(), named("42", json!({})), named("42", matching)),
         Case::on_create(adopts, instance(), named("42", json!({"adoptionPolicy": "Fail"})), named("42", observing)),
         Case::on_create(

@@ -1,0 +1,47 @@
+//! The key of Arcus, by which one logs in: which entity it is of, and the headers that carry it.
+
+use crate::provider::Login;
+use http::{HeaderMap, HeaderValue, header};
+use secrecy::ExposeSecret;
+
+/// Keys for real data begin so.
+pub(in crate::provider) const LIVE: &str = "ark_live_";
+/// Keys for test data begin so.
+pub(in crate::provider) const TEST: &str = "ark_test_";
+
+/// The part of a key that names its entity: `ent_<code>` of `ark_live_ent_<code>_<random>`. `None` for what is no key.
+pub(in crate::provider) fn entity_code(key: &str) -> Option<&str> {
+    let rest = key.strip_prefix(LIVE).or_else(|| key.strip_prefix(TEST))?;
+    let (code, random) = rest.rsplit_once('_')?;
+    (code.starts_with("ent_") && code.len() > "ent_".len() && !random.is_empty()).then_some(code)
+}
+
+/// What goes with every request.
+pub(super) fn headers(login: &Login) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    if let Ok(mut bearer) = HeaderValue::from_str(&format!("Bearer {}", login.secret.expose_secret())) {
+        bearer.set_sensitive(true);
+        headers.insert(header::AUTHORIZATION, bearer);
+    }
+    if let Ok(version) = HeaderValue::from_str(&login.version) {
+        headers.insert("arcus-version", version);
+    }
+    headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
+    headers
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case::live("ark_live_ent_abc_test", Some("ent_abc"))]
+    #[case::test("ark_test_ent_a_b_test", Some("ent_a_b"))]
+    #[case::no_code("ark_test_ent__x", None)]
+    #[case::no_random("ark_test_ent_abc_", None)]
+    #[case::another("sk_live_abc_def", None)]
+    fn a_key_names_its_entity(#[case] key: &str, #[case] code: Option<&str>) {
+        assert_eq!(entity_code(key), code);
+    }
+}
