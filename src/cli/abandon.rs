@@ -5,21 +5,22 @@
 
 use super::{
     Exit,
+    age::now,
     caller::Caller,
     cluster::{Scope, ScopeArgs, Typed},
     names::{ManagedKind, ManagedName},
-    output::OutputArgs,
+    output::{Line, OutputArgs, line},
     question::Question,
     turn::Turn,
     view::View,
 };
 use crate::{
-    api::v1alpha1::{Connection, IntegrationInstance, Managed, StoredIntent},
+    api::v1alpha1::{AuthorizationStatus, Connection, IntegrationInstance, Managed, StoredIntent},
     domain::{intent::Creation, reason::Reason},
 };
 use anyhow::bail;
 use kube::{ResourceExt, api::DynamicObject};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 /// Let an object go whose deletion is blocked, and leave the provider as it is
@@ -66,6 +67,9 @@ struct LeftBehind {
     /// There is an attempt that cannot be read.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     unreadable_attempt: bool,
+    /// The link that a merchant may still use.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    authorization: Option<AuthorizationStatus>,
     /// The Secret that goes with the object, if the operator wrote it.
     #[serde(skip_serializing_if = "Option::is_none")]
     connection_secret: Option<String>,
@@ -96,7 +100,8 @@ impl Abandon {
             );
         }
         if !stored.finalizers().iter().any(|f| f == K::FINALIZER) {
-            self.output.print(&left, || format!("{title} is not held by Tradewind: there is nothing to do\n"))?;
+            let text = format!("{title} is not held by Tradewind: there is nothing to do");
+            self.output.print(&left, || vec![line(text)])?;
             return Ok(Exit::Done);
         }
         // What cannot be read is let go too: there may be no other way out.
@@ -139,6 +144,7 @@ impl LeftBehind {
     /// Read from the places that every version has: this one need not be able to read the rest.
     fn of<K: Managed + Typed>(stored: &DynamicObject, scope: &Scope) -> Self {
         let text = |path: &str| stored.data.pointer(path).and_then(Value::as_str).map(str::to_owned);
+        let link = stored.data.pointer("/status/authorization").and_then(|l| AuthorizationStatus::deserialize(l).ok());
         let question = Question::of_stored(stored);
         let (undecided, open_attempt) = match question.creation() {
             Creation::Pending(intent) => (true, Some(intent)),
@@ -157,13 +163,14 @@ impl LeftBehind {
             candidates: if undecided { question.candidates().to_vec() } else { vec![] },
             unreadable_attempt: undecided && open_attempt.is_none(),
             open_attempt,
+            authorization: link.filter(|link| now() < link.expires_at.0),
             connection_secret: text("/spec/connectionSecretRef/name"),
             other_finalizers: stored.finalizers().iter().filter(|f| *f != K::FINALIZER).cloned().collect(),
             abandoned: false,
         }
     }
 
-    fn text(&self) -> String {
+    fn text(&self) -> Vec<Line> {
         let Self { namespace, title, provider, abandoned, .. } = self;
         let (is, stays) = if *abandoned { ("is", "stays") } else { ("would be", "would stay") };
         let account = self.account.as_ref().map(|account| format!(", account {account}")).unwrap_or_default();
@@ -183,7 +190,7 @@ impl LeftBehind {
         if !abandoned {
             lines.push("Nothing was done. Add --yes to do it.".to_owned());
         }
-        lines.join("\n") + "\n"
+        lines.into_iter().map(line).collect()
     }
 
     fn items(&self) -> Vec<String> {
@@ -197,7 +204,14 @@ impl LeftBehind {
         });
         let unreadable = "whatever an attempt made that cannot be read, if it made anything".to_owned();
         let unreadable = self.unreadable_attempt.then_some(unreadable);
-        let items: Vec<String> = id.into_iter().chain(candidates).chain(attempt).chain(unreadable).collect();
+        let link = self.authorization.as_ref().map(|AuthorizationStatus { attempt, expires_at }| {
+            format!(
+                "whatever a merchant still makes by the link of attempt {attempt}, which works until {}",
+                expires_at.0
+            )
+        });
+        let items: Vec<String> =
+            id.into_iter().chain(candidates).chain(attempt).chain(unreadable).chain(link).collect();
         if items.is_empty() { vec!["nothing that the object knows of".to_owned()] } else { items }
     }
 }

@@ -9,7 +9,7 @@ use super::{
     authorization::{Ask, ask},
     cluster::{Scope, ScopeArgs, Typed},
     names::{Kind, ManagedKind, ObjectName},
-    output::OutputArgs,
+    output::{OutputArgs, line},
     refusal::{BadInput, Blocked, is_missing, may_pass},
 };
 use crate::{
@@ -135,24 +135,28 @@ impl Authorize {
 
     fn print(&self, object: &Connection, namespace: &str, link: &Link) -> anyhow::Result<Exit> {
         let (name, url) = (self.name.as_str(), link.url.expose_secret());
-        self.output.note(&words(object, link));
+        for told in words(object, link) {
+            self.output.note(&told);
+        }
         let answer = Answer { kind: "Connection", namespace, name, url, expires_at: link.expires_at.as_ref() };
-        self.output.print(&answer, || format!("{url}\n"))?;
+        self.output.print(&answer, || vec![line(url)])?;
         Ok(Exit::Done)
     }
 }
 
 /// What to do with a link.
-fn words(object: &Connection, link: &Link) -> String {
+fn words(object: &Connection, link: &Link) -> [String; 2] {
     let now = now();
     let expires = link.expires_at.as_ref();
     let expires = expires.map(|at| format!(" It expires in {} ({}).", until(at.0, now), at.0)).unwrap_or_default();
-    format!(
-        "connection/{}: whoever runs {} has to open this link in a browser, log in, and agree.{expires}\nWhoever has the \
-         link can use it: hand it over in private. The operator sees by itself what becomes of it.",
+    let what = format!(
+        "connection/{}: whoever runs {} has to open this link in a browser, log in, and agree.{expires}",
         object.name_any(),
         store(object)
-    )
+    );
+    let care =
+        "Whoever has the link can use it: hand it over in private. The operator sees by itself what becomes of it.";
+    [what, care.to_owned()]
 }
 
 /// Whose store it is, as far as it is known.
@@ -169,8 +173,7 @@ fn store(object: &Connection) -> String {
         (None, None) => "the store".to_owned(),
     };
     let on = platform.map(|platform| format!(" on {platform}")).unwrap_or_default();
-    // What people wrote there must not speak to a terminal.
-    text::plain(&format!("{store}{on}"), 512)
+    format!("{store}{on}")
 }
 
 /// The object, and its link, or why there is none to open.
@@ -411,8 +414,8 @@ mod tests {
     #[case::nothing_known(json!({}), "the store")]
     #[case::platform(json!({"platform": "SHOPIFY"}), "the store on SHOPIFY")]
     #[case::all(
-        json!({"platform": "SHOPIFY", "storeName": "Acme\u{1b}[31m", "storeDomain": "acme.example.com"}),
-        "the store Acme[31m (acme.example.com) on SHOPIFY"
+        json!({"platform": "SHOPIFY", "storeName": "Acme", "storeDomain": "acme.example.com"}),
+        "the store Acme (acme.example.com) on SHOPIFY"
     )]
     fn the_store_is_named_as_far_as_it_is_known(#[case] status: Value, #[case] says: &str) {
         assert_eq!(store(&object(&status)), says);

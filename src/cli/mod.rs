@@ -29,7 +29,7 @@ mod wait;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use refusal::{BadInput, Blocked};
-use std::{ffi::OsString, io::Write as _, path::Path, process::ExitCode, time::Duration};
+use std::{ffi::OsString, path::Path, process::ExitCode, time::Duration};
 
 /// The name of the file that makes this program a plugin of kubectl.
 const PLUGIN: &str = "kubectl-tradewind";
@@ -101,7 +101,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     match carry_out(cli.verb, program) {
         Ok(exit) => exit.into(),
         Err(error) => {
-            let _ = writeln!(std::io::stderr(), "Error: {error:#}");
+            output::fail(&error);
             failure(&error).into()
         }
     }

@@ -6,7 +6,7 @@ use super::{
     caller::Caller,
     cluster::{Scope, ScopeArgs, Typed},
     names::{Kind, ManagedKind, ObjectName},
-    output::OutputArgs,
+    output::{Line, OutputArgs, line},
     turn::Turn,
     view::View,
     wait::WaitArgs,
@@ -141,18 +141,17 @@ impl Reconcile {
         Ok(exit)
     }
 
-    fn told(&self, request: &Request) -> String {
+    fn told(&self, request: &Request) -> Vec<Line> {
         let name = &self.object;
         let Some(View { ready, reason, message, .. }) = &request.object else {
             let what =
                 if request.gone { "it is gone: its deletion came to its end" } else { "asked the operator to look" };
-            return format!("{name}: {what}\n");
+            return vec![line(format!("{name}: {what}"))];
         };
         let concern = request.object.as_ref().and_then(View::concern);
-        let concern = concern
-            .map(|c| format!("{name}: {} is {}, {}: {}\n", c.type_, c.status, c.reason, c.message))
-            .unwrap_or_default();
-        format!("{name}: Ready is {ready}, {reason}: {message}\n{concern}")
+        let concern = concern.map(|c| format!("{name}: {} is {}, {}: {}", c.type_, c.status, c.reason, c.message));
+        let ready = format!("{name}: Ready is {ready}, {reason}: {message}");
+        std::iter::once(ready).chain(concern).map(line).collect()
     }
 }
 

@@ -8,7 +8,7 @@ use super::{
     caller::Caller,
     cluster::{Scope, ScopeArgs, Typed},
     names::{ManagedKind, ManagedName},
-    output::OutputArgs,
+    output::{Line, OutputArgs, line},
     question::Question,
     refusal::Blocked,
     turn::Turn,
@@ -130,7 +130,7 @@ impl Refresh {
             refresh,
         };
         self.output.print(&answer, || match &answer.refresh {
-            None => format!("{}: asked the operator for a refresh (token {})\n", self.name, answer.token),
+            None => vec![line(format!("{}: asked the operator for a refresh (token {})", self.name, answer.token))],
             Some(refresh) => told(&self.name, refresh),
         })?;
         Ok(exit)
@@ -248,12 +248,12 @@ fn exit(refresh: &RefreshStatus) -> Exit {
     }
 }
 
-fn told(name: &ManagedName, refresh: &RefreshStatus) -> String {
-    let line = |(entity, state): (Entity, &RefreshState)| {
+fn told(name: &ManagedName, refresh: &RefreshStatus) -> Vec<Line> {
+    let told = |(entity, state): (Entity, &RefreshState)| {
         let job = state.job.as_ref().map(|job| format!(" (job {job})")).unwrap_or_default();
-        format!("{name}: {entity} {}{job}: {}\n", state.state, words(state.state))
+        line(format!("{name}: {entity} {}{job}: {}", state.state, words(state.state)))
     };
-    states(refresh).map(line).collect()
+    states(refresh).map(told).collect()
 }
 
 fn words(phase: RefreshPhase) -> &'static str {

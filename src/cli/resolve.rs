@@ -6,16 +6,16 @@ use super::{
     Exit,
     cluster::{ScopeArgs, Typed},
     names::{ManagedKind, ManagedName},
-    output::OutputArgs,
+    output::{OutputArgs, line},
     question::Question,
     refusal::BadInput,
 };
 use crate::{
     api::{
         keys,
-        v1alpha1::{Connection, IntegrationInstance, Managed},
+        v1alpha1::{Connection, IntegrationInstance, Managed, Provider},
     },
-    domain::{decide::Resolution, ids::ExternalId, intent::Creation},
+    domain::{decide::Resolution, ids::ExternalId, instances, intent::Creation},
 };
 use anyhow::bail;
 use serde::Serialize;
@@ -67,6 +67,14 @@ fn record(text: &str) -> Result<ExternalId, BadInput> {
     if id.is_plain() { Ok(id) } else { Err(BadInput::new("an id is made of letters, digits and '_.:-'")) }
 }
 
+/// Refuses an id that no record of the provider can have: an answer with it would help nobody.
+fn check_spelling(provider: Provider, id: &ExternalId) -> Result<(), BadInput> {
+    if provider == Provider::SkuIo && instances::number(id.as_str()).is_none() {
+        return Err(BadInput::new(format!("{id} is no id of SKU.io: write the number as SKU.io shows it, such as 42")));
+    }
+    Ok(())
+}
+
 impl Resolve {
     pub(super) async fn run(self, program: &str) -> anyhow::Result<Exit> {
         match self.name.kind {
@@ -79,6 +87,7 @@ impl Resolve {
         let scope = self.scope.open(program).await?;
         let (name, namespace) = (&self.name.name, scope.namespace().to_owned());
         let object: K = scope.get(name).await?;
+        self.answer.adopt.as_ref().map_or(Ok(()), |id| check_spelling(object.declaration().provider(), id))?;
         let question = Question::from(&object);
         if !question.is_open() {
             bail!("{} {name} {}", K::TYPED.resource(), unasked(&question));
@@ -100,8 +109,8 @@ impl Resolve {
         };
         let status = scope.caller().command(&format!("status {} -n {namespace}", K::TYPED.argument(name)));
         let deleting = object.meta().deletion_timestamp.is_some();
-        self.output
-            .print(&answered, || format!("{}: {}\nFollow it with: {status}\n", self.name, told(&answered, deleting)))?;
+        let told = format!("{}: {}", self.name, told(&answered, deleting));
+        self.output.print(&answered, || vec![line(told), line(format!("Follow it with: {status}"))])?;
         Ok(Exit::Done)
     }
 }

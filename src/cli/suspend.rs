@@ -4,7 +4,7 @@ use super::{
     Exit,
     cluster::{ScopeArgs, Typed},
     names::{ManagedKind, ManagedName},
-    output::OutputArgs,
+    output::{OutputArgs, line},
 };
 use crate::api::v1alpha1::{Connection, IntegrationInstance, Managed};
 use serde_json::json;
@@ -73,7 +73,7 @@ impl Target {
             (true, false) => "is suspended already",
             (false, false) => "is not suspended",
         };
-        self.output.print(&answer, || format!("{}: {text}\n", self.name))?;
+        self.output.print(&answer, || vec![line(format!("{}: {text}", self.name))])?;
         Ok(Exit::Done)
     }
 }

@@ -3,6 +3,7 @@
 //!
 //! With `UPDATE_GENERATED=1` (`make generate`) the tables of states, platforms and settings are written instead of compared.
 
+mod manifests;
 mod quick_start;
 mod reference;
 mod upgrades;
@@ -43,11 +44,25 @@ pub(crate) fn read(name: &str) -> String {
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// What stands between fences of this language in a text, in order.
+/// What stands between fences of this language in a text, in order; in a list, without what the list indents it by.
 pub(crate) fn blocks(text: &str, language: &str) -> Vec<String> {
     let fence = format!("```{language}\n");
-    let bodies = text.split(&fence).skip(1).map(|rest| rest.split_once("```").expect("the end of a block").0);
-    bodies.map(str::to_owned).collect()
+    let body = |(at, _)| {
+        let indent = text[..at].rsplit('\n').next().expect("the beginning of its line");
+        let (body, _) = text[at + fence.len()..].split_once("```").expect("the end of a block");
+        let lines = body.strip_suffix(indent).expect("an end that stands below its beginning").lines();
+        lines.flat_map(|line| [line.strip_prefix(indent).unwrap_or(line), "\n"]).collect()
+    };
+    text.match_indices(&fence).map(body).collect()
+}
+
+#[test]
+fn blocks_are_found_in_lists_too() {
+    let page = "1. One:\n\n   ```yaml\n   a:\n     b: c\n\n   ---\n   d: e\n   ```\n\n```sh\nf\n```\n";
+    assert_eq!(
+        (blocks(page, "yaml"), blocks(page, "sh")),
+        (vec!["a:\n  b: c\n\n---\nd: e\n".to_owned()], vec!["f\n".to_owned()])
+    );
 }
 
 /// Every state, in the words of the page.
@@ -119,6 +134,10 @@ pub(crate) fn states() -> Vec<(&'static str, State)> {
         (
             "an account whose login works, and whose Secret is being deleted while objects use it",
             State::AccountWorks(Some(why(Reason::DeletionHeld))),
+        ),
+        (
+            "an account whose login works, and cannot be held in the Secret that it names now",
+            State::AccountWorks(Some(why(Reason::PermissionDenied))),
         ),
     ]
 }

@@ -5,7 +5,7 @@ use crate::{
     api::v1alpha1::{AuthorizationStatus, DeletionPolicy, LastAction, RefreshState, RefreshStatus},
     cli::{
         age::{now, since, until},
-        output::{Paint, Tone},
+        output::{Line, Tone, line, table, word},
         turn::Turn,
         view::{CreationView, RecordView, View},
     },
@@ -17,68 +17,72 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 const COMMANDS: usize = 6;
 
 /// A name and what stands behind it.
-type Field = (&'static str, String);
+type Field = (&'static str, Line);
 
 /// One object as text.
-pub(super) fn text(view: &View, paint: Paint) -> String {
+pub(super) fn text(view: &View) -> Vec<Line> {
     let place = if view.namespace.is_empty() { String::new() } else { format!(" in namespace {}", view.namespace) };
-    let title = paint.paint(Tone::Strong, &format!("{} {}{place}", view.kind, view.name));
-    let mut parts = vec![format!("{title}\n"), fields(&standing(view, paint)), fields(&facts(view))];
+    let title = vec![(Tone::Strong, format!("{} {}{place}", view.kind, view.name))];
+    let mut parts = vec![vec![title], fields(standing(view)), fields(facts(view))];
     if !view.conditions.is_empty() {
-        parts.push(conditions(&view.conditions, paint));
+        parts.push(conditions(&view.conditions));
     }
-    parts.join("\n")
+    parts.join(&Line::new())
 }
 
 /// How it is, who has to act, and by what.
-fn standing(view: &View, paint: Paint) -> Vec<Field> {
+fn standing(view: &View) -> Vec<Field> {
     let note = match (view.deleting, view.suspended) {
         (true, _) => ", being deleted",
         (false, true) => ", suspended",
         (false, false) => "",
     };
-    let ready = format!("{}, {}{note}", paint.paint(tone(&view.ready), &view.ready), view.reason);
-    let mut standing = vec![("Ready", ready), ("", view.message.clone())];
+    let ready = vec![(tone(&view.ready), view.ready.clone()), word(format!(", {}{note}", view.reason))];
+    let mut standing = vec![("Ready", ready), ("", line(&view.message))];
     let waits = if view.waits_for == Turn::Nobody { "nobody" } else { view.waits_for.words() };
-    standing.push(("Waits for", waits.to_owned()));
-    standing.extend(view.concern().map(|concern| ("", concern.message.clone())));
+    standing.push(("Waits for", line(waits)));
+    standing.extend(view.concern().map(|concern| ("", line(&concern.message))));
     let commands = view.commands.iter().take(COMMANDS).enumerate();
-    standing.extend(commands.map(|(n, command)| (if n == 0 { "Run one of" } else { "" }, command.clone())));
+    standing.extend(commands.map(|(n, command)| (if n == 0 { "Run one of" } else { "" }, line(command))));
     standing
 }
 
 fn facts(view: &View) -> Vec<Field> {
     let mut facts = Vec::new();
-    facts.extend(view.provider.map(|provider| ("Provider", provider.to_string())));
-    facts.extend(view.identity.clone().map(|identity| ("Identity", identity)));
+    facts.extend(view.provider.map(|provider| ("Provider", line(provider.to_string()))));
+    facts.extend(view.identity.as_ref().map(|identity| ("Identity", line(identity))));
     facts.extend(view.record.iter().flat_map(record));
     facts
 }
 
 fn record(record: &RecordView) -> Vec<Field> {
-    let mut facts = vec![("Account", record.account.clone())];
-    facts.extend(record.platform.clone().map(|platform| ("Platform", platform)));
-    facts.extend(record.store.clone().map(|store| ("Store", store)));
-    facts.push(("External id", record.external_id.clone().unwrap_or_else(|| "none".to_owned())));
-    facts.push(("Creation", creation(&record.creation)));
-    facts.extend(record.authorization.as_ref().map(|link| ("Authorization", authorization(link, now()))));
-    facts.extend(record.creation.key.clone().map(|key| ("Key", key)));
-    let list = |name: &'static str, items: &[String]| (!items.is_empty()).then(|| (name, items.join(", ")));
-    facts.extend(list("Candidates", &record.creation.candidates));
-    facts.extend(list("Differs in", &record.drifted_fields));
-    facts.extend(record.last_action.as_ref().map(|action| ("Last action", last(action))));
-    facts.extend(record.last_sync_time.as_ref().map(|t| ("Last sync", format!("{} ago", since(t, now())))));
-    facts.extend(record.sync_status.clone().map(|told| ("Sync status", told)));
-    facts.extend(record.sync_error.clone().map(|told| ("Sync error", told)));
+    let (mut facts, now) = (vec![], now());
+    let mut tell = |name: &'static str, text: Option<String>| facts.extend(text.map(|text| (name, line(text))));
+    let list = |items: &[String]| (!items.is_empty()).then(|| items.join(", "));
     let held = |has: bool| if has { "stored at the provider" } else { "none stored at the provider" }.to_owned();
-    facts.extend(record.has_credentials.map(|has| ("Credentials", held(has))));
-    facts.extend(record.has_webhook_secret.map(|has| ("Webhook secret", held(has))));
-    facts.extend(record.refresh.iter().flat_map(|status| refresh(status, now())));
+    tell("Account", Some(record.account.clone()));
+    tell("Platform", record.platform.clone());
+    tell("Store", record.store.clone());
+    tell("External id", Some(record.external_id.clone().unwrap_or_else(|| "none".to_owned())));
+    tell("Creation", Some(creation(&record.creation)));
+    tell("Authorization", record.authorization.as_ref().map(|link| authorization(link, now)));
+    tell("Key", record.creation.key.clone());
+    tell("Candidates", list(&record.creation.candidates));
+    tell("Differs in", list(&record.drifted_fields));
+    tell("Last action", record.last_action.as_ref().map(last));
+    tell("Last sync", record.last_sync_time.as_ref().map(|t| format!("{} ago", since(t, now))));
+    tell("Sync status", record.sync_status.clone());
+    tell("Sync error", record.sync_error.clone());
+    tell("Credentials", record.has_credentials.map(held));
+    tell("Webhook secret", record.has_webhook_secret.map(held));
+    for (n, told) in record.refresh.iter().flat_map(|status| refresh(status, now)).enumerate() {
+        tell(if n == 0 { "Refresh" } else { "" }, Some(told));
+    }
     let deletion = match record.deletion_policy {
         DeletionPolicy::Delete => "deletes the record",
         DeletionPolicy::Retain => "leaves the record at the provider",
     };
-    facts.push(("Deletion", deletion.to_owned()));
+    tell("Deletion", Some(deletion.to_owned()));
     facts
 }
 
@@ -110,34 +114,32 @@ fn last(action: &LastAction) -> String {
 }
 
 /// The last refresh of each entity, one line each.
-fn refresh(status: &RefreshStatus, now: Timestamp) -> Vec<Field> {
+fn refresh(status: &RefreshStatus, now: Timestamp) -> Vec<String> {
     let line = |(name, state): (&str, &RefreshState)| {
         let job = state.job.as_ref().map(|job| format!(", job {job}")).unwrap_or_default();
         format!("{name} {} {} ago (token {}{job})", state.state, since(&state.at, now), state.token)
     };
     let entities = [("products", &status.products), ("orders", &status.orders)];
     let known = entities.into_iter().filter_map(|(name, state)| Some((name, state.as_ref()?)));
-    known.map(line).enumerate().map(|(n, line)| (if n == 0 { "Refresh" } else { "" }, line)).collect()
+    known.map(line).collect()
 }
 
-fn fields(fields: &[Field]) -> String {
+fn fields(fields: Vec<Field>) -> Vec<Line> {
     let width = fields.iter().map(|(name, _)| name.len() + 1).max().unwrap_or_default();
-    let line = |(name, text): &Field| {
+    let line = |(name, text): Field| {
         let name = if name.is_empty() { String::new() } else { format!("{name}:") };
-        format!("{name:width$}  {text}\n")
+        std::iter::once(word(format!("{name:width$}  "))).chain(text).collect()
     };
-    fields.iter().map(line).collect()
+    fields.into_iter().map(line).collect()
 }
 
-fn conditions(conditions: &[Condition], paint: Paint) -> String {
-    let plain = |text: &str| (Tone::Plain, text.to_owned());
+fn conditions(conditions: &[Condition]) -> Vec<Line> {
     let row = |c: &Condition| {
         let age = since(&c.last_transition_time, now());
         let status = if c.type_ == "Stalled" { Tone::Bad } else { tone(&c.status) };
-        vec![plain(&c.type_), (status, c.status.clone()), plain(&c.reason), plain(&age), plain(&c.message)]
+        vec![word(&c.type_), (status, c.status.clone()), word(&c.reason), word(age), word(&c.message)]
     };
-    let rows: Vec<_> = conditions.iter().map(row).collect();
-    paint.table(&["CONDITION", "STATUS", "REASON", "FOR", "MESSAGE"], &rows)
+    table(&["CONDITION", "STATUS", "REASON", "FOR", "MESSAGE"], conditions.iter().map(row).collect())
 }
 
 #[cfg(test)]
@@ -153,11 +155,10 @@ mod tests {
         let now: Timestamp = "2026-01-01T00:03:00Z".parse().expect("a time");
         let told =
             |status: &serde_json::Value| refresh(&serde_json::from_value(status.clone()).expect("a status"), now);
-        let products = ("Refresh", "products Accepted 3m ago (token initial)".to_owned());
-        assert_eq!(told(&both), [products, ("", "orders Unknown 3m ago (token initial, job 12)".to_owned())]);
-        let orders = ("Refresh", "orders Due 3m ago (token initial)".to_owned());
-        assert_eq!(told(&json!({"orders": state("Due")})), [orders]);
-        assert_eq!(told(&json!({})), []);
+        let products = "products Accepted 3m ago (token initial)";
+        assert_eq!(told(&both), [products, "orders Unknown 3m ago (token initial, job 12)"]);
+        assert_eq!(told(&json!({"orders": state("Due")})), ["orders Due 3m ago (token initial)"]);
+        assert_eq!(told(&json!({})), [""; 0]);
     }
 
     #[test]

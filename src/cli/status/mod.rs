@@ -60,12 +60,12 @@ impl Status {
         let (scope, paint) = (self.scope.open(program).await?, self.colour.paint());
         let views = if let Some(object) = &self.object {
             let view = one(&scope, object).await?;
-            self.output.print(&view, || detail::text(&view, paint))?;
+            self.output.print_in(paint, &view, || detail::text(&view))?;
             vec![view]
         } else {
             let views = all(&scope, self.all_namespaces).await?;
             let place = if self.all_namespaces { None } else { Some(scope.namespace()) };
-            self.output.print(&json!({"items": views}), || overview::text(&views, place, paint))?;
+            self.output.print_in(paint, &json!({"items": views}), || overview::text(&views, place))?;
             views
         };
         Ok(if self.exit_code { verdict(&views) } else { Exit::Done })

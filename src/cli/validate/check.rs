@@ -83,7 +83,7 @@ impl Checker {
         };
         // The API server takes no status from a manifest either.
         let mut body = schema::without_nulls(schema, document);
-        let mut findings = named(body.get("metadata"));
+        let mut findings = named(document.get("metadata"));
         for beside in ["apiVersion", "kind", "metadata", "status"] {
             body.as_object_mut().map(|map| map.remove(beside));
         }
@@ -130,7 +130,8 @@ fn named(metadata: Option<&Value>) -> Vec<Finding> {
     }
     for key in ["annotations", "labels"] {
         let entries = metadata.and_then(|m| m.get(key)).and_then(Value::as_object).into_iter().flatten();
-        let wrong = entries.filter(|(_, value)| !value.is_string());
+        // The API server takes a null for an empty string.
+        let wrong = entries.filter(|(_, value)| !value.is_string() && !value.is_null());
         findings
             .extend(wrong.map(|(name, _)| {
                 Finding::new(&format!("metadata.{key}.{name}"), "must be a string: put it in quotes")

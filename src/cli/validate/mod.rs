@@ -4,7 +4,11 @@ mod check;
 mod documents;
 mod schema;
 
-use super::{Exit, output::OutputArgs, refusal::BadInput};
+use super::{
+    Exit,
+    output::{Line, OutputArgs, line},
+    refusal::BadInput,
+};
 use crate::provider::AllowList;
 use check::{Checker, Finding};
 use documents::{Broken, Document};
@@ -90,11 +94,12 @@ impl Report {
         self.documents.push(Checked { file: file.to_owned(), line: broken.line, object: "YAML".to_owned(), findings });
     }
 
-    fn text(&self) -> String {
+    fn text(&self) -> Vec<Line> {
         let wrong = self.documents.iter().flat_map(|Checked { file, line, object, findings }| {
-            findings.iter().map(move |finding| format!("{file}:{line}: {object}: {finding}\n"))
+            findings.iter().map(move |finding| format!("{file}:{line}: {object}: {finding}"))
         });
         let other = if self.other > 0 { format!(", {} of other kinds", self.other) } else { String::new() };
-        format!("{}{} valid, {} invalid{other}\n", wrong.collect::<String>(), self.valid, self.invalid)
+        let sum = format!("{} valid, {} invalid{other}", self.valid, self.invalid);
+        wrong.chain([sum]).map(line).collect()
     }
 }

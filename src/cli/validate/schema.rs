@@ -14,14 +14,17 @@ pub(super) fn check(schema: &Value, value: &Value) -> Vec<Finding> {
     findings
 }
 
-/// Drops what is null in objects, as the API server does: there it is the same as nothing, except where the schema says
-/// that null is a value.
+/// Drops the fields that are null, as the API server does: there it is the same as nothing, except where the schema says
+/// that null is a value. What the schema does not know stays as it is.
 pub(super) fn without_nulls(schema: &Value, value: &Value) -> Value {
     match value {
         Value::Object(map) => {
-            let inner = |key: &str| property(schema, key).unwrap_or(&Value::Null);
-            let kept = map.iter().filter(|(key, value)| !value.is_null() || is_nullable(inner(key)));
-            kept.map(|(key, value)| (key.clone(), without_nulls(inner(key), value))).collect::<Map<_, _>>().into()
+            let kept = |(key, value): (&String, &Value)| match property(schema, key) {
+                Some(inner) if value.is_null() && !is_nullable(inner) => None,
+                Some(inner) => Some((key.clone(), without_nulls(inner, value))),
+                None => Some((key.clone(), value.clone())),
+            };
+            map.iter().filter_map(kept).collect::<Map<_, _>>().into()
         }
         Value::Array(items) => {
             let inner = schema.get("items").unwrap_or(&Value::Null);
@@ -262,8 +265,12 @@ mod tests {
 
     #[test]
     fn a_null_is_the_same_as_nothing() {
-        let value = json!({"a": null, "b": {"c": null}, "d": [null]});
-        assert_eq!(without_nulls(&json!({}), &value), json!({"b": {}, "d": [null]}));
+        let text = json!({"type": "string"});
+        let schema = json!({"properties": {
+            "a": text, "b": {"properties": {"c": text}}, "d": {"items": text}, "e": {"additionalProperties": text},
+        }});
+        let value = json!({"a": null, "b": {"c": null}, "d": [null], "e": {"any": null}});
+        assert_eq!(without_nulls(&schema, &value), json!({"b": {}, "d": [null], "e": {}}));
     }
 
     #[test]
@@ -272,8 +279,12 @@ mod tests {
         let schema = json!({"properties": {
             "a": nullable, "b": {"type": "integer"}, "c": {"items": {"properties": {"d": nullable}}},
             "e": {"additionalProperties": nullable},
+            "free": {"type": "object", "x-kubernetes-preserve-unknown-fields": true},
         }});
-        let value = json!({"a": null, "b": null, "c": [{"d": null, "x": null}], "e": {"any": null}});
-        assert_eq!(without_nulls(&schema, &value), json!({"a": null, "c": [{"d": null}], "e": {"any": null}}));
+        let free = json!({"x": null, "deep": {"y": null, "z": [{"w": null}]}});
+        let value =
+            json!({"a": null, "b": null, "c": [{"d": null}], "e": {"any": null}, "free": free, "unknown": null});
+        let stored = json!({"a": null, "c": [{"d": null}], "e": {"any": null}, "free": free, "unknown": null});
+        assert_eq!(without_nulls(&schema, &value), stored);
     }
 }

@@ -1,11 +1,12 @@
 //! `tradewind abandon`: it says what stays behind, and lets go only of what would not go otherwise.
 
 use kube::api::{Patch, PatchParams};
+use rstest::rstest;
 use serde_json::{Value, json};
 use tradewind::api::keys;
 use tradewind::api::v1alpha1::{Connection, IntegrationInstance};
 
-use super::{Ran, STORE, asking, condition, forge, instance_asking, intent, ready_to_run, run_in, store};
+use super::{CONNECTOR, Ran, STORE, asking, condition, forge, instance_asking, intent, ready_to_run, run_in, store};
 use crate::cluster::{HANG, Sandbox, documents};
 
 async fn abandon(sandbox: &Sandbox, args: &[&str]) -> Ran {
@@ -164,6 +165,40 @@ async fn of_what_cannot_be_read_an_open_attempt_is_told_from_either_place() {
     insta::assert_snapshot!("abandon-unreadable", told);
     let json = abandon(&sandbox, &["-o", "json"]).await.json();
     assert_eq!((json.get("openAttempt"), &json["unreadableAttempt"]), (None, &json!(true)));
+}
+
+/// What a merchant may still make is told whatever is known of the attempt, for as long as the link works.
+#[rstest]
+#[case::of_an_open_attempt("cli-link-open", true)]
+#[case::of_an_attempt_that_nobody_knows_any_more("cli-link-only", false)]
+#[tokio::test]
+async fn a_link_that_still_works_is_told_until_it_expires(#[case] name: &str, #[case] is_open: bool) {
+    const FAR: &str = "2999-01-01T00:00:00Z";
+    let sandbox = Sandbox::new(name).await;
+    sandbox.apply(CONNECTOR).await;
+    let uid = forge(&sandbox, json!({})).await.metadata.uid.expect("a UID");
+    sandbox.delete::<Connection>("acme").await;
+    let creation = if is_open { json!({"intent": intent(&uid, 2), "settledAttempt": 1}) } else { json!(null) };
+    let with_link = async |expires_at: &str| {
+        let link = json!({"expiresAt": expires_at, "attempt": 2});
+        forge(&sandbox, json!({"conditions": blocked(), "creation": creation, "authorization": link})).await;
+        let (text, json) = (abandon(&sandbox, &[]).await, abandon(&sandbox, &["-o", "json"]).await);
+        assert_eq!((text.code, json.code), (Some(2), Some(2)), "{}{}", text.err, json.err);
+        let items: Vec<String> =
+            text.out.lines().filter_map(|line| line.strip_prefix("  - ")).map(str::to_owned).collect();
+        (items, json.json())
+    };
+    let mut stays = Vec::new();
+    if is_open {
+        let key = "BIG_COMMERCE/store-a.mybigcommerce.com";
+        stays.push(format!("whatever attempt 2 of 2025-01-01T00:00:00Z made for {key}, if it made anything"));
+    }
+    let (told, json) = with_link("2025-01-01T00:00:00Z").await;
+    let nothing = vec!["nothing that the object knows of".to_owned()];
+    assert_eq!((told, json.get("authorization")), (if is_open { stays.clone() } else { nothing }, None));
+    let (told, json) = with_link(FAR).await;
+    stays.push(format!("whatever a merchant still makes by the link of attempt 2, which works until {FAR}"));
+    assert_eq!((told, &json["authorization"]), (stays, &json!({"expiresAt": FAR, "attempt": 2})));
 }
 
 #[tokio::test]

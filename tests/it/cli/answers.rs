@@ -88,6 +88,13 @@ async fn an_instance_is_answered_by_the_name_of_its_kind() {
     );
     let object: IntegrationInstance = sandbox.get("acme").await.expect("the instance");
     assert_eq!(object.annotations().get(keys::RESOLVE), Some(&format!("{uid}/nonce-1 adopt 41")));
+    for other in ["042", "42.0", "0", "i-42"] {
+        let ran = run_in(&sandbox, &["resolve", "ii/acme", "--adopt", other]).await;
+        let says = format!("Error: {other} is no id of SKU.io: write the number as SKU.io shows it, such as 42\n");
+        assert_eq!((ran.code, ran.out.as_str(), ran.err), (Some(3), "", says));
+    }
+    let object: IntegrationInstance = sandbox.get("acme").await.expect("the instance");
+    assert_eq!(object.annotations().get(keys::RESOLVE), Some(&format!("{uid}/nonce-1 adopt 41")), "the answer stays");
     super::instance(&sandbox, json!({"conditions": [condition("Ready", "False", "Creating", "Working")]})).await;
     let creation = json!({"creation": {"intent": null, "settledAttempt": 0}, "externalId": "41"});
     super::forge_of::<IntegrationInstance>(&sandbox, creation).await;

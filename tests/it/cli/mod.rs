@@ -7,6 +7,7 @@ mod answers;
 mod authorize;
 mod between;
 mod completions;
+mod foreign_text;
 mod objects;
 mod process;
 mod proxy;

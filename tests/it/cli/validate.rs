@@ -2,9 +2,11 @@
 
 use std::path::Path;
 
+use http::Request;
 use serde_json::{Value, json};
 
 use super::{Ran, run, run_with};
+use crate::cluster::{Sandbox, documents};
 use crate::manifests::cases::{self, Check};
 
 /// Checks manifests in one run, and returns what was found in each.
@@ -184,6 +186,58 @@ fn a_folder_is_its_manifests() {
         "F/a.json:1: Connection/?: metadata.name: is missing\nF/a.json:1: Connection/?: spec: is missing\n1 valid, 1 invalid\n"
     );
     assert!(deep.out.ends_with("2 valid, 1 invalid\n"), "{}", deep.out);
+}
+
+/// What the API server stores of an object that is sent as kubectl sends it, or its refusal.
+async fn stored(sandbox: &Sandbox, object: &Value) -> kube::Result<Value> {
+    let plural = format!("{}s", object["kind"].as_str().expect("a kind").to_lowercase());
+    let (version, namespace) = (object["apiVersion"].as_str().expect("a version"), sandbox.namespace());
+    let url = format!("/apis/{version}/namespaces/{namespace}/{plural}?dryRun=All&fieldValidation=Strict");
+    let request = Request::post(url).header("content-type", "application/json").body(object.to_string().into_bytes());
+    sandbox.client().request(request.expect("a request")).await
+}
+
+/// A manifest of the tests above with something laid over it.
+fn with(manifest: &str, change: &Value) -> Value {
+    let object = serde_json::to_value(documents(manifest).remove(0)).expect("JSON");
+    cases::overlaid(&object, change)
+}
+
+#[tokio::test]
+async fn a_null_is_judged_as_the_api_server_stores_it() {
+    let sandbox = Sandbox::new("cli-validate-null").await;
+    let connector = |arcus: Value| {
+        let mut object = with(super::CONNECTOR, &json!({}));
+        let fields = arcus.as_object().expect("fields").clone();
+        object["spec"]["arcus"].as_object_mut().expect("an object").extend(fields);
+        object
+    };
+    let mut parameters = with(super::STORE, &json!({}));
+    parameters["spec"]["rutter"]["parameters"]["other"] = json!(null);
+    let mut settings = with(super::INSTANCE, &json!({}));
+    settings["spec"]["settings"]["salesNominalCodeId"] = json!(null);
+    let mut annotated = with(super::STORE, &json!({}));
+    annotated["metadata"]["annotations"] = json!({"example.com/note": null});
+    let free = json!({"region": null, "deep": {"a": null, "b": [null, {"c": null}]}});
+    let cases = [
+        (connector(json!({"displayName": null})), "/spec/arcus/displayName", None),
+        (connector(json!({"config": free})), "/spec/arcus/config", Some(free.clone())),
+        (connector(json!({"config": {"apiKey": null}})), "/spec/arcus/config/apiKey", Some(json!(null))),
+        (parameters, "/spec/rutter/parameters/other", None),
+        (settings, "/spec/settings/salesNominalCodeId", Some(json!(null))),
+        (annotated, "/metadata/annotations/example.com~1note", Some(json!(""))),
+    ];
+    for (object, place, kept) in cases {
+        let stored = stored(&sandbox, &object).await.unwrap_or_else(|error| panic!("{error}: {object}"));
+        assert_eq!(stored.pointer(place), kept.as_ref(), "{object}");
+        let found = findings(&[object.clone(), stored]);
+        assert_eq!(found[0], found[1], "{object}");
+        assert_eq!(found[0].is_empty(), !place.ends_with("apiKey"), "{found:?}: {object}");
+    }
+    let unknown = connector(json!({"nickname": null}));
+    let refusal = stored(&sandbox, &unknown).await.expect_err("a refusal").to_string();
+    assert!(refusal.contains("unknown field \"spec.arcus.nickname\""), "{refusal}");
+    assert_eq!(findings(&[unknown])[0], ["spec.arcus.nickname: is no field that exists: is it misspelled?"]);
 }
 
 /// Connections of Arcus, and others that a merchant authorizes, each wrong in one way that no schema sees.

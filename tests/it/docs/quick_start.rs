@@ -63,6 +63,25 @@ fn every_target_of_make_on_the_page_is_one() {
     }
 }
 
+/// Whoever begins here need not find out by an error what else is to be installed.
+#[test]
+fn the_page_begins_with_what_its_commands_need() {
+    let (page, readme) = (read("quick-start.md"), include_str!("../../../README.md"));
+    let (needs, rest) = page.split_once("\n## ").expect("a beginning");
+    let all = commands(rest);
+    let programs: BTreeSet<_> = all.iter().filter_map(|command| command.split(' ').next()).collect();
+    assert_eq!(programs, BTreeSet::from(["helm", "kind", "kubectl", "make", "tradewind"]));
+    // The program itself is built; the other targets are those of the image and of the demo.
+    for need in ["Helm", "[kind](", "kubectl", "make", "docker", "Rust", "`cc`"] {
+        assert!(needs.contains(need), "{need} is not named");
+    }
+    let (_, demo) = readme.split_once("\nAll need ").expect("what `make demo` needs");
+    let (demo, _) = demo.split_once("No cluster").expect("its end");
+    for need in ["Rust", "`cc`", "make", "Go in the version of `tests/controlplane/go.mod`", "curl", "Linux"] {
+        assert!(demo.contains(need) && needs.contains(need), "{need} is not named");
+    }
+}
+
 #[tokio::test]
 async fn the_page_carried_out_connects_a_store_and_deletes_it_again() {
     let world = examples::shop("quick-start").await;
