@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, bail, ensure};
 use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::Instant;
 use tradewind_crash::run::Plan;
 
 /// Kills the operator before and after every write, and at any moment, and counts what that costs at the providers
@@ -21,6 +22,9 @@ struct Args {
     /// What is drawn is drawn from it; a new one by default
     #[arg(long)]
     seed: Option<u64>,
+    /// Fail where it takes longer than so many seconds
+    #[arg(long, value_name = "SECONDS")]
+    within: Option<u64>,
     /// Where files go
     #[arg(long, default_value = "target/crash")]
     dir: PathBuf,
@@ -29,7 +33,7 @@ struct Args {
 #[tokio::main]
 async fn main() -> Result<()> {
     rustls::crypto::ring::default_provider().install_default().ok().context("a TLS provider is installed already")?;
-    let Args { short, lanes, seed, dir } = Args::parse();
+    let (Args { short, lanes, seed, within, dir }, begun) = (Args::parse(), Instant::now());
     let seed = seed.unwrap_or_else(|| uuid::Uuid::new_v4().as_u64_pair().0 % 1_000_000);
     let here = std::env::current_exe()?;
     let beside = |name| here.with_file_name(name);
@@ -42,7 +46,9 @@ async fn main() -> Result<()> {
         _ = tokio::signal::ctrl_c() => bail!("interrupted"),
         _ = terminate.recv() => bail!("terminated"),
     };
-    println!("{report}");
+    let took = begun.elapsed().as_secs();
+    println!("{report}\nin {took}s");
+    ensure!(within.is_none_or(|most| took <= most), "it took {took}s, and not {} at most", within.unwrap_or_default());
     ensure!(report.failures.is_empty(), "{} thing(s) are not as they must be", report.failures.len());
     Ok(())
 }

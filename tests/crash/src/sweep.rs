@@ -48,7 +48,7 @@ impl Script {
         things.map(|thing| if self.retain { thing.retained() } else { thing }).collect()
     }
 
-    /// A life: created, edited and refreshed where that can be, deleted; and then the account.
+    /// A life: created, edited and refreshed where that can be, deleted; and then the account, and its login.
     ///
     /// # Errors
     /// The machinery failed. What the operator does wrong is in the outcome.
@@ -104,6 +104,9 @@ impl Script {
             world.delete("ProviderAccount", &thing.account()).await?;
             let account = [format!("ProviderAccount/{}", thing.account())];
             stuck = world.until(|picture, _| still(&account, picture)).await;
+            if stuck.is_empty() {
+                stuck = world.discard_secret(&thing.login()).await?;
+            }
         }
         Ok(stuck)
     }

@@ -125,6 +125,12 @@ impl Thing {
         json!({"apiVersion": "tradewind.dev/v1alpha1", "kind": self.kind(), "metadata": {"name": self.name}, "spec": spec})
     }
 
+    /// The Secret with the login of its account.
+    #[must_use]
+    pub fn login(&self) -> String {
+        format!("{}-api", self.account())
+    }
+
     /// The account that it names.
     #[must_use]
     pub fn account(&self) -> String {
@@ -191,7 +197,7 @@ fn secret(name: &str, data: &Value) -> Value {
 /// The account that a thing names, and its login.
 #[must_use]
 pub fn account(thing: &Thing, providers: SocketAddr) -> [Value; 2] {
-    let name = thing.account();
+    let (name, secret_name) = (thing.account(), thing.login());
     let (provider, endpoint, login) = match thing.provider {
         Provider::Rutter => {
             let login = json!({"client_id": "test-client-id", "client_secret": "test-client-secret"});
@@ -201,7 +207,7 @@ pub fn account(thing: &Thing, providers: SocketAddr) -> [Value; 2] {
         Provider::Arcus => ("Arcus", format!("http://{providers}/v1"), json!({"api_key": arcus_key(thing.entity)})),
     };
     let mut spec = json!({
-        "provider": provider, "endpoint": endpoint, "credentialsSecretRef": {"name": format!("{name}-api")},
+        "provider": provider, "endpoint": endpoint, "credentialsSecretRef": {"name": secret_name},
         "limits": {"requestsPerMinute": 30_000, "maxInFlight": 16},
     });
     if let (Provider::SkuIo, Some(spec)) = (thing.provider, spec.as_object_mut()) {
@@ -209,7 +215,7 @@ pub fn account(thing: &Thing, providers: SocketAddr) -> [Value; 2] {
     }
     let account = json!({"apiVersion": "tradewind.dev/v1alpha1", "kind": "ProviderAccount",
         "metadata": {"name": name}, "spec": spec});
-    [secret(&format!("{name}-api"), &login), account]
+    [secret(&secret_name, &login), account]
 }
 
 /// The Secret that all stores share.

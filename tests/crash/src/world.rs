@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use k8s_openapi::api::core::v1::Secret;
 use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams};
 use kube::{Api, Client, discovery};
 use serde_json::Value;
@@ -209,6 +210,28 @@ impl World {
         Ok(())
     }
 
+    /// Deletes a Secret as a user does, and waits until nothing holds it any more; as stuck where something does.
+    ///
+    /// # Errors
+    /// It is not there, or the API server does not tell.
+    pub async fn discard_secret(&self, name: &str) -> Result<Stuck> {
+        let secrets: Api<Secret> = Api::namespaced(self.client.clone(), &self.ground.namespace);
+        secrets.delete(name, &DeleteParams::default()).await?;
+        let begun = Instant::now();
+        while secrets.get_metadata_opt(name).await?.is_some() {
+            if self.is_late(begun) {
+                return Ok(Stuck::from([format!("Secret/{name}")]));
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+        Ok(Stuck::new())
+    }
+
+    /// Whether what was begun then should be over by now.
+    fn is_late(&self, begun: Instant) -> bool {
+        self.last_kill().map_or(begun, |kill| kill.max(begun)).elapsed() > PATIENCE
+    }
+
     async fn api(&self, kind: &str) -> Result<Api<DynamicObject>> {
         let kind = kube::api::GroupVersionKind::gvk("tradewind.dev", "v1alpha1", kind);
         let (resource, _) = discovery::pinned_kind(&self.client, &kind).await?;
@@ -229,8 +252,7 @@ impl World {
             self.enter_credentials();
             let now = picture.borrow_and_update().clone();
             let left = missing(&now, &records(&self.simulator));
-            let since = self.last_kill().map_or(begun, |kill| kill.max(begun));
-            if left.is_empty() || since.elapsed() > PATIENCE {
+            if left.is_empty() || self.is_late(begun) {
                 return left;
             }
             // The picture changes, or the providers do.

@@ -15,13 +15,15 @@ pub enum Event {
     CrashBefore,
     /// It is killed after its request took effect, before it has the answer.
     CrashAfter,
-    /// Its request is held back for longer than a permit lives.
+    /// Its request is held up on its way for longer than it waits for the answer, and takes effect then.
     Stall,
     /// The same, and another process starts at this moment and works beside it.
     Takeover,
     // To a request to the API server.
     /// It takes effect, and the answer is lost.
     KubeLost,
+    /// The connection is lost at once; it takes effect later.
+    KubeLate,
     /// It is refused: 500.
     KubeDown,
     /// It is refused, and so is all that follows for a while.
@@ -56,6 +58,8 @@ pub enum Event {
     Drift,
     /// A stranger makes a record of the same store.
     Stranger,
+    /// The merchant uses the last link that was handed out, wherever it stands by now.
+    Consent,
     // By people in the cluster.
     /// Somebody deletes the object.
     Delete,
@@ -91,6 +95,12 @@ pub enum Event {
     DeleteSecret,
     /// Somebody deletes the store's credentials, until the next rest.
     DeleteCredentials,
+    /// Somebody gives the store other credentials, and the store refuses the ones before.
+    RotateCredentials,
+    /// Somebody deletes the account's login.
+    DeleteLogin,
+    /// Somebody gives the account another secret of its login.
+    RotateLogin,
     /// Somebody deletes the account, and its login.
     DeleteAccount,
 }
@@ -117,7 +127,7 @@ impl Event {
             *site != Site::Rest
         } else if matches!(self, Self::CrashAfter | Self::Stall | Self::Takeover) {
             (changes || asks && self == Self::CrashAfter) && !site.is_courtesy()
-        } else if matches!(self, Self::KubeLost | Self::KubeOut) {
+        } else if matches!(self, Self::KubeLost | Self::KubeLate | Self::KubeOut) {
             site.is_kube_write()
         } else if self == Self::KubeDown {
             site.is_kube_write() || site.is_kube_read()
@@ -131,7 +141,7 @@ impl Event {
     }
 
     /// Whether it is trouble of the machinery: nobody has done it.
-    fn is_fault(self) -> bool {
+    pub(crate) fn is_fault(self) -> bool {
         self.meets_the_request()
             || matches!(
                 self,
@@ -152,6 +162,10 @@ impl Event {
                     | Self::Replace
                     | Self::DeleteSecret
                     | Self::DeleteCredentials
+                    | Self::RotateCredentials
+                    | Self::DeleteLogin
+                    | Self::RotateLogin
+                    | Self::Consent
             )
     }
 
@@ -168,6 +182,10 @@ impl Event {
                 | Self::AskRefresh
                 | Self::DeleteSecret
                 | Self::DeleteCredentials
+                | Self::RotateCredentials
+                | Self::DeleteLogin
+                | Self::RotateLogin
+                | Self::Consent
                 | Self::Drift
         )
     }
@@ -189,13 +207,32 @@ impl Event {
         self == Self::Replace || self.is_restore()
     }
 
+    /// Whether the request to a provider that it meets may take effect when nobody waits for it any more.
+    pub(crate) fn is_late(self) -> bool {
+        matches!(self, Self::Stall | Self::Takeover | Self::LateEffect)
+    }
+
     /// Whether it happens to the request itself and not to the world around it.
     pub(crate) fn meets_the_request(self) -> bool {
-        self.effect().is_some() || matches!(self, Self::KubeLost | Self::KubeDown | Self::KubeOut)
+        self.effect().is_some() || matches!(self, Self::KubeLost | Self::KubeLate | Self::KubeDown | Self::KubeOut)
     }
 
     /// What the provider does to the request that it meets.
     pub(crate) fn effect(self) -> Option<Effect> {
         FAULTS.iter().find(|(event, _)| *event == self).map(|(_, effect)| effect.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use strum::IntoEnumIterator;
+
+    use super::*;
+
+    #[test]
+    fn the_events_on_the_page_are_those_that_happen() {
+        let page = include_str!("../../../docs/histories.md");
+        let untold: Vec<Event> = Event::iter().filter(|event| !page.contains(&format!("`{event:?}`"))).collect();
+        assert!(untold.is_empty(), "docs/histories.md does not tell of {untold:?}");
     }
 }

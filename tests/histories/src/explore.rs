@@ -15,8 +15,9 @@ use tradewind_simulator::Random;
 
 use crate::{
     event::Event,
+    flavour::Flavour,
     life::{self, Outcome, Vigil},
-    scenario::{Flavour, Scenario},
+    scenario::Scenario,
     site::Site,
 };
 

@@ -5,10 +5,12 @@ use tradewind::domain::{intent::SLACK, reason::Reason};
 
 use crate::{
     event::Event,
+    flavour::Flavour,
     ledger,
     life::{Step, condition, says},
+    loads,
     people::{carries, name, observes, open_attempt, recorded},
-    scenario::{ACCOUNT, Flavour, LOGIN, NAME, NAMESPACE, Policy},
+    scenario::{ACCOUNT, LOGIN, NAME, NAMESPACE, Policy},
     site::Site,
     well::{is_gone, is_well, nothing_is_left, told},
     world::World,
@@ -31,7 +33,7 @@ pub(crate) const QUESTIONS: [Reason; 12] = [
 ];
 
 /// Whether what is declared must have come to be: nobody has acted against it, or it is the operator's to put right.
-fn is_plain(world: &World) -> bool {
+pub(crate) fn is_plain(world: &World) -> bool {
     let scenario = world.scenario();
     // What is edited before it is taken over is not what is there any more.
     let edits = |event| matches!(event, Event::Edit | Event::Drift);
@@ -47,12 +49,7 @@ pub(crate) fn is_uncertain(world: &World) -> bool {
 
 /// Before something happens: whether it can leave a create behind whose outcome nobody can tell.
 pub(crate) fn before(world: &World, site: &Site, event: Event) {
-    // A record that is replaced takes what was asked for with it.
-    let replaces = world.scenario().policy == Policy::Replace && matches!(event, Event::Edit | Event::EditKey);
-    if world.track().refreshing && (!event.is_light() || replaces) {
-        world.track().refresh_disturbed = true;
-    }
-    world.track().refreshing |= event == Event::AskRefresh;
+    loads::before(world, site, event);
     // When the answered record was made is asked afterwards: a refusal of that leaves it open too.
     let asked_afterwards = !site.has_effect() && matches!(event, Event::Refuse429 | Event::Refuse400);
     if !world.scenario().flavour.is_nameless() || !(event.is_uncertain() || asked_afterwards) {
@@ -76,6 +73,7 @@ pub(crate) fn after_a_write(world: &World) {
     accounts_come_first(world);
     accounts_go_last(world);
     strangers_are_told_apart(world);
+    takings_are_noted(world);
 }
 
 /// After every write at the provider: what is made in place of another record is made after that is gone.
@@ -128,7 +126,8 @@ pub(crate) fn at_rest(world: &World, step: Step) {
     no_duplicates(world);
     no_orphans(world);
     nobody_else_touched(world);
-    refreshed_once(world, step);
+    what_stays_is_there(world);
+    loads::refreshed_once(world, step);
     if step == Step::Leave {
         nothing_is_left(world);
     }
@@ -164,10 +163,13 @@ fn made_once(world: &World) {
         let times = |kinds: &[Event]| track.happened.iter().filter(|event| kinds.contains(event)).count();
         (track.lost.len() + track.afresh, times(&[Event::Edit, Event::EditKey]), times(&[Event::EditKey]))
     };
-    let one = usize::from(policy != Policy::Adopt);
+    let one = usize::from(!world.scenario().adopts());
     // Who names another store twice may have taken back what was to be replaced.
-    let (least, most) =
-        if policy == Policy::Replace { (one + usize::from(keys < 2), one + 1 + edited) } else { (one, one + lost) };
+    let (least, most) = if policy == Policy::Replace {
+        (one + usize::from(keys < 2), one + 1 + edited)
+    } else {
+        (one, one + lost + usize::from(world.is_crossed()))
+    };
     let made = made(world);
     if !(least..=most).contains(&made) {
         world.blame(format!("{made} records were made, not {least} to {most}"));
@@ -175,12 +177,12 @@ fn made_once(world: &World) {
 }
 
 /// How many records operators have made, be they gone by now.
-fn made(world: &World) -> usize {
+pub(crate) fn made(world: &World) -> usize {
     ledger::records(world.scenario(), world.simulator()).iter().map(|record| record.made).sum()
 }
 
 /// How many strangers' records may have been taken for an operator's own: nobody could tell.
-fn mistaken(world: &World) -> usize {
+pub(crate) fn mistaken(world: &World) -> usize {
     let records = ledger::records(world.scenario(), world.simulator());
     records.iter().filter(|record| !record.ours && world.track().blurred).count()
 }
@@ -211,7 +213,7 @@ fn no_duplicates(world: &World) {
     if live.len() > allowed || scenario.flavour == Flavour::Rutter && live.iter().any(same) {
         world.blame(format!("a duplicate: {} records are live that operators made", live.len()));
     }
-    if !world.simulator().stats().overwrites.is_empty() && !blurred {
+    if !world.simulator().stats().overwrites.is_empty() && !blurred && !world.is_crossed() {
         world.blame("a create took hold of an active connector".to_owned());
     }
 }
@@ -257,25 +259,68 @@ fn is_named(text: &str, id: &str) -> bool {
     text.split(|c: char| !c.is_ascii_alphanumeric() && c != '-').any(|word| word == id)
 }
 
-/// Strangers' records are as they were, unless one was to be taken over or nobody could tell it from ours.
-fn nobody_else_touched(world: &World) {
-    // What a provider carries out when nobody waits for it any more takes what has the id by then: at Arcus, the type.
-    let late = world.scenario().flavour.is_arcus() && world.has_happened(|event| event == Event::LateEffect);
-    if world.scenario().policy == Policy::Adopt || world.track().blurred || late {
+/// What an object has taken over is its own from then on.
+fn takings_are_noted(world: &World) {
+    if !world.scenario().adopts() {
         return;
     }
-    let lost = world.track().lost.clone();
+    let objects = world.api().list(world.scenario().plural(), NAMESPACE);
+    let taken = objects.iter().filter(|object| manages(object)).filter_map(recorded);
+    world.track().taken.extend(taken.map(str::to_owned));
+}
+
+/// Whether what an object has is its own, and not only looked at.
+fn manages(object: &Value) -> bool {
+    object.pointer("/status/observedOnly").and_then(Value::as_bool) != Some(true)
+}
+
+/// Strangers' records are as they were, unless one was taken over or nobody could tell it from ours. One that was taken over
+/// is there as long as nobody has asked for the end of its object.
+fn nobody_else_touched(world: &World) {
+    // What a provider carries out when nobody waits for it any more takes what has the id by then: at Arcus, the type.
+    let late = world.scenario().flavour.is_arcus() && world.track().late;
+    if world.track().blurred || late {
+        return;
+    }
+    let (lost, taken, ended) = {
+        let track = world.track();
+        (track.lost.clone(), track.taken.clone(), track.ended)
+    };
     let objects = world.api().list(world.scenario().plural(), NAMESPACE);
     for record in ledger::records(world.scenario(), world.simulator()).iter().filter(|record| !record.ours) {
         let deleted = lost.iter().any(|(id, since)| *id == record.id && *since == record.since);
-        if (!record.live && !deleted) || record.changes > 0 {
+        let is_taken = taken.contains(&record.id);
+        if !(record.live || deleted || is_taken && ended) {
+            world.blame("foreign: a stranger's record was deleted".to_owned());
+        }
+        if record.changes > 0 && !is_taken {
             world.blame("foreign: a stranger's record was touched".to_owned());
         }
         let holds = |o: &&Value| recorded(o) == Some(&record.id);
-        let manages = |o: &&Value| o.pointer("/status/observedOnly").and_then(Value::as_bool) != Some(true);
-        let looks_on = world.scenario().policy == Policy::Observe;
-        if let Some(object) = objects.iter().filter(holds).find(manages).filter(|_| record.live && !looks_on) {
+        let may_be_held = !record.live || is_taken || world.scenario().policy == Policy::Observe;
+        if let Some(object) = objects.iter().filter(holds).find(|o| manages(o)).filter(|_| !may_be_held) {
             world.blame(format!("foreign: an object has a stranger's record: {}", told(object)));
+        }
+    }
+}
+
+/// A record that somebody has said is to stay is there, unless somebody has deleted it, or has said something else since.
+fn what_stays_is_there(world: &World) {
+    let scenario = world.scenario();
+    // Who declares an object once more may have another one take over what stays, and that one deletes it.
+    let other = world.has_happened(|event| matches!(event, Event::Redeclare | Event::SecondObject));
+    let late = scenario.flavour.is_arcus() && world.track().late;
+    if scenario.policy == Policy::Replace || other && scenario.allows_adoption() || late {
+        return;
+    }
+    let (kept, lost) = {
+        let track = world.track();
+        (track.kept.clone(), track.lost.clone())
+    };
+    let records = ledger::records(scenario, world.simulator());
+    for (id, since) in kept.iter().filter(|kept| !lost.contains(kept)) {
+        if !records.iter().any(|record| record.id == *id && record.since == *since && record.live) {
+            world.blame("a record is gone that was to stay".to_owned());
         }
     }
 }
@@ -299,30 +344,61 @@ fn looks_on(world: &World) {
     }
 }
 
-/// A refresh is never asked for twice; and it is asked for where nothing came between.
-fn refreshed_once(world: &World, step: Step) {
-    let (asked, disturbed, quiet) = {
-        let track = world.track();
-        let asked = track.happened.iter().filter(|event| **event == Event::AskRefresh).count();
-        (asked + usize::from(step >= Step::Refresh), track.refresh_disturbed, track.happened.is_empty())
-    };
-    let done = ledger::refreshes(world.simulator());
-    let first = |what: &str| if world.scenario().loads_at_first(what) { made(world) + mistaken(world) } else { 0 };
-    for (what, times) in &done {
-        let first = first(what);
-        if *times > asked + first {
-            world.blame(format!(
-                "{what} was loaded {times} times, {first} belong to records and {asked} were asked for"
-            ));
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tradewind_simulator::arcus;
+
+    use super::*;
+    use crate::{explore::simulated, scenario::Scenario};
+
+    /// What is blamed in a world without an operator, in which a stranger's connector is there before, and then is not.
+    fn blames(policy: Policy, before: impl FnOnce(&World), judge: impl FnOnce(&World)) -> Vec<String> {
+        simulated(async {
+            let world = World::new(Scenario { flavour: Flavour::Arcus, policy }, &[], Duration::from_mins(10));
+            before(&world);
+            let deed = arcus::Act::Delete.on(world.scenario().connector());
+            world.simulator().act_arcus(&deed).expect("a connector");
+            judge(&world);
+            world.track().blames.clone()
+        })
+    }
+
+    fn records(world: &World) -> Vec<ledger::Record> {
+        ledger::records(world.scenario(), world.simulator())
+    }
+
+    #[test]
+    fn a_strangers_record_goes_only_where_it_was_taken_over_and_its_object_goes() {
+        let taken = |world: &World| world.track().taken.extend(records(world).into_iter().map(|record| record.id));
+        let ended = |world: &World| world.track().ended = true;
+        for policy in [Policy::Adopt, Policy::Override, Policy::Stranger] {
+            assert_eq!(blames(policy, |_| {}, nobody_else_touched).len(), 1, "{policy:?}: never taken over");
         }
+        assert_eq!(blames(Policy::Adopt, taken, nobody_else_touched).len(), 1, "its object stays");
+        assert_eq!(blames(Policy::Adopt, ended, nobody_else_touched).len(), 1, "another object's end");
+        let both = |world: &World| {
+            taken(world);
+            ended(world);
+        };
+        assert_eq!(blames(Policy::Adopt, both, nobody_else_touched), [""; 0]);
     }
-    let declared = is_plain(world) && !is_uncertain(world) && world.scenario().owns() && world.scenario().refreshes();
-    if disturbed || step != Step::Refresh || !declared {
-        return;
-    }
-    // Of two that were asked for at once the second takes the place of the first; where nothing happened, each is there.
-    let least = |what: &str| if quiet { asked + first(what) } else { 1 };
-    if done.is_empty() || done.iter().any(|(what, times)| *times < least(what)) {
-        world.blame(format!("refreshes {done:?}, {asked} were asked for"));
+
+    #[test]
+    fn what_is_to_stay_stays_unless_somebody_deletes_it() {
+        let of = |world: &World| records(world).into_iter().map(|record| (record.id, record.since)).collect::<Vec<_>>();
+        let kept = |world: &World| {
+            let all = of(world);
+            world.track().kept.extend(all);
+        };
+        let lost = |world: &World| {
+            kept(world);
+            let all = of(world);
+            world.track().lost.extend(all);
+        };
+        assert_eq!(blames(Policy::Adopt, |_| {}, what_stays_is_there), [""; 0]);
+        assert_eq!(blames(Policy::Adopt, kept, what_stays_is_there), ["a record is gone that was to stay"]);
+        assert_eq!(blames(Policy::Adopt, lost, what_stays_is_there), [""; 0]);
     }
 }

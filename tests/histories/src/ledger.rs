@@ -2,11 +2,13 @@
 //!
 //! It owns who made what and what became of it. It must never ask the operator.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use tradewind_simulator::{Simulator, arcus, rutter, sku_io};
 
-use crate::scenario::{Flavour, Scenario};
+use crate::{flavour::Flavour, scenario::Scenario};
 
 /// One record.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +23,10 @@ pub(crate) struct Record {
     pub(crate) made: usize,
     /// What of it a declaration names: where in the object, and the value that stands at the provider.
     pub(crate) shown: Vec<(&'static str, Value)>,
+    /// What its connection Secret has to hold beside its id.
+    pub(crate) token: Option<String>,
+    /// Whether the store refuses the credentials that it was given.
+    pub(crate) refused: bool,
     /// What the record was given, or asked to load, through the API after it was made.
     pub(crate) changes: usize,
 }
@@ -44,6 +50,8 @@ fn of_rutter(record: &rutter::Record) -> Record {
         since: record.created_at,
         made: usize::from(record.origin == rutter::Origin::Api),
         shown: record.store.iter().map(|store| ("/spec/rutter/parameters/store_url", json!(store))).collect(),
+        token: Some(record.access_token.to_string()),
+        refused: false,
         changes: record.incremental_syncs + record.backfills.len(),
     }
 }
@@ -59,6 +67,8 @@ fn of_sku(record: &sku_io::Record) -> Record {
             ("/spec/integrationId", json!(record.integration_id)),
             ("/spec/settings/storeId", record.integration_settings.get("store_id").cloned().unwrap_or_default()),
         ],
+        token: None,
+        refused: record.store_token_refused,
         changes: record.changes.len()
             + record.refreshes.iter().filter(|load| load.by == sku_io::Starter::Request).count(),
     }
@@ -76,12 +86,14 @@ fn of_arcus(record: &arcus::Record) -> Record {
             ("/spec/arcus/displayName", json!(record.display_name)),
             ("/spec/arcus/config/label_format", record.config.get("label_format").cloned().unwrap_or_default()),
         ],
+        token: None,
+        refused: false,
         // What happened before it came back was somebody else's doing, and to somebody else.
         changes: record.changes.iter().filter(|change| change.at >= record.established_at).count(),
     }
 }
 
 /// How often each kind of load was asked for and accepted.
-pub(crate) fn refreshes(simulator: &Simulator) -> Vec<(String, usize)> {
+pub(crate) fn refreshes(simulator: &Simulator) -> BTreeMap<String, usize> {
     simulator.stats().refreshes.into_values().flatten().collect()
 }

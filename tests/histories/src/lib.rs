@@ -6,10 +6,13 @@
 
 mod event;
 mod explore;
+mod flavour;
 mod judge;
 mod ledger;
 mod life;
+mod loads;
 mod mending;
+mod outside;
 mod pairs;
 mod people;
 mod scenario;
@@ -23,7 +26,8 @@ mod world;
 
 pub use event::Event;
 pub use explore::{Found, Plan, Report, Script, describe, explore, tell, unattended};
+pub use flavour::{FLAVOURS, Flavour};
 pub use life::{Outcome, Vigil};
 pub use pairs::{Pairs, Share, pairs};
-pub use scenario::{FLAVOURS, Flavour, POLICIES, Policy, Scenario, all};
+pub use scenario::{POLICIES, Policy, Scenario, all};
 pub use site::Site;

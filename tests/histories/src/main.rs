@@ -1,6 +1,9 @@
 //! `tradewind-histories`: lives histories and prints what came of them. Exit code 1 where one went wrong.
 
-use std::{process::ExitCode, time::Instant};
+use std::{
+    process::ExitCode,
+    time::{Duration, Instant},
+};
 
 use clap::{Parser, ValueEnum};
 use strum::IntoEnumIterator;
@@ -39,6 +42,9 @@ struct Args {
     /// Histories at the same time
     #[arg(long, default_value_t = 2)]
     threads: usize,
+    /// Fail where it takes longer than so many seconds
+    #[arg(long, value_name = "SECONDS")]
+    within: Option<u64>,
     /// Tell one history: point and event, such as `17=CrashAfter`; repeatable
     #[arg(long)]
     at: Vec<String>,
@@ -46,6 +52,10 @@ struct Args {
     #[arg(long)]
     log: bool,
 }
+
+/// So many histories there are at least with one event, whatever is drawn beside them: where there are fewer, something that
+/// can happen is not where it should be.
+const LEAST: usize = 50_000;
 
 /// Where two events happen
 #[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,14 +90,14 @@ fn main() -> anyhow::Result<ExitCode> {
         [] => Event::iter().collect(),
         some => some.iter().map(named).collect::<anyhow::Result<_>>()?,
     };
-    let mut good = true;
+    let (mut good, start) = (true, Instant::now());
     let (singles, draws) = (!args.no_singles, args.sample);
     if singles || draws > 0 {
         let (begun, (depth, seed, threads)) = (Instant::now(), (args.depth, args.seed, args.threads));
         let plan = Plan { scenarios: scenarios.clone(), events: events.clone(), singles, draws, depth, seed, threads };
         let report = explore(&plan);
         if singles && args.only.is_none() && args.event.is_empty() {
-            good &= all_told(&report.untold(&scenarios, &events));
+            good &= all_told(&report.untold(&scenarios, &events)) & are_enough(report.histories);
         }
         good &= print(&format!("drawn with seed {seed}: {}", report.drawn), &report, &scenarios, begun);
     }
@@ -97,6 +107,7 @@ fn main() -> anyhow::Result<ExitCode> {
         let what = if anywhere { "two events anywhere" } else { "two events while a record is made" };
         good &= print(&format!("{what}, share {}", args.share), &pairs(&plan), &scenarios, begun);
     }
+    good &= is_in_time(start, args.within);
     Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
@@ -123,6 +134,25 @@ fn all_told(untold: &[String]) -> bool {
         println!("BAD  never lived: {what}");
     }
     untold.is_empty()
+}
+
+#[expect(clippy::print_stdout, reason = "what it is for")]
+fn are_enough(histories: usize) -> bool {
+    if histories < LEAST {
+        println!("BAD  only {histories} histories, and not {LEAST}");
+    }
+    histories >= LEAST
+}
+
+/// Whether it is over in time, where somebody has said how much there is.
+#[expect(clippy::print_stdout, reason = "what it is for")]
+fn is_in_time(start: Instant, within: Option<u64>) -> bool {
+    let took = start.elapsed();
+    let late = within.filter(|seconds| took > Duration::from_secs(*seconds));
+    if let Some(seconds) = late {
+        println!("BAD  it took {took:.0?}, and not {seconds}s at most");
+    }
+    late.is_none()
 }
 
 #[expect(clippy::print_stdout, reason = "what it is for")]

@@ -9,13 +9,14 @@ use tradewind::{
     api::{keys, v1alpha1::ManagedStatus},
     domain::{ids::ExternalId, intent::Stored, reason::Reason, resolution::Resolution},
 };
-use tradewind_simulator::{arcus, rutter};
+use tradewind_simulator::arcus;
 
 use crate::{
+    flavour::Flavour,
     ledger,
     life::{Step, says},
     people::{is_deleting, name, observes, recorded},
-    scenario::{ACCOUNT, Flavour, NAME, NAMESPACE, Policy, TWIN},
+    scenario::{ACCOUNT, LOGIN, NAME, NAMESPACE, Policy, TWIN},
     world::World,
 };
 
@@ -44,8 +45,11 @@ impl World {
                 }
                 _ => ("provideraccounts", ACCOUNT),
             };
-            if self.api().get(plural, NAMESPACE, name).is_none() {
-                let _ = self.api().apply(NAMESPACE, &manifest);
+            if self.api().get(plural, NAMESPACE, name).is_none() && self.api().apply(NAMESPACE, &manifest).is_ok() {
+                // As the account has it by now.
+                if name == LOGIN && self.track().rotated {
+                    self.write_secret(LOGIN, &self.scenario().other_login());
+                }
             }
         }
         if self.scenario().policy == Policy::Answer {
@@ -97,11 +101,9 @@ impl World {
                 Flavour::Arcus => self.enter_credentials(),
                 Flavour::ArcusLink => {
                     self.enter_credentials();
-                    if self.is_link_out() {
-                        let _ = self.simulator().act_arcus(&arcus::Act::Approve.on(self.scenario().connector()));
-                    }
+                    self.do_as_asked();
                 }
-                Flavour::RutterLink => self.follow_link(),
+                Flavour::RutterLink => self.do_as_asked(),
                 Flavour::Rutter | Flavour::Nameless | Flavour::SkuIo => return,
             }
         }
@@ -114,15 +116,10 @@ impl World {
         }
     }
 
-    /// Connects the store behind the link of every connection that waits for it.
-    fn follow_link(&self) {
-        if !self.is_link_out() {
-            return;
-        }
-        for waiting in self.simulator().connections().iter().filter(|c| c.platform.is_none() && c.deleted_at.is_none())
-        {
-            let (platform, store_url) = ("BIG_COMMERCE".to_owned(), self.scenario().store().to_owned());
-            let _ = self.simulator().act(&rutter::Deed::FollowLink { connection: waiting.id, platform, store_url });
+    /// Follows the link that an object has in its Secret.
+    fn do_as_asked(&self) {
+        if self.is_link_out() {
+            self.follow_link();
         }
     }
 

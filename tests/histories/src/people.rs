@@ -1,20 +1,24 @@
-//! What happens to a world that no operator does: what people do in the cluster, what others do at the provider, and what
-//! is a process' own fate.
+//! What happens to a world that no operator does: what people do in the cluster, and what is a process' own fate. What
+//! others do at the provider is in `outside.rs`.
 
 use std::time::Duration;
 
+use base64::{Engine as _, prelude::BASE64_STANDARD};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use tradewind::api::keys;
-use tradewind_simulator::{arcus, rutter, sku_io};
+use tradewind_simulator::{arcus, sku_io};
 
 use crate::{
     event::Event,
+    flavour::Flavour,
     ledger,
-    scenario::{ACCOUNT, Flavour, LOGIN, NAME, NAMESPACE, Policy, SECRET, STORE_LOGIN, TWIN},
+    scenario::{ACCOUNT, LOGIN, NAME, NAMESPACE, Policy, SECRET, STORE_LOGIN, TWIN},
     world::World,
 };
 
+/// How long the secret of a login still works after another one was written down.
+const OVERLAP: Duration = Duration::from_mins(1);
 /// How late a view is that lags.
 const STALE: Duration = Duration::from_secs(20);
 
@@ -27,6 +31,7 @@ impl World {
             | Event::CrashAfter
             | Event::Stall
             | Event::KubeLost
+            | Event::KubeLate
             | Event::KubeDown
             | Event::KubeOut
             | Event::LostAnswer
@@ -53,6 +58,7 @@ impl World {
             Event::LoseRecord => self.lose_record(),
             Event::Drift => self.drift(),
             Event::Stranger => self.stranger(),
+            Event::Consent => self.consent(),
             Event::Delete => self.delete_object(NAME),
             Event::Redeclare => self.redeclare(),
             Event::Edit => self.change(&self.scenario().edit(2)),
@@ -64,17 +70,22 @@ impl World {
             Event::WipeStatus => self.wipe_status(),
             Event::RestoreFull => self.restore(true),
             Event::RestoreBare => self.restore(false),
-            Event::SetRetain => self.change(&json!({"spec": {"deletionPolicy": "Retain"}})),
-            Event::SetObserve => self.observe(),
+            Event::SetRetain => self.keep(|world| world.change(&json!({"spec": {"deletionPolicy": "Retain"}}))),
+            Event::SetObserve => self.keep(Self::observe),
             Event::NameWrongRecord => self.name_wrong_record(),
             Event::SecondObject => self.second_object(),
             Event::DeleteSecret => self.api().delete("secrets", NAMESPACE, SECRET).is_ok(),
             Event::DeleteCredentials => self.api().delete("secrets", NAMESPACE, STORE_LOGIN).is_ok(),
-            Event::DeleteAccount => {
-                let _ = self.api().delete("secrets", NAMESPACE, LOGIN);
-                self.api().delete("provideraccounts", NAMESPACE, ACCOUNT).is_ok()
-            }
+            Event::RotateCredentials => self.rotate_credentials(),
+            Event::DeleteLogin => self.api().delete("secrets", NAMESPACE, LOGIN).is_ok(),
+            Event::RotateLogin => self.rotate_login(),
+            Event::DeleteAccount => self.delete_account(),
         }
+    }
+
+    fn delete_account(&self) -> bool {
+        let _ = self.api().delete("secrets", NAMESPACE, LOGIN);
+        self.api().delete("provideraccounts", NAMESPACE, ACCOUNT).is_ok()
     }
 
     /// The object.
@@ -201,6 +212,61 @@ impl World {
         created
     }
 
+    /// From here on the record is to stay; unless the object is on its way out, and may have asked for its deletion already.
+    fn keep(&self, decree: impl FnOnce(&Self) -> bool) -> bool {
+        let object = self.object(NAME).filter(|object| !is_deleting(object));
+        let id = object.as_ref().and_then(recorded);
+        let records = ledger::records(self.scenario(), self.simulator()).into_iter();
+        let there = records.filter(|record| record.live && Some(record.id.as_str()) == id);
+        let kept: Vec<_> = there.map(|record| (record.id, record.since)).collect();
+        let decreed = decree(self);
+        if decreed {
+            self.track().kept.extend(kept);
+        }
+        decreed
+    }
+
+    /// Somebody writes other credentials of the store into its Secret, and the store takes those that the record has no longer.
+    /// Whoever takes over a stranger's record later takes it with the credentials that it has.
+    fn rotate_credentials(&self) -> bool {
+        let data = json!({"oauth_access_token": format!("test-store-token-{}", self.revision())});
+        let rotated = self.write_secret(STORE_LOGIN, &data);
+        if let Some(instance) = self.recorded(NAME).and_then(|id| id.parse().ok()).filter(|_| rotated) {
+            let _ = self.simulator().act_sku(&sku_io::Deed::RefuseStoreToken { instance, refused: true });
+        }
+        rotated
+    }
+
+    /// Somebody writes the other secret of the account's login into its Secret, and the one before ends a while later, where
+    /// the provider lets one end.
+    fn rotate_login(&self) -> bool {
+        let rotated = self.write_secret(LOGIN, &self.scenario().other_login());
+        if rotated {
+            self.track().rotated = true;
+            let world = self.clone();
+            tokio::spawn(async move {
+                tokio::time::sleep(OVERLAP).await;
+                let _ = world.simulator().change_token(1, |token| token.revoked = true);
+                let first = arcus::Account::default().name;
+                let _ = world.simulator().change_key(&first, |key| key.revoked = true);
+            });
+        }
+        rotated
+    }
+
+    /// Writes some keys of a Secret; false where it is not there, or says that already.
+    pub(crate) fn write_secret(&self, name: &str, data: &Value) -> bool {
+        let encoded: serde_json::Map<String, Value> = data
+            .as_object()
+            .into_iter()
+            .flatten()
+            .map(|(key, value)| (key.clone(), json!(BASE64_STANDARD.encode(value.as_str().unwrap_or_default()))))
+            .collect();
+        let before = self.revision();
+        let patch = json!({"data": encoded});
+        self.api().patch("secrets", NAMESPACE, name, &patch).is_ok() && self.revision() != before
+    }
+
     /// What happens to the record in the end is written out only where the CRD asks for it.
     fn observe(&self) -> bool {
         let Some(object) = self.object(NAME) else { return false };
@@ -236,60 +302,6 @@ impl World {
             *secret = json!({"name": "acme-two-connection"});
         }
         self.api().create(NAMESPACE, &object).is_ok()
-    }
-
-    /// Somebody deletes what the object has.
-    fn lose_record(&self) -> bool {
-        let Some(id) = self.recorded(NAME) else { return false };
-        let (simulator, scenario) = (self.simulator(), self.scenario());
-        let there = ledger::records(scenario, simulator).into_iter().find(|record| record.live && record.id == id);
-        let deleted = match scenario.flavour {
-            Flavour::Rutter | Flavour::Nameless | Flavour::RutterLink => {
-                id.parse().is_ok_and(|connection| simulator.act(&rutter::Deed::Delete { connection }).is_ok())
-            }
-            Flavour::SkuIo => {
-                id.parse().is_ok_and(|instance| simulator.act_sku(&sku_io::Deed::Delete { instance }).is_ok())
-            }
-            Flavour::Arcus | Flavour::ArcusLink => {
-                simulator.act_arcus(&arcus::Act::Delete.on(scenario.connector())).is_ok()
-            }
-        };
-        let mut track = self.track();
-        track.lost.extend(there.filter(|_| deleted).map(|record| (record.id, record.since)));
-        track.unnoticed += 1;
-        deleted
-    }
-
-    fn drift(&self) -> bool {
-        let Some(Value::Object(fields)) = self.scenario().drift() else { return false };
-        self.track().unnoticed += 1;
-        if self.scenario().flavour == Flavour::SkuIo {
-            let instance = self.recorded(NAME).and_then(|id| id.parse().ok());
-            let change = |instance| self.simulator().act_sku(&sku_io::Deed::Change { instance, fields }).is_ok();
-            return instance.is_some_and(change);
-        }
-        self.simulator().act_arcus(&arcus::Act::Change { fields }.on(self.scenario().connector())).is_ok()
-    }
-
-    fn stranger(&self) -> bool {
-        self.track().stranger = Some(self.simulator().clock().now());
-        if self.attempts_are_open() || self.is_replaced() {
-            self.track().blurred = true;
-        }
-        self.scenario().stranger_comes(self.simulator())
-    }
-
-    /// Whether an operator may have a create under way.
-    fn attempts_are_open(&self) -> bool {
-        self.api().any(self.scenario().plural(), NAMESPACE, |object| open_attempt(object).is_some())
-    }
-
-    /// Whether an object has a connector that was deleted. It has no other name than its type, so nobody can tell one that
-    /// a stranger makes now from the one that the object had.
-    fn is_replaced(&self) -> bool {
-        matches!(self.scenario().flavour, Flavour::Arcus | Flavour::ArcusLink)
-            && self.recorded(NAME).is_some()
-            && self.simulator().connector(self.scenario().connector()).is_some_and(|connector| connector.deleted)
     }
 
     /// How many records the operators have made that are there.

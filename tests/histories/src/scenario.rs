@@ -6,7 +6,10 @@ use serde_json::{Value, json};
 use tradewind::api::keys;
 use tradewind_simulator::{Simulator, arcus, rutter, sku_io};
 
-use crate::event::Event;
+use crate::{
+    event::Event,
+    flavour::{FLAVOURS, Flavour},
+};
 
 /// The namespace of everything.
 pub(crate) const NAMESPACE: &str = "shop";
@@ -20,46 +23,14 @@ pub(crate) const SECRET: &str = "acme-connection";
 pub(crate) const STORE_LOGIN: &str = "store-login";
 /// The Secret with the account's login.
 pub(crate) const LOGIN: &str = "login";
+/// The other secret of Rutter's login.
+pub(crate) const OTHER_SECRET: &str = "test-other-client-secret";
+/// The other token of SKU.io's tenant.
+pub(crate) const OTHER_TOKEN: &str = "2|test-other-sku-io-token";
+/// The other key of the entity at Arcus.
+pub(crate) const OTHER_KEY: &str = "ark_test_ent_simulator_not-the-other-secret";
 /// The account.
 pub(crate) const ACCOUNT: &str = "account";
-
-/// A provider, and how a record comes to be there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Flavour {
-    /// Rutter with credentials; a store is told by its URL.
-    Rutter,
-    /// Rutter with credentials; nothing tells two records of one store apart.
-    Nameless,
-    /// Rutter with its own page for a merchant to connect by; the create answers a link.
-    RutterLink,
-    /// SKU.io; an instance is told by its name.
-    SkuIo,
-    /// Arcus without consent; an entity has one connector of a type.
-    Arcus,
-    /// Arcus with consent: the create answers a link.
-    ArcusLink,
-}
-
-/// All of them.
-pub const FLAVOURS: [Flavour; 6] =
-    [Flavour::Rutter, Flavour::Nameless, Flavour::RutterLink, Flavour::SkuIo, Flavour::Arcus, Flavour::ArcusLink];
-
-impl Flavour {
-    /// Whether the type is all the name that a record has.
-    pub(crate) fn is_arcus(self) -> bool {
-        matches!(self, Self::Arcus | Self::ArcusLink)
-    }
-
-    /// Whether nothing tells two records of one store apart.
-    pub(crate) fn is_nameless(self) -> bool {
-        matches!(self, Self::Nameless | Self::RutterLink)
-    }
-
-    /// Whether it is Rutter's, one way or another.
-    pub(crate) fn is_rutter(self) -> bool {
-        matches!(self, Self::Rutter | Self::Nameless | Self::RutterLink)
-    }
-}
 
 /// What is declared beside the record itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,6 +49,8 @@ pub enum Policy {
     Stranger,
     /// A stranger's record is there before, and may be taken over.
     Adopt,
+    /// A stranger's record is there before that differs from what is declared, and may be taken over and put right.
+    Override,
     /// A stranger's record is there before, and is only looked at.
     Observe,
     /// Two operators run all the time, without a lease.
@@ -89,7 +62,7 @@ pub enum Policy {
 }
 
 /// All of them.
-pub const POLICIES: [Policy; 11] = [
+pub const POLICIES: [Policy; 12] = [
     Policy::Plain,
     Policy::Retain,
     Policy::Recreate,
@@ -97,6 +70,7 @@ pub const POLICIES: [Policy; 11] = [
     Policy::Answer,
     Policy::Stranger,
     Policy::Adopt,
+    Policy::Override,
     Policy::Observe,
     Policy::Twins,
     Policy::Ahead,
@@ -118,13 +92,13 @@ pub fn all() -> Vec<Scenario> {
     let means = |s: &Scenario| match s.policy {
         // A record that nothing tells cannot be found.
         Policy::Stranger | Policy::Adopt | Policy::Observe => !s.flavour.is_nameless(),
+        // Elsewhere nothing is put right in place that a stranger's record may differ in.
+        Policy::Override => matches!(s.flavour, Flavour::SkuIo | Flavour::Arcus),
         // What a merchant has connected is theirs to connect anew: the CRD refuses the combination.
         Policy::Recreate => s.flavour != Flavour::RutterLink,
         // Arcus changes everything in place, and a merchant chooses the store behind a link.
         Policy::Replace => matches!(s.flavour, Flavour::Rutter | Flavour::Nameless | Flavour::SkuIo),
-        // Nothing is asked of the others that these are not asked.
-        Policy::Answer => matches!(s.flavour, Flavour::Rutter | Flavour::Nameless | Flavour::RutterLink),
-        Policy::Plain | Policy::Retain | Policy::Twins | Policy::Ahead | Policy::Behind => true,
+        Policy::Plain | Policy::Answer | Policy::Retain | Policy::Twins | Policy::Ahead | Policy::Behind => true,
     };
     let pairs = FLAVOURS.iter().flat_map(|f| POLICIES.iter().map(|p| Scenario { flavour: *f, policy: *p }));
     pairs.filter(means).collect()
@@ -139,7 +113,7 @@ impl std::fmt::Display for Scenario {
 impl Scenario {
     /// Whether a stranger's record is there before.
     pub(crate) fn has_stranger(self) -> bool {
-        matches!(self.policy, Policy::Stranger | Policy::Adopt | Policy::Observe)
+        matches!(self.policy, Policy::Stranger | Policy::Adopt | Policy::Override | Policy::Observe)
     }
 
     /// Whether the record is the object's: made by it or taken over.
@@ -147,9 +121,14 @@ impl Scenario {
         !matches!(self.policy, Policy::Stranger | Policy::Observe)
     }
 
+    /// Whether the record is a stranger's that is taken over.
+    pub(crate) fn adopts(self) -> bool {
+        matches!(self.policy, Policy::Adopt | Policy::Override)
+    }
+
     /// Whether objects may take over what they have not made: to look at it is enough to need that.
     pub(crate) fn allows_adoption(self) -> bool {
-        matches!(self.policy, Policy::Adopt | Policy::Observe | Policy::Answer)
+        matches!(self.policy, Policy::Adopt | Policy::Override | Policy::Observe | Policy::Answer)
     }
 
     /// The plural of the object's kind.
@@ -202,6 +181,15 @@ impl Scenario {
         vec![secret(LOGIN, login), store, account]
     }
 
+    /// The account's login with its other secret.
+    pub(crate) fn other_login(self) -> Value {
+        match self.flavour {
+            Flavour::Rutter | Flavour::Nameless | Flavour::RutterLink => json!({"client_secret": OTHER_SECRET}),
+            Flavour::SkuIo => json!({"token": OTHER_TOKEN}),
+            Flavour::Arcus | Flavour::ArcusLink => json!({"api_key": OTHER_KEY}),
+        }
+    }
+
     /// The object, under this name.
     pub(crate) fn object(self, name: &str) -> Value {
         let mut spec = self.record();
@@ -216,6 +204,7 @@ impl Scenario {
                 Policy::Recreate => json!({"deletionPolicy": "Delete", "onExternalLoss": "Recreate"}),
                 Policy::Replace => json!({"deletionPolicy": "Delete", "replacementPolicy": "Recreate"}),
                 Policy::Adopt => json!({"deletionPolicy": "Delete", "adoptionPolicy": "Match"}),
+                Policy::Override => json!({"deletionPolicy": "Delete", "adoptionPolicy": "Override"}),
                 Policy::Observe => json!({"managementPolicy": "ObserveOnly"}),
             },
         );
@@ -317,6 +306,11 @@ impl Scenario {
             self.drift().is_some()
         } else if event == Event::DeleteSecret {
             self.object(NAME).pointer("/spec/connectionSecretRef").is_some()
+        } else if event == Event::Consent {
+            self.flavour.has_link()
+        } else if event == Event::RotateCredentials {
+            // What nobody can give a record anew waits for a new record, and says so.
+            self.flavour == Flavour::SkuIo
         } else if event == Event::DeleteCredentials {
             self.object(NAME).to_string().contains(STORE_LOGIN)
         } else {
@@ -338,7 +332,7 @@ impl Scenario {
 
     /// Whether data can be refreshed on request.
     pub(crate) fn refreshes(self) -> bool {
-        !matches!(self.flavour, Flavour::Arcus | Flavour::ArcusLink)
+        !self.flavour.loads().is_empty()
     }
 
     /// Whether this is loaded once for each record that is made, beside what is asked for.
@@ -362,7 +356,8 @@ impl Scenario {
                 let (name, store_hash) = (NAME.to_owned(), self.store().to_owned());
                 let made = simulator.act_sku(&sku_io::Deed::Make { tenant_id: None, name, store_hash });
                 made.is_ok_and(|record| {
-                    let fields = json!({"integration_settings": {"auto_link_products": true}});
+                    let links = self.policy != Policy::Override;
+                    let fields = json!({"integration_settings": {"auto_link_products": links}});
                     let fields = fields.as_object().cloned().unwrap_or_default();
                     simulator.act_sku(&sku_io::Deed::Change { instance: record.id, fields }).is_ok()
                 })
@@ -371,7 +366,7 @@ impl Scenario {
                 let fields = if self.flavour == Flavour::ArcusLink {
                     json!({"shop": self.store()})
                 } else {
-                    json!({"config": {"label_format": "pdf"}})
+                    json!({"config": {"label_format": if self.policy == Policy::Override { "zpl" } else { "pdf" }}})
                 };
                 let fields = fields.as_object().cloned().unwrap_or_default();
                 simulator.act_arcus(&arcus::Act::Make { fields }.on(self.connector())).is_ok()

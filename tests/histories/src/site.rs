@@ -19,6 +19,12 @@ impl Site {
         matches!(self, Self::Call(..))
     }
 
+    /// A request that has data loaded.
+    pub(crate) fn is_refresh(&self) -> bool {
+        let ends = |path: &str| ["/incremental_sync", "/backfill", "/refresh"].iter().any(|end| path.ends_with(end));
+        matches!(self, Self::Call(_, path) if ends(path))
+    }
+
     /// A request that changes something.
     pub(crate) fn has_effect(&self) -> bool {
         match self {

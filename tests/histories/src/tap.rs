@@ -19,7 +19,7 @@ use tokio::sync::Notify;
 use tower::{Service, service_fn, util::BoxCloneSyncService};
 use tradewind::provider::{Wire, WireError};
 use tradewind_apiserver::{Answer, ApiService};
-use tradewind_simulator::{Delivery, Fault};
+use tradewind_simulator::{Delivery, Effect, Fault, Reply};
 
 use crate::{event::Event, site::Site, world::World};
 
@@ -29,8 +29,14 @@ const LATENCY: Duration = Duration::from_millis(20);
 const TURNS: u64 = 31;
 /// So many operators there are at most at once: two that run all the time, and one that takes over.
 const OPERATORS: u64 = 3;
-/// Longer than a permit lives, and than another process waits before it concludes anything.
-const STALL: Duration = Duration::from_secs(25);
+/// How long a request to the API server is held up: longer than anybody waits for its answer, and than another process waits
+/// before it concludes anything.
+const KUBE_STALL: Duration = Duration::from_secs(25);
+/// How long one to a provider is: longer than a permit lives, and than anybody waits for the answer; no longer than both
+/// together. A create that comes later than that is what no client can exclude (docs/crash.md).
+const CALL_STALL: Duration = Duration::from_secs(12);
+/// When a write takes effect whose connection was lost at once: later than a grace.
+const LATE: Duration = Duration::from_secs(20);
 
 /// One process of the operator.
 #[derive(Clone, Debug, Default)]
@@ -89,15 +95,21 @@ impl Arrival {
         if events.contains(&Event::CrashBefore) {
             process.die().await;
         }
-        if events.iter().any(|e| matches!(e, Event::Stall | Event::Takeover)) {
-            tokio::time::sleep(STALL).await;
-            process.lives().await;
-        }
         Self { events }
+    }
+
+    /// Whether the request is held up.
+    fn is_stalled(&self) -> bool {
+        self.has(Event::Stall) || self.has(Event::Takeover)
     }
 
     fn has(&self, event: Event) -> bool {
         self.events.contains(&event)
+    }
+
+    /// Whether a fault met the request that can come between it and what is known of it.
+    fn is_struck(&self) -> bool {
+        self.events.iter().any(|event| event.is_fault() && !event.is_light())
     }
 
     async fn leave(&self, process: &Process) {
@@ -106,6 +118,18 @@ impl Arrival {
         }
         process.lives().await;
     }
+}
+
+/// Carries a request out that is held up. It goes on when nobody waits for it any more, and when the process that sent it has
+/// ended: a network takes nothing back.
+async fn held_up<T: Send + 'static>(delay: Duration, effect: impl Future<Output = T> + Send + 'static) -> T {
+    let carried = tokio::spawn(async move {
+        tokio::time::sleep(delay).await;
+        effect.await
+    });
+    // What panicked was blamed where it did; nobody is answered.
+    let Ok(answer) = carried.await else { return future::pending().await };
+    answer
 }
 
 /// Where a request goes, but for the name of an event: it is made of the time outside of the history.
@@ -168,7 +192,7 @@ impl Service<Request<Body>> for KubeTap {
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let Self { world, process, mut inner } = self.clone();
+        let Self { world, process, inner } = self.clone();
         Box::pin(async move {
             let site = Site::Kube(request.method().clone(), path(&request).to_owned());
             let arrival = Arrival::at(&world, &process, &site, turn(&process, &request)).await;
@@ -177,12 +201,34 @@ impl Service<Request<Body>> for KubeTap {
                 *answer.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
                 return Ok(answer);
             }
-            let answer = inner.call(request).await.unwrap_or_else(|never: Infallible| match never {});
-            world.wrote(&site);
+            let effect = take_effect(world, inner, request, site, arrival.is_struck());
+            if arrival.has(Event::KubeLate) {
+                tokio::spawn(held_up(LATE, effect));
+                return Err(Lost);
+            }
+            let answer = if arrival.is_stalled() { held_up(KUBE_STALL, effect).await } else { effect.await };
             arrival.leave(&process).await;
             if arrival.has(Event::KubeLost) { Err(Lost) } else { Ok(answer) }
         })
     }
+}
+
+/// The API server does what a request asks for.
+async fn take_effect(world: World, mut inner: ApiService, request: Request<Body>, site: Site, struck: bool) -> Answer {
+    let answer = inner.call(request).await.unwrap_or_else(|never: Infallible| match never {});
+    world.wrote(&site, struck);
+    answer
+}
+
+/// The provider does what a request asks for.
+async fn be_called(world: World, request: Request<Bytes>, site: Site, faults: Vec<Effect>) -> Reply {
+    for effect in faults {
+        world.simulator().push_fault(Fault::on_any(effect));
+    }
+    world.called(&site);
+    let reply = world.simulator().exchange(request).await;
+    world.answered(&site);
+    reply
 }
 
 /// The way to the providers.
@@ -192,16 +238,15 @@ pub(crate) fn wire(world: World, process: Process) -> Wire {
         async move {
             let site = Site::Call(request.method().clone(), request.uri().path().to_owned());
             let arrival = Arrival::at(&world, &process, &site, turn(&process, &request)).await;
-            // A change that comes late comes over what another operator has made of the record since.
-            if arrival.has(Event::LateEffect) && *request.method() == Method::PATCH {
-                world.track().unnoticed += 1;
+            if arrival.events.iter().any(|event| event.is_late()) {
+                let mut track = world.track();
+                track.late |= site.has_effect();
+                // A change that comes late comes over what another operator has made of the record since.
+                track.unnoticed += usize::from(*request.method() == Method::PATCH);
             }
-            for effect in arrival.events.iter().filter_map(|event| event.effect()) {
-                world.simulator().push_fault(Fault::on_any(effect));
-            }
-            world.called(&site);
-            let reply = world.simulator().exchange(request).await;
-            world.answered(&site);
+            let faults = arrival.events.iter().filter_map(|event| event.effect()).collect();
+            let effect = be_called(world, request, site, faults);
+            let reply = if arrival.is_stalled() { held_up(CALL_STALL, effect).await } else { effect.await };
             arrival.leave(&process).await;
             match reply.delivery {
                 Delivery::Whole => Ok(reply.response),
@@ -209,4 +254,23 @@ pub(crate) fn wire(world: World, process: Process) -> Wire {
             }
         }
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::explore::simulated;
+
+    #[test]
+    fn what_is_held_up_takes_effect_when_nobody_waits_for_it_any_more() {
+        simulated(async {
+            let effect = Arc::new(AtomicBool::new(false));
+            let (happened, patience) = (Arc::clone(&effect), Duration::from_secs(5));
+            let request = held_up(LATE, async move { happened.store(true, Ordering::Relaxed) });
+            assert!(tokio::time::timeout(patience, request).await.is_err(), "it was answered in time");
+            assert!(!effect.load(Ordering::Relaxed), "it took effect at once");
+            tokio::time::sleep(LATE).await;
+            assert!(effect.load(Ordering::Relaxed), "it never took effect");
+        });
+    }
 }

@@ -8,8 +8,8 @@ use crate::{
     judge::QUESTIONS,
     ledger,
     life::{condition, says},
-    people::{is_deleting, observes, recorded},
-    scenario::{ACCOUNT, LOGIN, NAMESPACE, Policy, STORE_LOGIN},
+    people::{is_deleting, observes, open_attempt, recorded},
+    scenario::{ACCOUNT, LOGIN, NAMESPACE, STORE_LOGIN},
     well::told,
     world::World,
 };
@@ -45,7 +45,7 @@ pub(crate) fn is_told(world: &World) {
 
 /// Whether an object can know what became of its creates.
 fn is_told_apart(world: &World) -> bool {
-    let (flavour, adopts) = (world.scenario().flavour, world.scenario().policy == Policy::Adopt);
+    let (flavour, adopts) = (world.scenario().flavour, world.scenario().adopts());
     let is_lost = |event: Event| {
         event.takes_the_hold()
             || matches!(event, Event::WipeStatus | Event::Redeclare)
@@ -76,10 +76,62 @@ fn waits_for_what_is_missing(world: &World, object: &Value) -> bool {
 
 /// After all has been taken away: what is being deleted and is still there says what holds it.
 pub(crate) fn is_held(world: &World) {
-    const HELD: [Reason; 2] = [Reason::DeletionBlocked, Reason::DeletionHeld];
     for object in world.api().list(world.scenario().plural(), NAMESPACE) {
-        if is_deleting(&object) && !says(&object, &HELD) {
+        if is_deleting(&object) && !(says(&object, &[Reason::DeletionBlocked]) && may_be_blocked(world, &object)) {
             world.blame(format!("stays without a reason: {}", told(&object)));
         }
+    }
+}
+
+/// Whether something may indeed keep an object from going: nobody can tell what became of its attempt, or whose its record
+/// is.
+fn may_be_blocked(world: &World, object: &Value) -> bool {
+    let is_open = open_attempt(object).is_some() || world.has_happened(Event::is_restore);
+    is_open && !is_told_apart(world)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use serde_json::json;
+    use tradewind::api::keys;
+
+    use super::*;
+    use crate::{
+        explore::simulated,
+        flavour::Flavour,
+        scenario::{NAME, Policy, Scenario},
+    };
+
+    /// What is blamed of an object in its deletion that says this, with an attempt that is open or without one.
+    fn blames(flavour: Flavour, reason: Reason, open: bool) -> usize {
+        simulated(async {
+            let scenario = Scenario { flavour, policy: Policy::Plain };
+            let world = World::new(scenario, &[], Duration::from_mins(10));
+            let mut object = scenario.object(NAME);
+            let intent = json!({"attempt": 1, "at": "2026-01-05T10:00:00Z"}).to_string();
+            let annotations = if open { json!({keys::CREATE_INTENT: intent}) } else { json!({}) };
+            object["metadata"] =
+                json!({"name": NAME, "finalizers": [scenario.finalizer()], "annotations": annotations});
+            world.api().create(NAMESPACE, &object).expect("an object");
+            let ready = json!({
+                "type": "Ready", "status": "False", "reason": reason.to_string(), "message": "",
+                "lastTransitionTime": "2026-01-05T10:00:00Z"
+            });
+            let status = json!({"conditions": [ready]});
+            world.api().replace_status(scenario.plural(), NAMESPACE, NAME, &status).expect("a status");
+            world.api().delete(scenario.plural(), NAMESPACE, NAME).expect("its deletion");
+            is_held(&world);
+            world.track().blames.len()
+        })
+    }
+
+    #[test]
+    fn a_deletion_asks_a_person_only_where_nobody_could_tell() {
+        assert_eq!(blames(Flavour::Nameless, Reason::DeletionBlocked, true), 0);
+        assert_eq!(blames(Flavour::Nameless, Reason::DeletionBlocked, false), 1, "no attempt is open");
+        assert_eq!(blames(Flavour::Rutter, Reason::DeletionBlocked, true), 1, "its identity tells");
+        assert_eq!(blames(Flavour::Nameless, Reason::DeletionHeld, true), 1, "nothing is guarded");
     }
 }

@@ -9,7 +9,7 @@ use crate::{
     ledger,
     life::condition,
     people::{carries, name},
-    scenario::{ACCOUNT, NAME, NAMESPACE, Policy, SECRET},
+    scenario::{ACCOUNT, NAME, NAMESPACE, SECRET},
     world::World,
 };
 
@@ -34,7 +34,7 @@ pub(crate) fn is_well(world: &World) {
     if seen != object.pointer("/metadata/generation") {
         world.blame(format!("it speaks of generation {seen:?}, which is not the present one"));
     }
-    let own = world.scenario().policy != Policy::Adopt;
+    let own = !world.scenario().adopts();
     if own && live.first().map(|record| &record.id) != id.as_ref() {
         world.blame(format!("lost: status names {id:?}, live is {live:?}"));
     }
@@ -47,6 +47,9 @@ pub(crate) fn is_well(world: &World) {
 /// What is declared stands at the provider.
 fn is_as_declared(world: &World, object: &Value, id: &str) {
     let records = ledger::records(world.scenario(), world.simulator());
+    if records.iter().any(|record| record.id == id && record.live && record.refused) {
+        world.blame(format!("the store refuses the credentials that the record has: {}", told(object)));
+    }
     for (field, there) in records.into_iter().filter(|record| record.id == id).flat_map(|record| record.shown) {
         if object.pointer(field).is_some_and(|declared| *declared != there) {
             world.blame(format!("{field} is {there} at the provider: {}", told(object)));
@@ -60,9 +63,14 @@ fn is_told(world: &World, id: &str) {
         return;
     }
     let secret = world.api().get("secrets", NAMESPACE, SECRET);
-    let told = secret.as_ref().and_then(|secret| secret.pointer("/data/connection_id")?.as_str());
-    if told != Some(&BASE64_STANDARD.encode(id)) {
-        world.blame(format!("the connection Secret does not tell the record {id}: {told:?}"));
+    let told = |key: &str| secret.as_ref().and_then(|secret| secret.pointer(key)?.as_str());
+    if told("/data/connection_id") != Some(&BASE64_STANDARD.encode(id)) {
+        world.blame(format!("the connection Secret does not tell the record {id}: {:?}", told("/data/connection_id")));
+    }
+    let records = ledger::records(world.scenario(), world.simulator());
+    let token = records.into_iter().find(|record| record.id == id).and_then(|record| record.token);
+    if told("/data/access_token") != token.map(|token| BASE64_STANDARD.encode(token)).as_deref() {
+        world.blame(format!("the connection Secret does not have the token of the record {id}"));
     }
 }
 
@@ -75,11 +83,19 @@ pub(crate) fn is_gone(world: &World) {
         return;
     }
     let stays = retains(world);
+    if !stays && world.scenario().adopts() && is_taken_record_left(world) {
+        world.blame("the record that was taken over is there after the object is gone".to_owned());
+    }
     let live = world.ours().len();
-    if (stays && live != 1 && !is_uncertain(world) && world.scenario().policy != Policy::Adopt) || (!stays && live > 0)
-    {
+    if (stays && live != 1 && !is_uncertain(world) && !world.scenario().adopts()) || (!stays && live > 0) {
         world.blame(format!("{live} records after the object is gone"));
     }
+}
+
+fn is_taken_record_left(world: &World) -> bool {
+    let taken = world.track().taken.clone();
+    let records = ledger::records(world.scenario(), world.simulator());
+    records.iter().any(|record| record.live && taken.contains(&record.id))
 }
 
 /// Nothing of ours keeps anything from going.
@@ -104,4 +120,39 @@ pub(crate) fn told(object: &Value) -> String {
         format!("{}={}/{} {}", text("type"), text("status"), text("reason"), text("message"))
     };
     format!("{}: {}", name(object), all.into_iter().flatten().map(line).collect::<Vec<_>>().join("; "))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::{
+        explore::simulated,
+        flavour::Flavour,
+        scenario::{Policy, Scenario},
+    };
+
+    #[test]
+    fn a_connection_secret_has_the_id_and_the_token_of_its_record() {
+        let scenario = Scenario { flavour: Flavour::Rutter, policy: Policy::Adopt };
+        let blames = |id: Option<&str>, token: Option<&str>| {
+            simulated(async {
+                let world = World::new(scenario, &[], Duration::from_mins(10));
+                let record = ledger::records(scenario, world.simulator()).remove(0);
+                let own = record.token.expect("a token");
+                let data = json!({"connection_id": id.unwrap_or(&record.id), "access_token": token.unwrap_or(&own)});
+                let secret =
+                    json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": SECRET}, "stringData": data});
+                world.api().apply(NAMESPACE, &secret).expect("a Secret");
+                is_told(&world, &record.id);
+                world.track().blames.len()
+            })
+        };
+        assert_eq!(blames(None, None), 0);
+        assert_eq!(blames(Some("another"), None), 1);
+        assert_eq!(blames(None, Some("another")), 1);
+    }
 }

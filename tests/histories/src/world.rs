@@ -3,6 +3,7 @@
 //! It must never judge what it sees.
 
 use std::{
+    collections::BTreeSet,
     sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -25,8 +26,8 @@ use tradewind_simulator::{Clock as ProviderClock, Setup, Simulator, arcus, rutte
 
 use crate::{
     event::Event,
-    judge,
-    scenario::{NAMESPACE, Policy, Scenario},
+    judge, loads,
+    scenario::{NAMESPACE, OTHER_KEY, OTHER_SECRET, OTHER_TOKEN, Policy, Scenario},
     site::Site,
     tap::{self, KubeTap, Process},
 };
@@ -42,6 +43,8 @@ const RESTART: Duration = Duration::from_secs(2);
 const OUTAGE: Duration = Duration::from_secs(15);
 /// More requests than any life takes.
 const MOST: usize = 10_000;
+/// What the other key at Arcus is called.
+const OTHER: &str = "other";
 /// How far a clock is off, where one is.
 const SKEW: SignedDuration = SignedDuration::from_secs(90);
 
@@ -94,10 +97,24 @@ pub(crate) struct Track {
     pub(crate) unnoticed: usize,
     /// It was so before its Secret told of anything: only the pass that had the answer could tell.
     pub(crate) blind: bool,
-    /// Somebody has asked for a refresh.
+    /// The account has the other secret of its login.
+    pub(crate) rotated: bool,
+    /// Records that were to stay from some moment on: their ids, and since when each was there.
+    pub(crate) kept: Vec<(String, Timestamp)>,
+    /// The ids of strangers' records that an object has had for its own.
+    pub(crate) taken: BTreeSet<String>,
+    /// A write at the provider may have taken effect when nobody waited for it any more.
+    pub(crate) late: bool,
+    /// When the merchant used a link of their own accord, by the provider's clock.
+    pub(crate) consented: Option<Timestamp>,
+    /// Every link that stood in a connection Secret.
+    pub(crate) handed: BTreeSet<String>,
+    /// The refresh that every life asks for was asked for.
     pub(crate) refreshing: bool,
-    /// Something has happened since that can come between a refresh and what is known of it.
+    /// Something has come between it and what is known of it.
     pub(crate) refresh_disturbed: bool,
+    /// Something has come between an earlier one and what is known of that.
+    pub(crate) load_disturbed: bool,
     /// When the last stranger came, by the provider's clock.
     pub(crate) stranger: Option<Timestamp>,
     /// A stranger came while an attempt was open: nobody can tell theirs from ours.
@@ -218,10 +235,12 @@ impl World {
         much || self.track().void
     }
 
-    /// A write has reached the API server.
-    pub(crate) fn wrote(&self, site: &Site) {
+    /// A write has taken effect at the API server. `struck`: a fault has met it.
+    pub(crate) fn wrote(&self, site: &Site, struck: bool) {
         if site.is_kube_write() {
             self.track().kube_writes += 1;
+            loads::after_a_write(self, struck);
+            self.note_links();
             judge::after_a_write(self);
         }
     }
@@ -277,6 +296,7 @@ impl World {
             | Policy::Recreate
             | Policy::Replace
             | Policy::Adopt
+            | Policy::Override
             | Policy::Observe
             | Policy::Stranger
             | Policy::Twins
@@ -340,5 +360,17 @@ fn setup(links: Duration) -> Setup {
         honours_idempotency_keys: false,
         ..arcus::Settings::default()
     };
-    Setup { rutter, sku_io, arcus, ..Setup::default() }
+    let accounts = vec![
+        rutter::Account::default(),
+        rutter::Account { client_secret: OTHER_SECRET.to_owned(), ..rutter::Account::default() },
+    ];
+    let sku_accounts = vec![
+        sku_io::Account::default(),
+        sku_io::Account { token: OTHER_TOKEN.to_owned(), ..sku_io::Account::default() },
+    ];
+    let arcus_accounts = vec![
+        arcus::Account::default(),
+        arcus::Account { name: OTHER.to_owned(), key: OTHER_KEY.to_owned(), ..arcus::Account::default() },
+    ];
+    Setup { rutter, sku_io, arcus, accounts, sku_accounts, arcus_accounts, ..Setup::default() }
 }
