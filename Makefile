@@ -1,4 +1,5 @@
-# What people and CI run. Everything here works on a fresh clone with Rust (rustup), Go, a C linker, curl and make.
+# What people and CI run. Everything here works on a fresh clone with Rust (rustup), Go, a C linker, curl and make, on Linux with user
+# namespaces.
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
@@ -13,6 +14,8 @@ THREADS ?= 6
 IMAGE ?= registry.example.com/tradewind:0.1.0
 # `make demo KEEP=1` leaves everything running.
 KEEP ?=
+# `make histories` and `make crash` fail where they take longer than so many seconds: for a machine of which one knows how long they take.
+WITHIN ?=
 
 # The tests that own generated files: they compare them, and write them with UPDATE_GENERATED=1. They need no cluster.
 GENERATED := manifests::the_files_are_what_the_types_say docs::the_states_on_the_page_are_those_of_the_program \
@@ -107,7 +110,7 @@ test-memory: ## The lifecycle tests and the rules of the schema once more, again
 
 .PHONY: histories
 histories: ## The real engine with simulated time: every history with one thing that goes wrong, drawn ones with two (ARGS='--seed 2 --sample 20000 --depth 3')
-	$(CARGO) run --locked --profile histories --package tradewind-histories -- $(or $(ARGS),--sample 2000)
+	$(CARGO) run --locked --profile histories --package tradewind-histories -- $(or $(ARGS),--sample 2000) $(WITHIN:%=--within %)
 
 .PHONY: mutants
 mutants: ## Make every mistake of tests/mutants/mutants.yaml in a copy of the sources: the tests must catch each (ARGS='--only grace')
@@ -124,7 +127,7 @@ bench: ## How soon a new object's first call reaches the provider; what a team n
 .PHONY: crash
 crash: ## Kill the operator before and after every write, and at any moment: at least 1,000 kills in some 18 minutes (ARGS='--short')
 	$(CARGO) build --locked --package tradewind-crash --bins
-	$(CARGO) run --locked --package tradewind-crash --bin tradewind-crash -- $(ARGS)
+	$(CARGO) run --locked --package tradewind-crash --bin tradewind-crash -- $(ARGS) $(WITHIN:%=--within %)
 
 ##### What is released (docs/supply-chain.md)
 
