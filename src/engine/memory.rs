@@ -77,6 +77,11 @@ impl Memory {
         })
     }
 
+    /// Whether its last pass failed.
+    pub(super) fn has_failed(&self, uid: &str) -> bool {
+        self.with(uid, |entry| entry.failures > 0)
+    }
+
     /// Its account has nothing to say of itself once more; how often in a row before.
     pub(super) fn undecided(&self, uid: &str) -> u32 {
         self.with(uid, |entry| {

@@ -262,12 +262,13 @@ impl<E: External> Pass<'_, E> {
     ) -> Result<(Vec<Sighting>, Vec<Record<E::Have>>), ApiError> {
         let known = matches!((look, creation), (Look::Id(_), Creation::Done(_)));
         let interval = validate::interval(target.spec.interval()).unwrap_or(Duration::ZERO);
-        // Half an interval: the checks of an account's objects fall together and share one list, and the next round
-        // reads a new one.
+        // Half an interval: the checks of an account's objects share one list, and the next round reads a new one.
         let age = if interval.is_zero() { Duration::from_mins(5) } else { interval / 2 };
-        // Two that lead at once would otherwise correct each other's statuses for as long as either's knowledge lasts.
-        let undoubted = || !self.engine.memory.contradicted(&target.uid, &target.status);
-        let shared = known && !target.is_requested() && undoubted();
+        // Two that lead at once would otherwise correct each other's statuses for as long as either's knowledge lasts; and what
+        // failed for a record that a list has shown may have done so because it is not there any more.
+        let (memory, uid) = (&self.engine.memory, &target.uid);
+        let doubted = || memory.contradicted(uid, &target.status) || memory.has_failed(uid);
+        let shared = known && !target.is_requested() && !doubted();
         let freshness = if shared { Freshness::Within(age) } else { Freshness::After(self.began) };
         let records = self.external.observe(look, freshness, Pace::Now).await?;
         let observes = target.stored().observe_only;

@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 /// What an answer may weigh that is read as a tree of values.
 const TREE: usize = 1 << 20;
 /// And what a page of a list may.
-const PAGE: usize = 3 << 20;
+const PAGE: usize = 2560 << 10;
 
 /// Reads a tree, and makes of it what is kept: one at a time, whatever the account, since a tree takes many times the memory
 /// of its text. Nothing is waited for meanwhile.
@@ -133,8 +133,8 @@ mod tests {
     #[rstest]
     #[case::an_answer(Operation::Read, 1300, true)]
     #[case::a_larger_one(Operation::Read, 1500, false)]
-    #[case::a_page(Operation::List, 4000, true)]
-    #[case::a_larger_page(Operation::List, 4500, false)]
+    #[case::a_page(Operation::List, 3500, true)]
+    #[case::a_larger_page(Operation::List, 4000, false)]
     fn what_weighs_too_much_is_not_read(#[case] operation: Operation, #[case] objects: usize, #[case] read: bool) {
         let reply = Reply::of(200, format!("[{}{{}}]", "{},".repeat(objects)));
         assert_eq!(json(operation, &reply).is_ok(), read);

@@ -59,7 +59,7 @@ fn deep(field: &str) -> Attack {
 
 /// The largest page of a list that is read to its end, and the largest one that is read as a tree of values.
 const PAGE: usize = 2 << 20;
-const TREE: usize = 1536 << 10;
+const TREE: usize = 1280 << 10;
 
 /// Nearly as large as a page may be, and nothing but rows without anything in them.
 fn hollow(field: &str, row: &str) -> Attack {
