@@ -133,7 +133,7 @@ mod tests {
     #[rstest]
     #[case::an_answer(Operation::Read, 1300, true)]
     #[case::a_larger_one(Operation::Read, 1500, false)]
-    #[case::a_page(Operation::List, 3500, true)]
+    #[case::a_page(Operation::List, 3300, true)]
     #[case::a_larger_page(Operation::List, 4000, false)]
     fn what_weighs_too_much_is_not_read(#[case] operation: Operation, #[case] objects: usize, #[case] read: bool) {
         let reply = Reply::of(200, format!("[{}{{}}]", "{},".repeat(objects)));
