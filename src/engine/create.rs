@@ -19,7 +19,7 @@ use super::{
     writes::Write,
 };
 use crate::{
-    api::v1alpha1::{CreationStatus, ManagedStatus, StoredIntent},
+    api::v1alpha1::{CreationStatus, Refused, StoredIntent},
     domain::{
         advice,
         conditions::State,
@@ -223,13 +223,9 @@ async fn unsent<E: External>(
     target: &mut Target,
     intent: &StoredIntent,
 ) -> Result<Next, PassError> {
-    let (engine, works) = (scene.engine, former_link_works(scene, target));
     tracing::warn!(object = %target, attempt = intent.attempt, "not sent: storing the attempt took too long");
     let state = State::Creating("The create was not sent in time. Trying again".to_owned());
-    report::commit(engine, target, intent, Some(&state), |status| {
-        came_to_nothing(status, intent, works);
-    })
-    .await?;
+    came_to_nothing(scene, target, intent, &state, None).await?;
     Ok(Next::After(Duration::from_secs(1)))
 }
 
@@ -258,11 +254,8 @@ async fn not_made<E: External>(
         Verdict::Stall => State::Halted(why.clone()),
         Verdict::Wait(_) | Verdict::Retry => State::Failing { problem: why.clone(), keep_ready: false },
     };
-    let (note, works) = (refused::note(target, scene, &why, delay), former_link_works(scene, target));
-    report::commit(engine, target, intent, Some(&state), |status| {
-        came_to_nothing(status, intent, works).refused = Some(note.clone());
-    })
-    .await?;
+    let note = refused::note(target, scene, &why, delay);
+    came_to_nothing(scene, target, intent, &state, Some(note)).await?;
     Ok(delay.map_or(Next::Change, |d| Next::After(d + Duration::from_secs(1))))
 }
 
@@ -280,13 +273,22 @@ fn former_link_works<E: External>(scene: &Scene<'_, E>, target: &Target) -> bool
 }
 
 /// Settles an attempt that made nothing, unless it has taken the place of one whose link still works: what comes of that is looked
-/// for as what is its own, and so it stays open.
-fn came_to_nothing<'a>(
-    status: &'a mut ManagedStatus,
+/// for as what is its own, and so it stays open. `refused`: what the next one waits for.
+async fn came_to_nothing<E: External>(
+    scene: &Scene<'_, E>,
+    target: &mut Target,
     intent: &StoredIntent,
-    former_link_works: bool,
-) -> &'a mut CreationStatus {
-    if former_link_works { status.creation.get_or_insert_default() } else { report::settle(status, intent) }
+    state: &State,
+    refused: Option<Refused>,
+) -> Result<(), PassError> {
+    let stays_open = former_link_works(scene, target);
+    report::commit(scene.engine, target, intent, Some(state), |status| {
+        if !stays_open {
+            report::settle(status, intent);
+        }
+        status.creation.get_or_insert_default().refused.clone_from(&refused);
+    })
+    .await
 }
 
 /// The look found nobody, and yet the key is taken: most likely by a record that was deleted and is being cleaned up.
@@ -316,11 +318,8 @@ async fn taken<E: External>(
     let delay = outcome::backoff(engine, &target.uid, &target.status.conditions);
     let patient = why.reason == Reason::Creating;
     let state = if patient { State::Creating(why.message.clone()) } else { State::Halted(why.clone()) };
-    let (note, works) = (refused::note(target, scene, &why, Some(delay)), former_link_works(scene, target));
-    report::commit(engine, target, intent, Some(&state), |status| {
-        came_to_nothing(status, intent, works).refused = Some(note.clone());
-    })
-    .await?;
+    let note = refused::note(target, scene, &why, Some(delay));
+    came_to_nothing(scene, target, intent, &state, Some(note)).await?;
     Ok(Next::After(delay + Duration::from_secs(1)))
 }
 

@@ -74,8 +74,10 @@ impl<E: External> Scene<'_, E> {
         let candidates = before.creation.as_ref().map(|c| c.candidates.as_slice()).unwrap_or_default();
         let ours = self.creation.pending().is_some() && candidates.iter().any(|candidate| candidate == id.as_str());
         if !recorded && !ours {
-            let today = Supplies::version_now::<E>(self.engine, target).await?;
-            return Ok(Given { credentials: today.filter(|_| !E::TAKES_CREDENTIALS), ..Given::default() });
+            // What takes new ones is given them next.
+            let credentials =
+                if E::TAKES_CREDENTIALS { None } else { Supplies::version_now::<E>(self.engine, target).await? };
+            return Ok(Given { credentials, ..Given::default() });
         }
         let known = Given { fields: before.applied_fields.clone(), credentials: before.applied_credentials.clone() };
         match self.want.as_ref() {

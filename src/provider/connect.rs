@@ -99,11 +99,7 @@ pub fn login(
     secret_name: &str,
     data: &SecretData,
 ) -> Result<Login, Problem> {
-    let version = version(spec)?;
-    let endpoint = allow.endpoint(spec)?;
-    if let Some(problem) = spec.deletion_guard.as_ref().and_then(deletions::objection) {
-        return Err(problem);
-    }
+    let (version, endpoint) = declared(spec, allow)?;
     let [name, secret] =
         login_keys(spec.provider).map(|k| k.map(|k| key(spec.provider, data, secret_name, k)).transpose());
     let (name, secret) = (name?.unwrap_or_default(), secret?.unwrap_or_default());
@@ -130,8 +126,13 @@ const ARCUS_VERSION: &str = "2026-05-01";
 /// What is wrong with an account, whatever its Secret holds.
 #[must_use]
 pub fn account_refusal(spec: &ProviderAccountSpec, allow: &AllowList) -> Option<Problem> {
-    let guard = || spec.deletion_guard.as_ref().and_then(deletions::objection);
-    version(spec).err().or_else(|| allow.endpoint(spec).err()).or_else(guard)
+    declared(spec, allow).err()
+}
+
+/// The version of the API and the endpoint that an account declares, if nothing is wrong with it.
+fn declared(spec: &ProviderAccountSpec, allow: &AllowList) -> Result<(String, Url), Problem> {
+    let declared = (version(spec)?, allow.endpoint(spec)?);
+    spec.deletion_guard.as_ref().and_then(deletions::objection).map_or(Ok(declared), Err)
 }
 
 /// The version of the API to speak; SKU.io has none.

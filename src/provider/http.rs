@@ -131,6 +131,21 @@ impl Reply {
     }
 }
 
+/// What goes with every request. `version`: of the API, where a provider is told one, and by which header.
+pub(super) fn headers(authorization: &str, version: Option<(&'static str, &str)>) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    if let Ok(mut authorization) = HeaderValue::from_str(authorization) {
+        authorization.set_sensitive(true);
+        headers.insert(header::AUTHORIZATION, authorization);
+    }
+    if let Some((name, Ok(version))) = version.map(|(name, version)| (name, HeaderValue::from_str(version))) {
+        headers.insert(name, version);
+    }
+    // Without it SKU.io takes us for a browser and answers with a page, or a redirect to one.
+    headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
+    headers
+}
+
 /// One login at one endpoint.
 pub(super) struct Http {
     wire: Wire,

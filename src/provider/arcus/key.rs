@@ -1,7 +1,7 @@
 //! The key of Arcus, by which one logs in: which entity it is of, and the headers that carry it.
 
-use crate::provider::Login;
-use http::{HeaderMap, HeaderValue, header};
+use crate::provider::{Login, http::headers};
+use http::HeaderMap;
 use secrecy::ExposeSecret;
 
 /// Keys for real data begin so.
@@ -17,17 +17,9 @@ pub(in crate::provider) fn entity_code(key: &str) -> Option<&str> {
 }
 
 /// What goes with every request.
-pub(super) fn headers(login: &Login) -> HeaderMap {
-    let mut headers = HeaderMap::new();
-    if let Ok(mut bearer) = HeaderValue::from_str(&format!("Bearer {}", login.secret.expose_secret())) {
-        bearer.set_sensitive(true);
-        headers.insert(header::AUTHORIZATION, bearer);
-    }
-    if let Ok(version) = HeaderValue::from_str(&login.version) {
-        headers.insert("arcus-version", version);
-    }
-    headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
-    headers
+pub(super) fn of_login(login: &Login) -> HeaderMap {
+    let bearer = format!("Bearer {}", login.secret.expose_secret());
+    headers(&bearer, Some(("arcus-version", &login.version)))
 }
 
 #[cfg(test)]

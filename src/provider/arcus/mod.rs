@@ -86,7 +86,7 @@ impl Arcus {
     pub(super) fn new(login: &Login, wire: Wire, gate: Arc<Gate>, settings: &ConnectSettings, meter: Meter) -> Self {
         let timing = settings.timing;
         let request_id = HeaderName::from_static("x-request-id");
-        let http = Http::new(wire, login.endpoint.clone(), key::headers(login), request_id, timing.call, gate, meter);
+        let http = Http::new(wire, login.endpoint.clone(), key::of_login(login), request_id, timing.call, gate, meter);
         let live = login.secret.expose_secret().starts_with(LIVE);
         Self { http, all: Inventory::default(), entity: Mutex::default(), gone: Mutex::default(), timing, live }
     }

@@ -14,7 +14,7 @@ use super::{
     ApiError, ConnectSettings, ConnectionSecret, CreatePermit, Created, DeletePermit, External, Freshness, Job, Login,
     Made, Operation, Recogniser, Record, Summary,
     gate::Gate,
-    http::{Call, Http, Pace, Wire},
+    http::{Call, Http, Pace, Wire, headers},
 };
 use crate::{
     api::{
@@ -37,7 +37,7 @@ use crate::{
     telemetry::Meter,
 };
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use http::{HeaderMap, HeaderName, Method};
 use jiff::{Timestamp, civil::Date};
 use reads::Reads;
 use secrecy::{ExposeSecret, SecretString};
@@ -61,7 +61,7 @@ impl Rutter {
     pub(super) fn new(login: &Login, wire: Wire, gate: Arc<Gate>, settings: &ConnectSettings, meter: Meter) -> Self {
         let timing = settings.timing;
         let request_id = HeaderName::from_static("x-rutter-request-id");
-        let http = Http::new(wire, login.endpoint.clone(), headers(login), request_id, timing.call, gate, meter);
+        let http = Http::new(wire, login.endpoint.clone(), of_login(login), request_id, timing.call, gate, meter);
         Self { reads: Reads::new(http, timing.lag, settings.poll), timing, version: login.version.clone() }
     }
 }
@@ -108,18 +108,9 @@ impl Rutter {
     }
 }
 
-fn headers(login: &Login) -> HeaderMap {
-    let mut headers = HeaderMap::new();
+fn of_login(login: &Login) -> HeaderMap {
     let pair = format!("{}:{}", login.name.expose_secret(), login.secret.expose_secret());
-    if let Ok(mut basic) = HeaderValue::from_str(&format!("Basic {}", BASE64_STANDARD.encode(pair))) {
-        basic.set_sensitive(true);
-        headers.insert(header::AUTHORIZATION, basic);
-    }
-    if let Ok(version) = HeaderValue::from_str(&login.version) {
-        headers.insert("x-rutter-version", version);
-    }
-    headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
-    headers
+    headers(&format!("Basic {}", BASE64_STANDARD.encode(pair)), Some(("x-rutter-version", &login.version)))
 }
 
 fn secret(row: &Row) -> Option<ConnectionSecret> {

@@ -13,7 +13,7 @@ use super::{
     ApiError, ConnectSettings, CreatePermit, Created, DeletePermit, External, Freshness, Job, Login, Made, Operation,
     Recogniser, Record, Summary, answer,
     gate::Gate,
-    http::{Call, Http, Pace, Wire},
+    http::{Call, Http, Pace, Wire, headers},
 };
 use crate::{
     api::v1alpha1::{AppliedField, Declaration, RefreshPhase},
@@ -33,7 +33,7 @@ use crate::{
     },
     telemetry::Meter,
 };
-use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use http::{HeaderMap, HeaderName, Method};
 use jiff::{Timestamp, civil::Date};
 use reads::{INSTANCES, Reads};
 use secrecy::{ExposeSecret, SecretString};
@@ -51,7 +51,7 @@ impl SkuIo {
     pub(super) fn new(login: &Login, wire: Wire, gate: Arc<Gate>, settings: &ConnectSettings, meter: Meter) -> Self {
         let timing = settings.timing;
         let request_id = HeaderName::from_static("x-request-id");
-        let http = Http::new(wire, login.endpoint.clone(), headers(login), request_id, timing.call, gate, meter);
+        let http = Http::new(wire, login.endpoint.clone(), of_login(login), request_id, timing.call, gate, meter);
         Self { reads: Reads::new(http), timing }
     }
 
@@ -62,15 +62,8 @@ impl SkuIo {
     }
 }
 
-fn headers(login: &Login) -> HeaderMap {
-    let mut headers = HeaderMap::new();
-    if let Ok(mut bearer) = HeaderValue::from_str(&format!("Bearer {}", login.secret.expose_secret())) {
-        bearer.set_sensitive(true);
-        headers.insert(header::AUTHORIZATION, bearer);
-    }
-    // Without it the server takes us for a browser and answers with a page, or a redirect to one.
-    headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
-    headers
+fn of_login(login: &Login) -> HeaderMap {
+    headers(&format!("Bearer {}", login.secret.expose_secret()), None)
 }
 
 /// What a PATCH carries. The token stands apart, so that nothing else can show it.

@@ -186,7 +186,7 @@ mod tests {
         assert!(!format!("{row:?}").contains("test-canary"));
     }
 
-    /// A list holds thousands of rows, and an answer may be as large as four mebibytes.
+    /// A list holds thousands of rows, and an answer may be large.
     #[test]
     fn what_is_kept_of_an_instance_is_what_can_be_declared_and_short() {
         let long = "a".repeat(1 << 20);
