@@ -85,13 +85,12 @@ struct Arrival {
 
 impl Arrival {
     async fn at(world: &World, process: &Process, site: &Site, turn: Duration) -> Self {
-        tokio::time::sleep(turn).await;
+        tokio::time::sleep(LATENCY + turn).await;
         process.lives().await;
         let events = world.arrive(site);
         if world.is_over() {
             future::pending::<()>().await;
         }
-        tokio::time::sleep(LATENCY).await;
         if events.contains(&Event::CrashBefore) {
             process.die().await;
         }
