@@ -8,6 +8,10 @@ use super::queries::{selectors, wrong};
 
 const DASHBOARD: &str = include_str!("../../../charts/tradewind/files/dashboard.json");
 
+/// What stands in the place of the variables that an install is chosen by.
+const NAMESPACE: &str = "shop|stores";
+const JOB: &str = "tradewind-metrics";
+
 fn panels(dashboard: &Value) -> &Vec<Value> {
     dashboard["panels"].as_array().expect("panels")
 }
@@ -15,7 +19,11 @@ fn panels(dashboard: &Value) -> &Vec<Value> {
 /// Every query, with a value in the place of Grafana's variables.
 fn queries(dashboard: &Value) -> Vec<String> {
     let targets = panels(dashboard).iter().flat_map(|panel| panel["targets"].as_array().expect("targets"));
-    let text = |target: &Value| target["expr"].as_str().expect("a query").replace("$__rate_interval", "5m");
+    let values = [("$__rate_interval", "5m"), ("$namespace", NAMESPACE), ("$job", JOB)];
+    let text = |target: &Value| {
+        let query = target["expr"].as_str().expect("a query").to_owned();
+        values.iter().fold(query, |query, (variable, value)| query.replace(variable, value))
+    };
     targets.map(text).collect()
 }
 
@@ -25,6 +33,28 @@ fn every_panel_asks_for_what_there_is() {
     let queries = queries(&dashboard);
     assert!(queries.len() > 8 && !queries.iter().any(|query| query.contains('$')), "{queries:?}");
     assert_eq!(wrong(&queries), [""; 0]);
+}
+
+/// Of several installs none is counted as another one's.
+#[test]
+fn every_panel_asks_for_the_installs_that_are_chosen() {
+    let dashboard: Value = serde_json::from_str(DASHBOARD).expect("JSON");
+    let selectors = selectors(&queries(&dashboard));
+    assert!(selectors.len() > 8, "{}", selectors.len());
+    for selector in selectors {
+        let chosen = selector.asks_for("namespace", NAMESPACE) && selector.asks_for("job", JOB);
+        assert!(chosen, "{} of any install", selector.name());
+    }
+    let variables = dashboard["templating"]["list"].as_array().expect("variables");
+    let of_installs: Vec<_> = variables.iter().filter(|variable| variable["type"] == "query").collect();
+    assert_eq!(of_installs.iter().map(|variable| &variable["name"]).collect::<Vec<_>>(), ["namespace", "job"]);
+    for variable in of_installs {
+        // With all of them as with one, and where a label is not there.
+        assert_eq!((&variable["includeAll"], &variable["allValue"]), (&true.into(), &".*".into()), "{variable}");
+    }
+    let leaders = panels(&dashboard).iter().find(|panel| panel["title"] == "Leaders").expect("a panel");
+    let query = leaders["targets"][0]["expr"].as_str().expect("a query");
+    assert!(query.starts_with("sum by (namespace, job) ("), "three that lead are no leader of a fourth: {query}");
 }
 
 /// A metric that nobody looks at is none; but for the version, which a table of pods shows better.

@@ -16,6 +16,8 @@ use super::tools;
 struct Firing {
     minute: u32,
     alert: String,
+    /// Without the alert's name.
+    labels: BTreeMap<String, String>,
     annotations: BTreeMap<String, String>,
 }
 
@@ -126,8 +128,51 @@ fn what_must_be_authorized_again_is_an_outage_and_what_two_processes_tell_counts
     let firing: Vec<Firing> = firing(80, &series).into_iter().filter(|f| f.alert != "TradewindNoLeader").collect();
     assert_eq!(minutes_of("TradewindNotReady", &firing), (60..=80).collect::<Vec<_>>());
     let says = "2 Connection objects are not Ready (ReauthorizationRequired); for an hour there always were some";
-    for Firing { minute, alert, annotations } in &firing {
+    for Firing { minute, alert, annotations, .. } in &firing {
         assert_eq!((alert.as_str(), annotations["summary"].as_str()), ("TradewindNotReady", says), "{minute}");
+    }
+}
+
+/// Ten times the requests of another install must not hide one that gets no answer, and whoever routes alerts must learn whose it is.
+#[test]
+fn an_install_is_not_hidden_by_another_one() {
+    let requests = |namespace: &str, code: &str, samples: &str| {
+        format!(
+            "tradewind_provider_requests_total{{namespace=\"{namespace}\",job=\"tradewind-metrics\",provider=\"rutter\",\
+             operation=\"list\",code=\"{code}\"}} {samples}"
+        )
+    };
+    let firing = firing(40, &[requests("a", "none", "0+6x40"), requests("b", "200", "0+60x40")]);
+    let installs = firing.iter().filter(|firing| firing.alert == "TradewindProviderUnreachable");
+    let installs: BTreeSet<_> = installs.map(|firing| firing.labels.get("namespace").map(String::as_str)).collect();
+    assert_eq!(installs, BTreeSet::from([Some("a")]));
+}
+
+/// The one that misses a leader is given its namespace by the chart.
+#[test]
+fn every_alert_says_which_install_it_is_about() {
+    for rule in on_objects() {
+        let firing = firing(rule.minutes(), &leads(&asked_for(&rule), "old", 0..=rule.minutes()));
+        let of: Vec<_> = firing.iter().filter(|firing| firing.alert == rule.alert).map(|f| &f.labels).collect();
+        let says = |label: &str, value: &str| of.iter().all(|labels| labels.get(label).is_some_and(|is| is == value));
+        assert!(
+            !of.is_empty() && says("namespace", "shop") && says("job", "tradewind-metrics"),
+            "{}: {of:?}",
+            rule.alert
+        );
+    }
+    for (alert, series, expected) in ON_COUNTERS.iter().filter(|(alert, ..)| *alert != "TradewindNoLeader") {
+        let series = series.iter().map(|(metric, samples)| {
+            let (name, labels) = metric.split_once('{').unwrap_or((metric, "}"));
+            format!("{name}{{namespace=\"shop\",job=\"tradewind-metrics\",{labels} {samples}")
+        });
+        let firing = firing(*expected.end(), &series.collect::<Vec<_>>());
+        let mut of = firing.iter().filter(|firing| firing.alert == *alert).map(|f| &f.labels).peekable();
+        assert!(of.peek().is_some(), "{alert}");
+        for labels in of {
+            let says = |label: &str| labels.get(label).map(String::as_str);
+            assert_eq!((says("namespace"), says("job")), (Some("shop"), Some("tradewind-metrics")), "{alert}");
+        }
     }
 }
 

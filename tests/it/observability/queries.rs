@@ -51,6 +51,11 @@ impl Selector {
         &self.name
     }
 
+    /// Whether it asks for this value of a label, literally.
+    pub(super) fn asks_for(&self, label: &str, value: &str) -> bool {
+        self.matchers.iter().any(|matcher| matcher.label == label && matcher.op == "=~" && matcher.value == value)
+    }
+
     /// Whether a series of this metric with these labels is one of those that it asks for.
     pub(super) fn takes(&self, metric: &str, labels: &[(&str, &str)]) -> bool {
         let value = |label: &str| labels.iter().find(|(name, _)| *name == label).map_or("", |(_, value)| value);

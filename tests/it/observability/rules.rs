@@ -108,8 +108,8 @@ fn every_state_that_is_stalled_calls_somebody_within_the_hour() {
     assert!(stalled > 8, "{stalled}");
 }
 
-/// Whatever makes an object say that it is not Ready, or that its credentials are not valid: some alert asks for that reason. None asks
-/// for objects that somebody suspended.
+/// Whatever makes an object say that it is not Ready, that its credentials are not valid, that its record is not as declared, or that nobody
+/// loads its data any more: some alert asks for that reason. None asks for objects that somebody suspended.
 #[test]
 fn every_state_that_is_not_well_has_an_alert() {
     let queries: Vec<String> = alerts().into_iter().map(|rule| rule.expr).collect();
@@ -124,7 +124,9 @@ fn every_state_that_is_not_well_has_an_alert() {
         let asked: Vec<&str> = conditions.iter().filter(is_asked_for).map(|c| c.reason.as_str()).collect();
         let bad = |c: &&Condition| match c.type_.as_str() {
             "Ready" => c.status != "True",
-            type_ => type_ == "CredentialsValid" && c.status == "False",
+            // While it runs, whoever waits for it is told by `Ready`, or has what they wait for.
+            "InitialRefreshComplete" => c.status != "True" && c.reason != "InitialRefreshRunning",
+            type_ => ["CredentialsValid", "Synced"].contains(&type_) && c.status == "False",
         };
         for Condition { type_, status, reason, .. } in conditions.iter().filter(bad) {
             let is_meant = reason == "Suspended";
