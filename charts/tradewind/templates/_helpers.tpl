@@ -22,6 +22,18 @@
 {{- end -}}
 {{- end -}}
 
+{{/*
+Name and namespace of an object that may stand in another namespace than the release's. There, releases of one name from several namespaces
+meet, and Helm lets none take what another one has. Takes a list: the root, the name, and that namespace.
+*/}}
+{{- define "tradewind.placed" -}}
+{{- $home := (first .).Release.Namespace -}}
+{{- $name := index . 1 -}}
+{{- $there := default $home (last .) -}}
+name: {{ eq $there $home | ternary $name (printf "%s-%s" $name $home) }}
+namespace: {{ $there }}
+{{- end -}}
+
 {{/* The namespace that is watched; only with scope Namespaced. */}}
 {{- define "tradewind.watchedNamespace" -}}
 {{- default .Release.Namespace .Values.namespace -}}

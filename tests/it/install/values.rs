@@ -36,6 +36,7 @@ const fn row(
 }
 
 const MONITOR: &str = "metrics: {serviceMonitor: {enabled: true}}";
+const RULES: &str = "metrics: {prometheusRule: {enabled: true}}";
 const DASHBOARD: &str = "metrics: {dashboard: {enabled: true}}";
 const POLICY: &str = "networkPolicy: {enabled: true}";
 const BUDGET: &str = "podDisruptionBudget: {enabled: true}";
@@ -201,13 +202,10 @@ const ROWS: &[Row] = &[
         ["ServiceMonitor", "/spec/endpoints/0/metricRelabelings", ""],
     ),
     row("metrics.prometheusRule.enabled", "", "true", ["PrometheusRule", "/metadata/name", "tradewind"]),
-    row(
-        "metrics.prometheusRule.labels",
-        "metrics: {prometheusRule: {enabled: true}}",
-        "{release: a}",
-        ["PrometheusRule", "/metadata/labels", ""],
-    ),
+    row("metrics.prometheusRule.namespace", RULES, "monitoring", ["PrometheusRule", "/metadata/namespace", ""]),
+    row("metrics.prometheusRule.labels", RULES, "{release: a}", ["PrometheusRule", "/metadata/labels", ""]),
     row("metrics.dashboard.enabled", "", "true", ["ConfigMap", "/metadata/name", "tradewind-dashboard"]),
+    row("metrics.dashboard.namespace", DASHBOARD, "monitoring", ["ConfigMap", "/metadata/namespace", ""]),
     row("metrics.dashboard.labels", DASHBOARD, "{folder: a}", ["ConfigMap", "/metadata/labels", ""]),
     row("metrics.dashboard.annotations", DASHBOARD, "{folder: a}", ["ConfigMap", "/metadata/annotations", ""]),
     row("networkPolicy.enabled", "", "true", ["NetworkPolicy", "/spec/policyTypes", "[Ingress, Egress]"]),
@@ -371,6 +369,27 @@ async fn a_monitor_elsewhere_looks_for_the_service_here() {
     assert_eq!(the(&objects, "ServiceMonitor")["spec"]["namespaceSelector"], json!({"matchNames": ["tradewind"]}));
     let beside = rendered("tradewind", MONITOR).await;
     assert_eq!(the(&beside, "ServiceMonitor")["spec"].get("namespaceSelector"), None);
+}
+
+/// Releases of one name, of a team each, must not meet there.
+#[tokio::test]
+async fn what_stands_in_the_namespace_of_monitoring_bears_the_name_of_its_releases() {
+    let kinds =
+        [("ServiceMonitor", "tradewind"), ("PrometheusRule", "tradewind"), ("ConfigMap", "tradewind-dashboard")];
+    for (there, suffix) in [("monitoring", "-shop"), ("shop", ""), ("", "")] {
+        let of = json!({"enabled": true, "namespace": there});
+        let values = json!({"metrics": {"serviceMonitor": of, "prometheusRule": of, "dashboard": of}});
+        let objects = rendered("shop", &values.to_string()).await;
+        for (kind, name) in kinds {
+            let object = the(&objects, kind);
+            let expected = [format!("{name}{suffix}"), if there.is_empty() { "shop" } else { there }.to_owned()];
+            assert_eq!(["name", "namespace"].map(|f| text(object, &format!("/metadata/{f}")).to_owned()), expected);
+        }
+        // Wherever it stands, it is this release's leader that it misses.
+        let rules = the(&objects, "PrometheusRule").pointer("/spec/groups/0/rules").and_then(Value::as_array);
+        let leader = rules.into_iter().flatten().find(|rule| rule["alert"] == "TradewindNoLeader").expect("an alert");
+        assert_eq!(leader["expr"], "absent(tradewind_leader{namespace=\"shop\"} == 1)");
+    }
 }
 
 #[tokio::test]
