@@ -5,7 +5,12 @@ use crate::{
     provider::{AllowList, BadEndpoint},
     telemetry::LogFormat,
 };
-use std::{io, net::SocketAddr, path::PathBuf, time::Duration};
+use std::{
+    io,
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener},
+    path::PathBuf,
+    time::Duration,
+};
 
 /// The arguments of `tradewind run`; each can be given as an environment variable too.
 #[derive(clap::Args, Debug, Clone)]
@@ -22,9 +27,9 @@ pub struct RunArgs {
     /// Objects worked on at the same time
     #[arg(long, env = "TRADEWIND_CONCURRENCY", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub concurrency: u16,
-    /// Address of /livez, /readyz and /metrics
-    #[arg(long, env = "TRADEWIND_LISTEN", default_value = "0.0.0.0:8080")]
-    pub listen: SocketAddr,
+    /// Address of /livez, /readyz and /metrics; where absent `[::]:8080`, or `0.0.0.0:8080` without IPv6
+    #[arg(long, env = "TRADEWIND_LISTEN")]
+    pub listen: Option<SocketAddr>,
     /// Wake up on changes of Secrets; needs list and watch on Secrets (metadata only is asked for)
     #[arg(long, env = "TRADEWIND_WATCH_SECRETS")]
     pub watch_secrets: bool,
@@ -171,7 +176,7 @@ impl RunArgs {
             ca_bundle: self.ca_bundle.map(bundle).transpose()?,
             namespace: self.namespace,
             concurrency: self.concurrency,
-            listen: self.listen,
+            listen: self.listen.unwrap_or_else(|| everywhere(has_ipv6)),
             watch_secrets: self.watch_secrets,
             lease: self.leader_elect.then_some(Lease { namespace: self.lease_namespace, name: self.lease_name }),
             identity: self.identity.unwrap_or_else(|| format!("tradewind-{}", uuid::Uuid::new_v4().simple())),
@@ -202,6 +207,20 @@ impl RunArgs {
             None => Ok(()),
         }
     }
+}
+
+/// The port where nobody names another one.
+const PORT: u16 = 8080;
+
+/// Every address of this machine, of either family: the kubelet asks by the address that a pod has first, and a pod may have no other. A
+/// machine whose IPv6 is off has no `[::]` to listen on.
+fn everywhere(has_ipv6: impl FnOnce() -> bool) -> SocketAddr {
+    if has_ipv6() { (Ipv6Addr::UNSPECIFIED, PORT).into() } else { (Ipv4Addr::UNSPECIFIED, PORT).into() }
+}
+
+/// Asked of a port that nobody else can have: a port that is taken is no sign of it.
+fn has_ipv6() -> bool {
+    TcpListener::bind((Ipv6Addr::UNSPECIFIED, 0)).is_ok()
 }
 
 /// The certificates in a file. One without any would be passed over in silence, and every call would fail for another reason.
@@ -238,6 +257,22 @@ mod tests {
     fn the_lease_is_the_one_that_is_named(#[case] args: &[&str], #[case] expected: Option<(&str, &str)>) {
         let lease = settings(args).expect("settings").lease;
         assert_eq!(lease.as_ref().map(|lease| (lease.namespace.as_str(), lease.name.as_str())), expected);
+    }
+
+    #[test]
+    fn without_ipv6_it_listens_on_ipv4() {
+        assert_eq!(everywhere(|| true).to_string(), "[::]:8080");
+        assert_eq!(everywhere(|| false).to_string(), "0.0.0.0:8080");
+        assert_eq!(settings(&[]).expect("settings").listen, everywhere(has_ipv6));
+    }
+
+    #[rstest]
+    #[case::ipv4("0.0.0.0:8080")]
+    #[case::ipv6("[::]:9090")]
+    #[case::loopback("127.0.0.1:0")]
+    fn an_address_that_is_named_is_taken_as_it_is(#[case] address: &str) {
+        let listen = settings(&["--listen", address]).expect("settings").listen;
+        assert_eq!(listen.to_string(), address);
     }
 
     #[rstest]

@@ -4,6 +4,7 @@ mod dashboard;
 mod firing;
 mod health;
 mod labels;
+mod listening;
 pub(crate) mod metrics;
 mod queries;
 mod rules;
