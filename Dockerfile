@@ -17,5 +17,13 @@ COPY --from=build /tradewind /tradewind
 # By number, so that Kubernetes can see that it is not root. It writes no file: the root may be read-only.
 USER 65532:65532
 EXPOSE 8080
+# What registries and scanners read. `make image` says version and revision: the tag of the image, and the commit.
+ARG VERSION=unknown
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title=tradewind
+LABEL org.opencontainers.image.source=https://github.com/tradewind-dev/tradewind
+LABEL org.opencontainers.image.licenses=Apache-2.0
+LABEL org.opencontainers.image.version=$VERSION
+LABEL org.opencontainers.image.revision=$REVISION
 ENTRYPOINT ["/tradewind"]
 CMD ["run"]

@@ -4,7 +4,7 @@
 #   tests/release/files.sh VERSION IMAGE BINARY SBOM FOLDER      HELM: a Helm to use in place of that of tests/tools
 #
 # It fails where VERSION is not that of the program, of the chart and of IMAGE: a tag names what it holds. The chart is a copy of ours whose
-# values name IMAGE, so that it installs what is released with it.
+# values name IMAGE, so that it installs what is released with it, on nodes of the kind of machine that IMAGE is for: this one.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
@@ -23,6 +23,11 @@ program=$("$BINARY" --version)
 for field in version appVersion; do
   [[ $(of_chart "$field") == "$VERSION" ]] || fail "$field of the chart is $(of_chart "$field"), not $VERSION: set it in charts/tradewind/Chart.yaml"
 done
+case $(uname -m) in
+  x86_64) arch=amd64 ;;
+  aarch64) arch=arm64 ;;
+  *) fail "nobody has said what Kubernetes calls $(uname -m)" ;;
+esac
 [[ $REPOSITORY != "$IMAGE" ]] || fail "the image is $IMAGE, not one of $VERSION: set IMAGE=…:$VERSION"
 [[ $REPOSITORY != "$PLACEHOLDER"/* ]] || fail "the image is the placeholder $IMAGE: set IMAGE to the one that is pushed"
 
@@ -38,6 +43,7 @@ trap 'rm -rf "$copy"' EXIT
 cp -r charts/tradewind "$copy/tradewind"
 sed --in-place "s|^  repository: $PLACEHOLDER/tradewind\$|  repository: $REPOSITORY|; s|^  # -- No image is published yet: .*|  # -- The image of this release.|" \
   "$copy/tradewind/values.yaml"
+sed --in-place "s|^nodeSelector: {}\$|nodeSelector: {kubernetes.io/arch: $arch}|" "$copy/tradewind/values.yaml"
 sed --in-place "s| --set image.repository=$PLACEHOLDER/tradewind||" "$copy/tradewind/README.md"
 # The notes ask for it.
 left=$(grep --recursive --files-with-matches --exclude NOTES.txt --fixed-strings "$PLACEHOLDER" "$copy" || true)
@@ -45,6 +51,7 @@ left=$(grep --recursive --files-with-matches --exclude NOTES.txt --fixed-strings
 helm package "$copy/tradewind" --destination "$into" > /dev/null
 rendered=$(helm template tradewind "$into/tradewind-$VERSION.tgz")
 [[ $rendered == *"image: $IMAGE"$'\n'* ]] || fail "the packed chart does not install $IMAGE"
+[[ $rendered$'\n' == *"kubernetes.io/arch: $arch"$'\n'* ]] || fail "the packed chart installs $IMAGE on nodes that cannot run it"
 
 cd "$FOLDER"
 sha256sum -- * > SHA256SUMS

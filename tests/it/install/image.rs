@@ -26,10 +26,30 @@ fn the_image_is_the_program_and_the_ca_certificates_on_nothing() {
         "COPY --from=build /tradewind /tradewind",
         "USER 65532:65532",
         "EXPOSE 8080",
+        "ARG VERSION=unknown",
+        "ARG REVISION=unknown",
+        "LABEL org.opencontainers.image.title=tradewind",
+        concat!("LABEL org.opencontainers.image.source=", env!("CARGO_PKG_REPOSITORY")),
+        concat!("LABEL org.opencontainers.image.licenses=", env!("CARGO_PKG_LICENSE")),
+        "LABEL org.opencontainers.image.version=$VERSION",
+        "LABEL org.opencontainers.image.revision=$REVISION",
         "ENTRYPOINT [\"/tradewind\"]",
         "CMD [\"run\"]",
     ];
     assert_eq!(image(), expected);
+}
+
+/// Which the file by itself does not know.
+#[test]
+fn an_image_is_told_its_version_and_revision_and_is_asked_for_them() {
+    let recipe = |target: &str| {
+        let (_, rest) = MAKEFILE.split_once(&format!("\n{target}: ## ")).expect("a target");
+        rest.split_once("\n\n").expect("its end").0
+    };
+    for argument in ["VERSION=$(IMAGE_VERSION)", "REVISION=\"$$(git rev-parse HEAD"] {
+        assert!(recipe("image").contains(&format!("--build-arg {argument}")), "{argument}");
+    }
+    assert!(recipe("image-check").contains("org.opencontainers.image.version"));
 }
 
 #[tokio::test]
@@ -86,6 +106,68 @@ fn what_is_pushed_is_signed_by_its_digest() {
         assert!(signed.iter().all(|line| line.contains("RepoDigests") || line.contains("tradewind@")), "{signed:?}");
     }
     assert_eq!(count, 2, "the image and the chart");
+}
+
+/// Built twice, there would be two, and nobody would know whether what was checked is what runs.
+#[test]
+fn the_binary_of_the_image_is_the_one_that_is_checked_and_released() {
+    let release: Vec<_> = workflows().iter().flat_map(|file| jobs(file)).filter(|lines| pushes(lines)).collect();
+    let [lines] = &release[..] else { panic!("one job releases: {release:?}") };
+    let at = |begin: &str| lines.iter().position(|line| line.starts_with(begin)).unwrap_or_else(|| panic!("{begin}"));
+    let order = [
+        "make image",
+        "make image-check",
+        "make image-binary",
+        "make release-check ",
+        "make release-files ",
+        "docker push ",
+    ];
+    let places = order.map(at);
+    assert!(places.is_sorted(), "{lines:?}");
+    let (_, taken) = MAKEFILE.split_once("\nimage-binary: ").expect("a target");
+    let to = "target/image/tradewind";
+    assert!(taken.split_once("\n\n").expect("its end").0.contains(&format!("docker cp \"$$id:/tradewind\" {to} ")));
+    for begin in ["make release-check ", "make release-files "] {
+        assert!(lines[at(begin)].ends_with(&format!(" BINARY={to}")), "{}", lines[at(begin)]);
+    }
+    let alone = ["size", "resident", "release-files"];
+    for target in alone {
+        // With another binary nothing else is built, and that one is looked at.
+        let (_, rest) = MAKEFILE.split_once(&format!("\n{target}: $(BUILT) ")).unwrap_or_else(|| panic!("{target}"));
+        assert!(rest.split_once("\n\n").expect("its end").0.contains("$(BINARY)"), "{target}");
+    }
+    assert!(!lines.iter().any(|line| line.contains("make static")), "{lines:?}");
+}
+
+/// What is beside the release can be traced to the workflow, too: the bill of materials by the image, all else by its checksums.
+#[test]
+fn the_bill_of_materials_and_the_checksums_are_signed_before_they_are_released() {
+    let release = workflows().iter().flat_map(|file| jobs(file)).find(|lines| pushes(lines)).expect("a release");
+    let the = |begin: &str| {
+        let found: Vec<_> = release.iter().enumerate().filter(|(_, line)| line.starts_with(begin)).collect();
+        assert_eq!(found.len(), 1, "{begin}: {release:?}");
+        (found[0].0, found[0].1.as_str())
+    };
+    let (files, _) = the("make release-files");
+    let (pushed, _) = the("docker push");
+    let (attested, bill) = the("cosign attest --yes --type cyclonedx ");
+    let (signed, sums) = the("cosign sign-blob --yes ");
+    let (released, assets) = the("gh release create");
+    assert!(
+        bill.contains("--predicate target/release-files/tradewind.cdx.json ") && bill.contains("RepoDigests"),
+        "{bill}"
+    );
+    assert!(
+        sums.ends_with(" target/release-files/SHA256SUMS") && sums.contains("--bundle target/release-files/"),
+        "{sums}"
+    );
+    assert!(assets.ends_with(" target/release-files/*"), "{assets}");
+    assert!(files < pushed && pushed < attested && files < signed && attested < released && signed < released);
+}
+
+/// Whether a job pushes an image.
+fn pushes(lines: &[String]) -> bool {
+    lines.iter().any(|line| line.starts_with("docker push"))
 }
 
 #[test]

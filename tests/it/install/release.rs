@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use rstest::rstest;
+use serde_json::json;
 use tokio::process::Command;
 use tradewind_cluster::Tool;
 
@@ -37,6 +38,10 @@ async fn the_packed_chart_installs_the_image_of_its_release() {
     let objects = objects(&rendered.out);
     let containers = &the(&objects, "Deployment")["spec"]["template"]["spec"]["containers"];
     assert_eq!(containers[0]["image"], image);
+    // The image is for the kind of machine that made it: a pod on another node would end with `exec format error`.
+    let arch = if std::env::consts::ARCH == "aarch64" { "arm64" } else { "amd64" };
+    let selector = &the(&objects, "Deployment")["spec"]["template"]["spec"]["nodeSelector"];
+    assert_eq!(selector, &json!({"kubernetes.io/arch": arch}));
     let readable = helm(&["show", "all", chart], "").await.out;
     assert!(readable.contains("helm install") && !readable.contains("registry.example.com"), "{readable}");
     // With the notes: they must not ask for an image that is there.
