@@ -1,7 +1,7 @@
 //! kubeconform: every field that is rendered is one that Kubernetes knows.
 //!
-//! Its schemas are those that the API server of the tests publishes, our kinds among them, and those of `monitoring.rs` for the kinds of
-//! the Prometheus operator: nothing comes from the network.
+//! Its schemas are those that the API server of the tests publishes, our kinds among them, and those of `monitoring.rs` and `gitops.rs`,
+//! written by hand, for the kinds of others: nothing comes from the network.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -10,15 +10,22 @@ use serde_json::{Value, json};
 use tradewind_cluster::Tool;
 
 use super::render::CASES;
-use super::{call, monitoring, objects, template, text};
+use super::{call, gitops, monitoring, objects, template, text};
 use crate::cluster::{Said, Sandbox};
+use crate::docs::{blocks, read};
+
+/// Schemas of kinds that no API server of the tests has, by API version and kind.
+fn foreign() -> Vec<(&'static str, &'static str, Value)> {
+    let monitoring = monitoring::schemas().map(|(kind, schema)| (monitoring::VERSION, kind, schema));
+    monitoring.into_iter().chain(gitops::schemas()).collect()
+}
 
 /// Writes the schemas of these API versions where kubeconform looks for them.
 async fn schemas(sandbox: &Sandbox, versions: BTreeSet<String>) -> PathBuf {
     let folder = sandbox.cluster().dir().join("schemas");
     std::fs::create_dir_all(&folder).expect("a folder");
-    for (kind, schema) in monitoring::schemas() {
-        let file = folder.join(format!("{}_{}.json", monitoring::VERSION.replace('/', "_"), kind.to_lowercase()));
+    for (version, kind, schema) in foreign() {
+        let file = folder.join(format!("{}_{}.json", version.replace('/', "_"), kind.to_lowercase()));
         std::fs::write(file, schema.to_string()).expect("a schema");
     }
     for version in versions {
@@ -73,7 +80,8 @@ fn strict(schema: &mut Value) {
 /// Runs kubeconform over manifests, with the schemas of all that is in them.
 async fn conform(sandbox: &Sandbox, manifests: &str) -> Said {
     let objects = objects(manifests);
-    let published = objects.iter().map(|o| text(o, "/apiVersion")).filter(|version| *version != monitoring::VERSION);
+    let by_hand: BTreeSet<_> = foreign().into_iter().map(|(version, ..)| version).collect();
+    let published = objects.iter().map(|o| text(o, "/apiVersion")).filter(|version| !by_hand.contains(version));
     let folder = schemas(sandbox, published.map(str::to_owned).collect()).await;
     let location =
         format!("{}/{{{{.Group}}}}_{{{{.ResourceAPIVersion}}}}_{{{{.ResourceKind}}}}.json", folder.display());
@@ -124,9 +132,35 @@ async fn kubeconform_knows_every_field_of_the_examples_and_of_the_kustomize_base
         files.extend(std::fs::read_dir(folder).expect("a folder").map(|file| file.expect("a file").path()));
     }
     files.retain(|file| file.extension().is_some_and(|extension| extension == "yaml"));
-    let base = ["namespace", "deployment", "rbac/role", "rbac/role_binding", "rbac/service_account"];
+    let base = ["deployment", "rbac/role", "rbac/role_binding", "rbac/service_account"];
     files.extend(base.map(|name| root.join("config").join(name).with_extension("yaml")));
     let all: Vec<_> = files.iter().map(|file| std::fs::read_to_string(file).expect("a manifest")).collect();
     let said = conform(&sandbox, &all.join("\n---\n")).await;
     assert!(said.ok && said.out.contains("Invalid: 0, Errors: 0, Skipped: 0"), "{}{}", said.out, said.err);
+}
+
+/// What a page says to Flux, Argo CD or the Prometheus operator: whoever copies it gets no refusal.
+#[tokio::test]
+async fn kubeconform_knows_every_field_of_what_the_pages_say_to_other_operators() {
+    let sandbox = Sandbox::new("conform").await;
+    let pages = ["gitops.md", "metrics.md"].map(read);
+    let all: Vec<String> = pages.iter().flat_map(|page| blocks(page, "yaml")).collect();
+    // Not those that are a part of an object, such as annotations.
+    let all: Vec<Value> = all.iter().flat_map(|block| objects(block)).filter(|o| o.get("kind").is_some()).collect();
+    let kinds: BTreeSet<_> = all.iter().map(|object| text(object, "/kind")).collect();
+    for (_, kind, _) in gitops::schemas() {
+        assert!(kinds.contains(kind), "{kind} is on no page: {kinds:?}");
+    }
+    let manifests = |all: &[Value]| all.iter().map(|object| format!("---\n{object}\n")).collect::<String>();
+    let said = conform(&sandbox, &manifests(&all)).await;
+    assert!(said.ok && said.out.contains("Invalid: 0, Errors: 0, Skipped: 0"), "{}{}", said.out, said.err);
+
+    // And would it say so? A field that nobody knows in each that is written by hand.
+    let mut wrong = all;
+    wrong.retain(|object| foreign().iter().any(|(version, ..)| *version == text(object, "/apiVersion")));
+    for object in &mut wrong {
+        object["spec"]["nobodyKnowsIt"] = json!(true);
+    }
+    let said = conform(&sandbox, &manifests(&wrong)).await;
+    assert!(!said.ok && said.out.contains(&format!("Valid: 0, Invalid: {}", wrong.len())), "{}{}", said.out, said.err);
 }

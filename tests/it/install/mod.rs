@@ -4,6 +4,7 @@
 //! the configuration of whoever runs the tests.
 
 mod conform;
+mod gitops;
 mod image;
 mod kustomize;
 mod life;

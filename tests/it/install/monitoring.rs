@@ -1,7 +1,7 @@
 //! The kinds of the Prometheus operator that the chart makes, as its API reference documents them: `monitoring.coreos.com/v1`.
 //!
-//! No API server of the tests has their CRDs, so fields and types are written down here by hand: those that the chart renders, and those of
-//! a relabeling, which people hand in. Every other field is refused: who renders one more looks it up in the reference first.
+//! No API server of the tests has their CRDs, so fields and types are written down here by hand: those that the chart renders, those of a
+//! relabeling, which people hand in, and those of the manifest on `docs/metrics.md`. Every other field is refused: who renders one more looks it up in the reference first.
 
 use serde_json::{Value, json};
 
@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 pub(super) const VERSION: &str = "monitoring.coreos.com/v1";
 
 /// The schemas, by kind.
-pub(super) fn schemas() -> [(&'static str, Value); 2] {
-    [("ServiceMonitor", service_monitor()), ("PrometheusRule", prometheus_rule())]
+pub(super) fn schemas() -> [(&'static str, Value); 3] {
+    [("ServiceMonitor", service_monitor()), ("PrometheusRule", prometheus_rule()), ("PodMonitor", pod_monitor())]
 }
 
 fn service_monitor() -> Value {
@@ -42,7 +42,15 @@ fn service_monitor() -> Value {
         "namespaceSelector": fields(&[], &json!({"matchNames": list(&text())})),
         "endpoints": list(&fields(&[], &endpoint)),
     });
-    object("ServiceMonitor", &fields(&["selector", "endpoints"], &spec))
+    object(VERSION, "ServiceMonitor", &fields(&["selector", "endpoints"], &spec))
+}
+
+fn pod_monitor() -> Value {
+    let spec = json!({
+        "selector": fields(&[], &json!({"matchLabels": texts()})),
+        "podMetricsEndpoints": list(&fields(&[], &json!({"port": text()}))),
+    });
+    object(VERSION, "PodMonitor", &fields(&["selector"], &spec))
 }
 
 fn prometheus_rule() -> Value {
@@ -55,14 +63,14 @@ fn prometheus_rule() -> Value {
     });
     let group = json!({"name": text(), "rules": list(&fields(&["expr"], &rule))});
     let spec = json!({"groups": list(&fields(&["name"], &group))});
-    object("PrometheusRule", &fields(&[], &spec))
+    object(VERSION, "PrometheusRule", &fields(&[], &spec))
 }
 
 /// An object of a kind in a namespace.
-fn object(kind: &str, spec: &Value) -> Value {
+pub(super) fn object(version: &str, kind: &str, spec: &Value) -> Value {
     let metadata = json!({"name": text(), "namespace": text(), "labels": texts(), "annotations": texts()});
     let all = json!({
-        "apiVersion": {"enum": [VERSION]},
+        "apiVersion": {"enum": [version]},
         "kind": {"enum": [kind]},
         "metadata": fields(&["name"], &metadata),
         "spec": spec,
@@ -71,7 +79,7 @@ fn object(kind: &str, spec: &Value) -> Value {
 }
 
 /// An object with these fields and no others.
-fn fields(required: &[&str], known: &Value) -> Value {
+pub(super) fn fields(required: &[&str], known: &Value) -> Value {
     let mut schema = json!({"type": "object", "properties": known, "additionalProperties": false});
     // An older draft of JSON Schema, which kubeconform takes it for, knows no empty list here.
     if !required.is_empty() {
@@ -80,16 +88,16 @@ fn fields(required: &[&str], known: &Value) -> Value {
     schema
 }
 
-fn list(of: &Value) -> Value {
+pub(super) fn list(of: &Value) -> Value {
     json!({"type": "array", "items": of})
 }
 
-fn text() -> Value {
+pub(super) fn text() -> Value {
     json!({"type": "string"})
 }
 
 /// Labels, annotations.
-fn texts() -> Value {
+pub(super) fn texts() -> Value {
     json!({"type": "object", "additionalProperties": text()})
 }
 
