@@ -192,6 +192,7 @@ async fn a_release_is_installed_upgraded_and_removed_and_no_connection_is_harmed
     program.terminate().await;
 
     there_and_back(&world, earlier, &values).await;
+    rests_and_works_again(&world).await;
     without_a_lease_and_with_one_again(&world, &values).await;
     let said = release(sandbox, &["uninstall", "op"], "").await;
     assert!(said.contains("connections.tradewind.dev"), "it says what it keeps: {said}");
@@ -236,6 +237,29 @@ async fn there_and_back(world: &World, earlier: &str, values: &str) {
         world.reconciled("acme").await;
         program.terminate().await;
     }
+}
+
+/// As a restore has it: none runs, and then as many as before. What others set with `kubectl scale` is set back, and what they write in
+/// another way is refused, as the page has it.
+async fn rests_and_works_again(world: &World) {
+    let sandbox = &world.sandbox;
+    let upgrade = |more: &[&'static str]| [&["upgrade", "op", CHART, "--reset-then-reuse-values"][..], more].concat();
+    let replicas = async || live(sandbox, "deployment/op-tradewind").await["spec"]["replicas"].clone();
+    for (more, expected) in
+        [(&["--set", "replicas=2"][..], 2), (&["--set", "replicas=0"], 0), (&["--set", "replicas=2"], 2), (&[], 2)]
+    {
+        release(sandbox, &upgrade(more), "").await;
+        assert_eq!(replicas().await, expected, "{more:?}");
+    }
+    assert!(sandbox.kubectl(&["scale", "deployment", "op-tradewind", "--replicas=0"]).await.ok);
+    release(sandbox, &upgrade(&[]), "").await;
+    assert_eq!(replicas().await, 2, "whoever rests it by hand finds it at work again");
+    let patch = ["patch", "deployment", "op-tradewind", "--type=merge", "--patch", r#"{"spec":{"replicas":0}}"#];
+    assert!(sandbox.kubectl(&patch).await.ok);
+    let refused = helm_in(sandbox, &upgrade(&["--set", "replicas=1"]), "").await;
+    assert!(!refused.ok && refused.err.contains(".spec.replicas"), "{refused:?}");
+    release(sandbox, &upgrade(&["--set", "replicas=1", "--force-conflicts"]), "").await;
+    assert_eq!(replicas().await, 1);
 }
 
 /// Helm applies on the server: what that fills in for one strategy must not stay beside the other.
@@ -298,6 +322,22 @@ async fn the_whole_cluster(home: &Sandbox, world: &World, wide: &str) {
         assert!(world.sandbox.kubectl(&made).await.ok);
         let [group, resource, name, verb] = ["tradewind.dev", "connections", "", verb].map(str::to_owned);
         until_may(&world.sandbox, &binding, &Right { group, resource, name, verb }, may).await;
+    }
+    shared_accounts_are_looked_at_by_a_cluster_role_binding(&world.sandbox).await;
+}
+
+/// The role `view` holds them, but no binding in a namespace grants anything outside of it.
+async fn shared_accounts_are_looked_at_by_a_cluster_role_binding(sandbox: &Sandbox) {
+    for (kind, may) in [("rolebinding", false), ("clusterrolebinding", true)] {
+        let user = format!("looks-by-{kind}");
+        assert!(sandbox.kubectl(&["create", kind, &user, "--clusterrole=view", &format!("--user={user}")]).await.ok);
+        let [group, resource, name, verb] = ["tradewind.dev", "connections", "", "list"].map(str::to_owned);
+        // Once this is followed, the binding is.
+        until_may(sandbox, &user, &Right { group, resource, name, verb }, true).await;
+        // Not by `auth can-i`, which asks for the namespace, where there are none.
+        let said = sandbox.kubectl(&["get", "clusterprovideraccounts.tradewind.dev", &format!("--as={user}")]).await;
+        assert_eq!(said.ok, may, "{kind}: {said:?}");
+        assert!(may || said.err.contains("Forbidden"), "{said:?}");
     }
 }
 
