@@ -1,17 +1,18 @@
-//! What is read of Rutter, and how seldom: the account's lists, shared by all passes; details, once for each connection;
-//! statuses, when a list hints at a change.
+//! What is read of Rutter, and how seldom: the account's lists, shared by all passes; details, once for each connection
+//! that tells its store; statuses, when a list hints at a change.
 //!
 //! It must never conclude an absence from a list that was begun before the question.
 //!
 //! The first request of a look may be refused by the budget; those that follow wait for their turn. A look that began
 //! anew whenever its last request is refused would use the budget up and never come to its end.
 
+mod details;
 mod status;
 
 use super::{
     have::Have,
     map,
-    wire::{Detail, DetailReply, ListReply, ROOM, Row},
+    wire::{ListReply, ROOM, Row},
 };
 use crate::{
     domain::{
@@ -19,7 +20,6 @@ use crate::{
         ids::{ExternalId, NaturalKey},
         intent::Stamps,
         stores::{self, Recognition},
-        verdict::Kind,
     },
     provider::{
         ApiError, Freshness, Operation, Recogniser, Record, WHOSE,
@@ -27,8 +27,9 @@ use crate::{
         inventory::{Inventory, Snapshot},
     },
 };
+use details::Details;
 use http::Method;
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 use status::{FIRST_SYNC, Read};
 use std::{
     collections::{HashMap, HashSet},
@@ -60,9 +61,6 @@ pub(super) struct Reads {
 
 /// A list. Its rows are shared: each look goes through all of them.
 pub(super) type Rows = Vec<Arc<Row>>;
-
-/// What tells the store of a connection, by its id; and the platform that the list told then.
-type Details = HashMap<String, (Option<String>, Detail)>;
 
 /// What this process itself did or read, by connection id.
 #[derive(Default)]
@@ -123,6 +121,12 @@ impl Reads {
     pub(super) async fn listed_since(&self, id: &str, since: Instant) -> Option<Arc<Row>> {
         let snapshot = self.any.get(Freshness::After(since), || self.read_list("any", Pace::InTurn)).await.ok()?;
         snapshot.rows.iter().find(|r| r.id == id).cloned()
+    }
+
+    /// Whether a list that begins now shows a connection, or cannot show it yet.
+    pub(super) async fn is_listed(&self, id: &str) -> Result<bool, ApiError> {
+        let rows = self.rows(&*self.list(Freshness::After(Instant::now()), Pace::InTurn).await?);
+        Ok(rows.iter().any(|row| row.id == id))
     }
 
     /// The token of a connection, by what was read last.
@@ -194,62 +198,10 @@ impl Reads {
         known.deleted.retain(|id, at| *at + lag > snapshot.began || listed.contains(id.as_str()));
         // While some are being read it is left to the next list.
         if let Ok(mut details) = self.details.try_lock() {
-            details.retain(|id, _| listed.contains(id.as_str()) || known.made.contains_key(id));
+            details.retain(|id| listed.contains(id) || known.made.contains_key(id));
         }
         let listed = snapshot.rows.iter().filter(|r| !known.deleted.contains_key(&r.id));
         listed.chain(known.made.values().map(|(row, _)| row)).cloned().collect()
-    }
-
-    /// The details of a row that was just made, without waiting for a look that reads many: nobody else knows of it yet.
-    pub(super) async fn detail_of_new(&self, row: &Row) -> Result<Option<Detail>, ApiError> {
-        let detail = self.detail(row).await?;
-        if let Ok(mut cache) = self.details.try_lock() {
-            keep(&mut cache, row, detail.as_ref());
-        }
-        Ok(detail)
-    }
-
-    /// The details of these rows; `None` for one that Rutter does not let us read.
-    pub(super) async fn details(&self, rows: &[Arc<Row>]) -> Result<Vec<Option<Detail>>, ApiError> {
-        let mut cache = self.details.lock().await;
-        let renewed = std::mem::take(&mut self.known().renewed);
-        cache.retain(|id, _| !renewed.contains(id));
-        let mut out = Vec::with_capacity(rows.len());
-        for row in rows {
-            if let Some((_, known)) = cache.get(&row.id).filter(|(platform, _)| *platform == row.platform) {
-                out.push(Some(known.clone()));
-                continue;
-            }
-            let detail = self.detail(row).await?;
-            keep(&mut cache, row, detail.as_ref());
-            out.push(detail);
-        }
-        Ok(out)
-    }
-
-    async fn detail(&self, row: &Row) -> Result<Option<Detail>, ApiError> {
-        let Some(token) = row.access_token.as_ref() else { return Ok(None) };
-        let query = [("access_token", token.expose_secret())];
-        let read = self.get::<DetailReply>(Operation::Read, &["connections", "access_token"], &query, Pace::InTurn);
-        let e = match read.await {
-            Ok(reply) if reply.connection.id == row.id => return Ok(Some(reply.connection)),
-            Ok(_) => ApiError::unreadable(Operation::Read, None),
-            Err(e) => e,
-        };
-        // Rutter's own limit is the account's. All else may be of this one alone, and nothing but this line says which one it is.
-        if e.kind != Kind::RateLimited || is_of_platform(&e) {
-            tracing::warn!(id = %row.id, operation = %e.operation, request_id = e.request_id, "a connection cannot be read: {e}");
-        }
-        match e.kind {
-            // It does not say what is wrong with this connection: it might answer in a moment, and be the store that is
-            // looked for.
-            Kind::Invalid if e.detail.code.is_none() => Err(ApiError::unreadable(Operation::Read, e.status)),
-            // Of this one connection alone: the login has just listed it.
-            Kind::Unauthorized | Kind::Forbidden | Kind::Invalid | Kind::NotFound | Kind::Gone => Ok(None),
-            Kind::Conflict | Kind::Taken | Kind::RateLimited | Kind::Unavailable | Kind::Timeout | Kind::Protocol => {
-                Err(e)
-            }
-        }
     }
 
     /// The records of a platform and store. One whose store cannot be read is handed on without a Have.
@@ -319,23 +271,17 @@ impl Reads {
         let asked = Instant::now();
         let Some(row) = self.row(id, freshness, pace).await? else { return Ok(vec![]) };
         let read = self.health(&row, freshness).await?;
-        if read.at >= asked {
-            // The store's name may come with the first sync: what is incomplete is read again with the status.
-            self.details.lock().await.retain(|known, (_, detail)| *known != row.id || detail.store_name.is_some());
-        }
-        let detail = self.details(std::slice::from_ref(&row)).await?.into_iter().next().flatten();
+        // The store's name may come with the first sync: what is incomplete is read again with the status.
+        let detail = if read.at >= asked {
+            self.named_detail(&row).await?
+        } else {
+            self.details(std::slice::from_ref(&row)).await?.into_iter().next().flatten()
+        };
         let mut row = Arc::unwrap_or_clone(row);
         // A merchant may have chosen it since the list was read.
         row.platform = read.platform.or(row.platform);
         let have = Have { health: Some((read.health, read.last_sync)), ..Have::new(row, detail) };
         Ok(vec![Record { id: id.clone(), stamps: Stamps::born(have.born()), have: Some(have) }])
-    }
-}
-
-/// Keeps what tells a store. One that Rutter cannot tell yet is asked for again.
-fn keep(cache: &mut Details, row: &Row, detail: Option<&Detail>) {
-    if let Some(detail) = detail.filter(|d| Have::new(row.clone(), Some((*d).clone())).is_told()) {
-        cache.insert(row.id.clone(), (row.platform.clone(), detail.clone()));
     }
 }
 
