@@ -75,6 +75,46 @@ async fn what_was_read_of_a_connection_is_kept_for_as_long_as_it_is_listed() {
     assert_eq!(again(&["a", "b"]).await, ["b"], "nothing was kept of what was gone");
 }
 
+const SHORT: std::time::Duration = std::time::Duration::from_secs(1);
+
+/// Some connections never tell their store: whoever read them with every look would never come to an end.
+#[rstest]
+#[case::a_domain_of_its_own("SHOPIFY", 200, json!({"store_domain": "shop.example.com", "store_unique_id": "123"}))]
+#[case::a_number_alone("WOO_COMMERCE", 200, json!({"store_domain": null, "store_unique_id": "123"}))]
+#[case::refused("SHOPIFY", 401, json!({}))]
+#[case::refused_by_its_code("SHOPIFY", 400, json!({"error_code": "CONNECTION_DISABLED"}))]
+#[tokio::test(start_paused = true)]
+async fn what_was_read_of_a_connection_is_kept_although_it_does_not_tell_its_store(
+    #[case] platform: &'static str,
+    #[case] status: u16,
+    #[case] body: Value,
+) {
+    let read = Arc::new(Mutex::new(0));
+    let count = Arc::clone(&read);
+    let session = session(move |request| match request.strip_prefix(DETAIL) {
+        Some(id) => {
+            *count.lock().expect("a count") += 1;
+            let mut told = body.clone();
+            told["id"] = json!(id);
+            (status, if status == 200 { json!({"connection": told}) } else { body.clone() })
+        }
+        None => (200, json!({"connections": [{"id": "a", "access_token": "a", "platform": platform}]})),
+    });
+    let key = Look::Key(NaturalKey::new(format!("{platform}/a.myshopify.com")));
+    let reads = async || {
+        let found = of(&session).observe(&key, Freshness::After(Instant::now()), Pace::Now).await.expect("records");
+        assert!(found.len() == 1 && found[0].have.is_none(), "it may be of any store");
+        std::mem::take(&mut *read.lock().expect("a count"))
+    };
+    assert_eq!((reads().await, reads().await), (1, 0), "the second look reads nothing");
+    let mut all = 0;
+    for _ in 0..24 * 60 {
+        tokio::time::advance(SHORT * 60).await;
+        all += reads().await;
+    }
+    assert!((24..40).contains(&all), "{all} in a day: it may tell its store some time");
+}
+
 #[rstest]
 #[case::refused(404, json!({}), true, 1)]
 #[case::refused_by_its_code(400, json!({"error_code": "CONNECTION_DISABLED"}), true, 1)]
@@ -250,6 +290,38 @@ async fn what_another_spelling_names_is_not_deleted(#[case] id: &str, #[case] se
     assert_eq!(found.is_ok_and(|found| found.is_empty()), id.as_str() != LISTED);
     assert_eq!(of(&session).delete(DeletePermit::mint(id)).await, Ok(()));
     assert_eq!(*deleted.lock().expect("a count"), sent);
+}
+
+/// An endpoint that is not there says 404 as well, and so does a proxy. Of an id that is gone 410 is said, or no list shows it.
+#[rstest]
+#[case::gone_and_not_listed(404, &[], true)]
+#[case::listed_all_the_same(404, &[LISTED], false)]
+#[case::gone_by_its_status(410, &[LISTED], true)]
+#[tokio::test]
+async fn what_a_list_shows_is_not_gone(#[case] status: u16, #[case] listed: &'static [&str], #[case] is_gone: bool) {
+    let session = session(move |request| match request.starts_with("DELETE") {
+        true => (status, json!({"error_message": "no such path"})),
+        false => list(listed),
+    });
+    let answer = of(&session).delete(DeletePermit::mint(ExternalId::new(LISTED))).await;
+    assert_eq!(answer.map_err(|e| e.kind), if is_gone { Ok(()) } else { Err(Kind::NotFound) });
+}
+
+/// As many as docs/providers/rutter.md says, with all that the reference shows of one.
+#[tokio::test]
+async fn seven_thousand_connections_are_read_at_once() {
+    let row = |n: usize| {
+        let id = format!("5b0f4a52-6d8e-4a39-9a36-{n:012}");
+        json!({
+            "id": id, "access_token": "0d7e3c1a-4a1b-4a1e-8b53-2f6b0f9e7a22", "platform": "BIG_COMMERCE",
+            "link_url": format!("https://link.rutterapi.com/connection/{id}"),
+            "created_at": "2026-01-05T10:00:00.000Z", "updated_at": "2026-01-05T10:04:00.000Z",
+        })
+    };
+    let all = json!({"connections": (0..7000).map(row).collect::<Vec<_>>()});
+    let session = session(move |_| (200, all.clone()));
+    let read = of(&session).reads.list(Freshness::After(Instant::now()), Pace::Now).await.expect("a list");
+    assert_eq!(read.rows.len(), 7000);
 }
 
 const LISTED: &str = "0d7e3c1a-4a1b-4a1e-8b53-2f6b0f9e7a22";

@@ -348,6 +348,8 @@ impl External for Rutter {
                 return Err(ApiError::answered(operation, status, Kind::Unavailable, Effect::Unknown));
             }
             Err(e) if !matches!(e.kind, Kind::NotFound | Kind::Gone) => return Err(e),
+            // An endpoint that is not there says so too, as does a proxy that knows none: what is gone is in no list.
+            Err(e) if e.kind == Kind::NotFound && self.reads.is_listed(id).await? => return Err(e),
             Ok(DeleteReply { success: true }) | Err(_) => {}
         }
         self.reads.deleted(id);

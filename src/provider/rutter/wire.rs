@@ -13,7 +13,8 @@ use std::{fmt, sync::Arc};
 
 /// The longest token, link or cursor that is taken: no request line, and no browser, has room for a longer one.
 const LONGEST: usize = 8 << 10;
-/// The rows of a list weigh no more than this, all pages together: room for some ten thousand.
+/// The rows of a list weigh no more than this, all pages together: room for some ten thousand. A single page is no larger than
+/// `http` reads, which is room for some seven thousand.
 pub(super) const ROOM: usize = 4 << 20;
 
 /// A stamp that is absent, null or unreadable is unknown: nothing that we decide may rest on it then.
