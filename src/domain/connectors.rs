@@ -92,6 +92,7 @@ impl Field {
         match (&self.value, told.filter(|told| !told.is_null() || self.is_nullable())) {
             // What is declared of a configuration counts; what else is in it is somebody else's.
             (Value::Object(want), Some(Value::Object(told))) => want.iter().any(|(k, v)| told.get(k) != Some(v)),
+            (Value::String(want), Some(Value::String(told))) if self.name == BANK_ACCOUNT => *want != canonical(told),
             (want, Some(told)) => want != told,
             (_, None) => !applied.contains(&self.applied()),
         }
@@ -99,7 +100,7 @@ impl Field {
 
     /// Whether null is a value of it, which it has where somebody has cleared it; a null elsewhere tells nothing.
     fn is_nullable(&self) -> bool {
-        self.name.starts_with("ship_from_") || ["seller_id", "bank_account_id"].contains(&self.name)
+        self.name.starts_with("ship_from_") || ["seller_id", BANK_ACCOUNT].contains(&self.name)
     }
 }
 
@@ -206,6 +207,13 @@ impl ConnectorWant {
 
 /// The field that says whether a connector works.
 pub const ACTIVE: &str = "is_active";
+/// A UUID, which Arcus may spell in another way than it was given. Of the fields with ids only this one is said to be one.
+const BANK_ACCOUNT: &str = "bank_account_id";
+
+/// A UUID in the spelling of all; what is none is left for Arcus to refuse.
+fn canonical(id: &str) -> String {
+    uuid::Uuid::try_parse(id).map_or_else(|_| id.to_owned(), |id| id.to_string())
+}
 
 fn spelled(mode: ArcusMode) -> &'static str {
     match mode {
@@ -227,7 +235,7 @@ fn fields(settings: &ArcusConnection) -> Vec<Field> {
         text("shipFrom.state", "ship_from_state", ship.and_then(|s| s.state.as_ref())),
         text("shipFrom.zip", "ship_from_zip", ship.and_then(|s| s.zip.as_ref())),
         text("sellerId", "seller_id", settings.seller_id.as_ref()),
-        text("bankAccountId", "bank_account_id", settings.bank_account_id.as_ref()),
+        text("bankAccountId", BANK_ACCOUNT, settings.bank_account_id.as_ref().map(|id| canonical(id)).as_ref()),
     ];
     let always =
         [field("mode", "mode", json!(spelled(settings.mode))), field("active", ACTIVE, json!(settings.active))];
@@ -296,7 +304,7 @@ pub fn path_of(param: &str) -> Option<String> {
         "ship_from_state" => "spec.arcus.shipFrom.state",
         "ship_from_zip" => "spec.arcus.shipFrom.zip",
         "seller_id" => "spec.arcus.sellerId",
-        "bank_account_id" => "spec.arcus.bankAccountId",
+        BANK_ACCOUNT => "spec.arcus.bankAccountId",
         "connector_type" => "spec.platform",
         param if param == "config" || param.starts_with("config.") => "spec.arcus.config",
         _ => return None,
@@ -447,6 +455,21 @@ mod tests {
         assert!(name.differs(None, &[]) && !name.differs(None, &[name.applied()]));
         assert!(!name.differs(Some(&json!("Labels")), &[]));
         assert!(name.differs(Some(&json!("Parcels")), &[name.applied()]), "what it shows counts");
+    }
+
+    #[rstest]
+    #[case::capitals("0B8A2F6E-3F0C-4F57-9A3C-0F2D4F5B6A71")]
+    #[case::no_dashes("0b8a2f6e3f0c4f579a3c0f2d4f5b6a71")]
+    fn another_spelling_of_a_bank_account_is_the_same_one(#[case] spelled: &str) {
+        let id = "0b8a2f6e-3f0c-4f57-9a3c-0f2d4f5b6a71";
+        for (declared, told) in [(spelled, id), (id, spelled)] {
+            let want = ConnectorWant::new(&spec("plaid", &json!({"bankAccountId": declared}))).expect("a want");
+            let bank = want.fields().iter().find(|field| field.name == BANK_ACCOUNT).expect("the account");
+            assert_eq!(bank.value, json!(id));
+            assert!(!bank.differs(Some(&json!(told)), &[]), "{declared} and {told}");
+        }
+        let seller = ConnectorWant::new(&spec("ebay", &json!({"sellerId": spelled}))).expect("a want");
+        assert!(seller.fields().iter().any(|field| field.value == json!(spelled)), "no UUID, for all that is known");
     }
 
     #[rstest]

@@ -126,8 +126,10 @@ fn detail(name: &str, value: &Value, settings: &Settings) -> Result<Option<Strin
         return Ok(None);
     }
     let text = text(name, value)?;
-    if name == BANK_ACCOUNT && Uuid::try_parse(&text).is_err() {
-        return Err(Refusal::invalid(name, "It must be a UUID."));
+    if name == BANK_ACCOUNT {
+        // A database of UUIDs has one spelling for all.
+        let id = Uuid::try_parse(&text).map_err(|_| Refusal::invalid(name, "It must be a UUID."))?;
+        return Ok(Some(id.to_string()));
     }
     Ok(Some(text))
 }

@@ -139,4 +139,6 @@ pub enum Existing {
     Replaced,
     /// It is refused with 409 if the connector is active.
     Refused,
+    /// It is refused with 409, also if somebody has switched the connector off.
+    RefusedAlways,
 }

@@ -55,7 +55,12 @@ impl Arcus {
         let entity_id = call.account.entity_id;
         let found = self.ledger.find(entity_id, connector);
         let there = found.is_some_and(|row| !row.is_deleted());
-        if self.settings.existing == Existing::Refused && found.is_some_and(|row| row.is_active) {
+        let is_refused = match self.settings.existing {
+            Existing::Changed | Existing::Replaced => false,
+            Existing::Refused => found.is_some_and(|row| row.is_active),
+            Existing::RefusedAlways => there,
+        };
+        if is_refused {
             return Err(Refusal::duplicate(connector));
         }
         let recovers = found.is_some_and(|row| self.is_recoverable(call.now, row));

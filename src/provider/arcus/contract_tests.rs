@@ -636,6 +636,46 @@ async fn a_duplicate_is_refused_for_certain() {
     assert_eq!((error.kind, error.effect, error.status), (Kind::Conflict, Effect::None, Some(409)));
 }
 
+/// No look shows what is switched off, and whoever is refused for it has to know.
+#[tokio::test]
+async fn what_is_switched_off_and_in_the_way_is_said_to_be_so() {
+    let world = World::new(arcus::Settings { existing: arcus::Existing::RefusedAlways, ..at_ease() });
+    let want = labels(&json!({}));
+    world.made(&want).await;
+    let refused = async || {
+        let error = world.create(&want).await.expect_err("a refusal");
+        assert_eq!((error.kind, error.effect, error.status), (Kind::Conflict, Effect::None, Some(409)));
+        error.detail.code.unwrap_or_default()
+    };
+    assert_eq!(refused().await, "", "who works is found by a look");
+    world.done(Act::SetActive { active: false }, &want);
+    assert!(world.found(&Look::Key(want.key())).await.is_empty());
+    let said = refused().await;
+    assert!(said.contains("is switched off: switch it on in Arcus and take it over"), "{said}");
+    assert!(!world.record(&want).is_active, "it is nobody's to change");
+}
+
+/// A proxy that knows no such path knows nothing of connectors.
+#[rstest]
+#[case::not_found(404)]
+#[case::gone(410)]
+#[tokio::test]
+async fn a_page_that_is_not_arcus_own_proves_no_absence(#[case] status: u16) {
+    let wire = service_fn(move |_: Request<Bytes>| {
+        let response = Response::builder().status(status).body(Bytes::from("<html>")).expect("a response");
+        std::future::ready(Ok::<_, WireError>(response))
+    });
+    let session = session(BoxCloneSyncService::new(wire), "2026-05-01");
+    let (arcus, id) = (of(&session), ExternalId::new("shippo"));
+    for look in [Look::Id(id.clone()), Look::Key(NaturalKey::new("shippo"))] {
+        let error = arcus.observe(&look, now(), Pace::Now).await.expect_err("no answer");
+        assert_eq!((error.kind, error.effect), (Kind::Protocol, Effect::None));
+    }
+    assert_eq!(arcus.probe(now(), Pace::Now).await.map_err(|e| e.kind), Err(Kind::Protocol));
+    let error = arcus.delete(DeletePermit::mint(id)).await.expect_err("no answer");
+    assert_eq!((error.kind, error.effect), (Kind::Protocol, Effect::Unknown));
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_window_that_is_used_up_closes_the_gate_until_it_opens_again() {
     let rate = Rate { per_minute: 3, per_second: 10 };

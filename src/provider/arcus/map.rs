@@ -26,6 +26,20 @@ const CODES: &[&str] = &[
 ];
 /// The key of this request was used with another body.
 const MISMATCH: &str = "idempotency_key_mismatch";
+/// What stands for the code of a create that is refused for a connector that somebody has switched off: no code of Arcus'
+/// says that.
+const SWITCHED_OFF: &str = "a connector of this type stands there, and is switched off: switch it on in Arcus and take it over \
+    with adoptionPolicy: Match or Override, or have it removed there";
+
+/// Whether a create was refused for what stands there already.
+pub(super) fn is_duplicate(error: &ApiError) -> bool {
+    error.kind == Kind::Conflict && error.effect == Effect::None && error.status == Some(409)
+}
+
+/// The same refusal, which says that what stands there is switched off.
+pub(super) fn switched_off(error: ApiError) -> ApiError {
+    ApiError { detail: Detail { code: Some(SWITCHED_OFF), ..error.detail }, ..error }
+}
 
 /// The body of a success, or the error that the answer is.
 pub(super) fn read(operation: Operation, reply: &Reply) -> Result<Value, ApiError> {
@@ -36,7 +50,11 @@ pub(super) fn read(operation: Operation, reply: &Reply) -> Result<Value, ApiErro
     let text = |key: &str| body.as_ref().and_then(|b| b.get(key)?.as_str());
     let code =
         text("code").or_else(|| text("error")).and_then(|code| CODES.iter().find(|known| **known == code).copied());
+    // Both are in each of Arcus' errors.
+    let is_arcus = text("error").is_some() && text("code").is_some();
     let meaning = match (code, reply.status.as_u16()) {
+        // A proxy's or a gateway's word, which knows nothing of what is there.
+        (_, 404 | 410) if !is_arcus => (Kind::Protocol, Effect::Unknown),
         // What the first request with this key did is what counts, and its answer is not this one.
         (Some(MISMATCH), 409) => (Kind::Conflict, Effect::Unknown),
         // A duplicate, or something in use: nothing was done.
@@ -83,7 +101,7 @@ mod tests {
     #[test]
     fn every_status_has_a_meaning_for_every_verb() {
         insta::assert_snapshot!(crate::provider::error::meanings(|operation, status| {
-            read(operation, &reply(status, &json!({}))).err()
+            read(operation, &reply(status, &json!({"error": "test", "code": "test"}))).err()
         }));
     }
 
@@ -99,6 +117,22 @@ mod tests {
     ) {
         let error = read(Operation::Create, &reply(status, &body)).expect_err("an error");
         assert_eq!((error.kind, error.effect), (kind, effect));
+    }
+
+    #[rstest]
+    #[case::its_own(r#"{"error":"not_found","code":"not_found"}"#, true)]
+    #[case::a_page("<html>", false)]
+    #[case::nothing("", false)]
+    #[case::a_gateways(r#"{"error":"Not Found","code":404}"#, false)]
+    #[case::anothers(r#"{"message":"no route"}"#, false)]
+    fn what_is_not_there_only_arcus_can_say(#[case] body: &'static str, #[case] is_told: bool) {
+        for status in [404, 410] {
+            for operation in [Operation::Read, Operation::Delete, Operation::Update, Operation::List] {
+                let error = read(operation, &Reply::of(status, body)).expect_err("an error");
+                assert_eq!(error.kind == Kind::Protocol, !is_told, "{operation} {status}");
+                assert!(is_told || !operation.writes() || error.effect == Effect::Unknown);
+            }
+        }
     }
 
     #[test]

@@ -4,10 +4,12 @@
 //! seven days, in which a create brings them back; credentials never pass through here. A store that a merchant has to
 //! authorize is created by an invitation: a link, and nothing else until the merchant has followed it.
 
+mod have;
 mod key;
 mod map;
 mod wire;
 
+pub use have::Have;
 pub(super) use key::{LIVE, entity_code};
 
 use super::{
@@ -25,7 +27,7 @@ use crate::{
         decide::Look,
         diff::Difference,
         ids::{ExternalId, NaturalKey},
-        intent::{Stamps, Timing, Window},
+        intent::{Timing, Window},
         reason::Problem,
         refresh::Entity,
         text::{is_link, plain},
@@ -34,6 +36,7 @@ use crate::{
     },
     telemetry::Meter,
 };
+use have::{record, sent};
 use http::{HeaderName, Method};
 use jiff::{SignedDuration, Timestamp, civil::Date};
 use secrecy::{ExposeSecret, SecretString};
@@ -71,12 +74,6 @@ pub struct Arcus {
     timing: Timing,
     /// The key is one for real data.
     live: bool,
-}
-
-/// A connector as Arcus shows it.
-#[derive(Clone, Debug)]
-pub struct Have {
-    row: Row,
 }
 
 /// What a PATCH carries.
@@ -181,6 +178,14 @@ impl Arcus {
         wire::page(body).ok_or_else(|| ApiError::unreadable(Operation::List, None))
     }
 
+    /// The refusal of a create for what stands there. What is switched off no look shows, so that it is said here.
+    async fn in_the_way(&self, error: ApiError, want: &ConnectorWant) -> ApiError {
+        match self.one(want.connector.name, Pace::InTurn).await {
+            Ok(Some(row)) if row.active == Some(false) => map::switched_off(error),
+            Ok(_) | Err(_) => error,
+        }
+    }
+
     /// A link and how long it works. `wall`: our own time, where Arcus tells none.
     fn accepted(&self, invitation: Invitation, wall: Timestamp) -> Accepted {
         let now = self.now().unwrap_or(wall);
@@ -193,22 +198,6 @@ impl Arcus {
 /// Whether an id is one of Arcus' types, in its spelling: it might take another one for the same, and it would be held by nobody.
 fn known(operation: Operation, id: &ExternalId) -> Result<(), ApiError> {
     Connector::named(id.as_str()).map(drop).ok_or_else(|| ApiError::unsent(operation))
-}
-
-/// A declared configuration is laid over the one that is there: whether a PATCH replaces it or merges is not said.
-fn sent(field: &Field, told: Option<&Value>) -> Value {
-    match (&field.value, told) {
-        (Value::Object(want), Some(Value::Object(told))) => {
-            Value::Object(told.iter().chain(want).map(|(k, v)| (k.clone(), v.clone())).collect())
-        }
-        (want, _) => want.clone(),
-    }
-}
-
-fn record(row: Row) -> Record<Have> {
-    let by_consent = Connector::named(&row.connector_type).is_some_and(|connector| connector.oauth);
-    let stamps = Stamps { born: row.created_at, touched: row.updated_at, by_consent };
-    Record { id: ExternalId::new(&row.connector_type), stamps, have: Some(Have { row }) }
 }
 
 impl External for Arcus {
@@ -336,7 +325,10 @@ impl External for Arcus {
         let (path, body) = ([INTEGRATIONS, want.connector.name], Some(Value::Object(want.create_body())));
         let call = Call { operation, method: Method::POST, path: &path, query: &[], body, key: None };
         let reply = self.http.send_create(call, permit).await?;
-        let answer = self.heard(operation, &reply)?;
+        let answer = match self.heard(operation, &reply) {
+            Err(error) if map::is_duplicate(&error) => return Err(self.in_the_way(error, want).await),
+            answer => answer?,
+        };
         if let Some(invitation) = Invitation::read(&answer) {
             // What is no link can be handed to nobody.
             let accepted = is_link(&invitation.url).then(|| Made::Accepted(self.accepted(invitation, wall)));
