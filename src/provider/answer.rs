@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 /// What an answer may weigh that is read as a tree of values.
 const TREE: usize = 1 << 20;
 /// And what a page of a list may.
-const PAGE: usize = 2560 << 10;
+pub(super) const PAGE: usize = 2560 << 10;
 
 /// Reads a tree, and makes of it what is kept: one at a time, whatever the account, since a tree takes many times the memory
 /// of its text. Nothing is waited for meanwhile.

@@ -714,6 +714,99 @@ async fn a_refusal_that_weighs_too_much_is_one_all_the_same(#[case] body: String
     }
 }
 
+/// Whose an instance is that no list shows does not take a list of all to tell.
+#[tokio::test]
+async fn what_the_list_does_not_show_is_asked_for_by_itself() {
+    let world = World::new(sku_io::Settings::default());
+    let want = with(&[]);
+    world.simulator.act_sku(&Deed::Fill { tenant_id: None, prefix: "load".into(), count: 300 }).expect("a deed");
+    let (archived, gone) = (world.made(&want).await, ExternalId::new("999999999"));
+    let deed = Deed::Archive { instance: world.record(&archived).id, archived: true };
+    world.simulator.act_sku(&deed).expect("a deed");
+    let mut lists = vec![];
+    for id in [&archived, &gone, &archived, &gone] {
+        let names_it = world.sku().recogniser(id).await.expect("an answer");
+        assert_eq!((names_it(&want.key()), names_it(&NaturalKey::new("load-00001"))), (*id == archived, false));
+        lists.push(world.asked(Asked::List));
+    }
+    assert_eq!(lists, [3; 4]);
+}
+
+/// A tenant of so many of these rows; and how many rows each page was asked for with.
+fn heavy(count: usize, row: fn(usize) -> Value) -> (Session, Arc<std::sync::Mutex<Vec<usize>>>) {
+    let asked = Arc::new(std::sync::Mutex::new(vec![]));
+    let log = Arc::clone(&asked);
+    let wire = service_fn(move |request: Request<Bytes>| {
+        let query = request.uri().query().unwrap_or_default();
+        let number = |name: &str| -> usize {
+            let value = query.split('&').find_map(|pair| pair.strip_prefix(name)).expect("a number");
+            value.parse().expect("a number")
+        };
+        let (limit, page) = (number("limit="), number("page="));
+        log.lock().expect("a log").push(limit);
+        let rows: Vec<Value> = (0..count).skip(limit * (page - 1)).take(limit).map(row).collect();
+        let body = json!({"data": rows, "last_page": count.div_ceil(limit)}).to_string();
+        std::future::ready(Ok::<_, WireError>(Response::new(Bytes::from(body))))
+    });
+    let login = contract::login(Provider::SkuIo, "https://beta.acme.example.com", "", "", "test");
+    (contract::session(BoxCloneSyncService::new(wire), &login), asked)
+}
+
+/// A row with the tiers of its prices and the locations of its stock, none of which can be declared.
+fn with_locations(n: usize) -> Value {
+    let location = |at: usize| {
+        let rules: Vec<Value> = (0..12).map(|rule| json!({"id": rule, "sku": "x", "buffer": 1})).collect();
+        json!({"id": at, "name": "Warehouse", "rules": rules})
+    };
+    let tiers: Vec<Value> = (0..8).map(|tier| json!({"from": tier, "price": 1})).collect();
+    json!({"id": n + 1, "name": format!("instance-{n}"), "integration_settings": {
+        "store_hash": "a", "pricing": {"tiers": tiers}, "inventory": {"locations": (0..4).map(location).collect::<Vec<_>>()},
+    }})
+}
+
+#[rstest]
+#[case::with_locations(60, with_locations, &[100, 25, 25, 25], 25)]
+#[case::too_heavy_for_any_but_the_smallest(7, |n| {
+    json!({"id": n + 1, "name": "a", "integration_settings": {}, "notes": "x".repeat(200 << 10)})
+}, &[100, 25, 6, 6], 6)]
+#[case::light(60, |n| json!({"id": n + 1, "name": "a"}), &[100], 100)]
+#[tokio::test]
+async fn a_page_that_is_too_heavy_is_asked_for_in_smaller_ones(
+    #[case] count: usize,
+    #[case] row: fn(usize) -> Value,
+    #[case] limits: &[usize],
+    #[case] then: usize,
+) {
+    let (session, asked) = heavy(count, row);
+    let Backend::SkuIo(sku) = &session.backend else { panic!("a session of another provider") };
+    assert_eq!(sku.reads.everything(now(), Pace::Now).await.expect("all of them").len(), count);
+    assert_eq!(std::mem::take(&mut *asked.lock().expect("a log")), limits);
+    assert_eq!(sku.reads.everything(now(), Pace::Now).await.expect("all of them").len(), count);
+    let again = asked.lock().expect("a log").clone();
+    assert!(again.iter().all(|limit| *limit == then), "what will do is known by now: {again:?}");
+}
+
+/// Who weighed much for a moment is read by large pages again.
+#[tokio::test]
+async fn pages_become_large_again_once_they_weigh_little() {
+    let (session, asked) = heavy(60, |n| json!({"id": n + 1, "name": "a"}));
+    let Backend::SkuIo(sku) = &session.backend else { panic!("a session of another provider") };
+    sku.reads.only_small_pages();
+    for limits in [vec![6; 10], vec![25; 3], vec![100]] {
+        assert_eq!(sku.reads.everything(now(), Pace::Now).await.expect("all of them").len(), 60);
+        assert_eq!(std::mem::take(&mut *asked.lock().expect("a log")), limits);
+    }
+}
+
+/// A single row that weighs more than a page may is no row of SKU.io's.
+#[tokio::test]
+async fn a_row_that_is_too_heavy_for_any_page_is_an_error() {
+    let (session, asked) = heavy(1, |_| json!({"id": 1, "notes": "x".repeat(2 << 20)}));
+    let Backend::SkuIo(sku) = &session.backend else { panic!("a session of another provider") };
+    assert_eq!(sku.reads.everything(now(), Pace::Now).await.expect_err("no list").kind, Kind::Protocol);
+    assert_eq!(*asked.lock().expect("a log"), [100, 25, 6]);
+}
+
 /// A server may take another spelling of an id for the same instance; two objects would hold it then.
 #[tokio::test]
 async fn an_id_in_another_spelling_is_that_of_no_instance() {

@@ -21,6 +21,8 @@ pub(super) fn read(operation: Operation, reply: &Reply) -> Result<Value, ApiErro
     let (kind, effect) = match reply.status.as_u16() {
         // "Locked, or in the wrong state."
         409 | 423 => (Kind::Conflict, Effect::None),
+        // A proxy's page, which knows nothing of what is there: SKU.io answers JSON, or nothing.
+        404 | 410 if body.is_none() && !reply.body.is_empty() => (Kind::Protocol, Effect::Unknown),
         status => answer::meaning(status),
     };
     let errors = body.as_ref().and_then(|b| b.get("errors")).and_then(Value::as_object);
@@ -102,6 +104,18 @@ mod tests {
     #[case::none(json!({}), None)]
     fn the_missing_scope_is_told(#[case] body: Value, #[case] scope: Option<&str>) {
         assert_eq!(error(Operation::Update, 403, &body).detail.scope.as_deref(), scope);
+    }
+
+    #[rstest]
+    #[case::its_own(r#"{"message":"Not found."}"#, Kind::NotFound)]
+    #[case::nothing("", Kind::NotFound)]
+    #[case::a_page("<html>", Kind::Protocol)]
+    #[case::a_text("404 page not found", Kind::Protocol)]
+    fn what_a_proxy_does_not_know_may_be_there(#[case] body: &'static str, #[case] kind: Kind) {
+        for operation in [Operation::Read, Operation::Delete] {
+            let error = read(operation, &Reply::of(404, body)).expect_err("an error");
+            assert_eq!(error.kind, kind, "{operation}");
+        }
     }
 
     #[rstest]

@@ -24,13 +24,17 @@ use http::Method;
 use serde_json::Value;
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 use tokio::time::Instant;
 
-/// Rows of one page; the server's own default is 10.
-const LIMIT: usize = 100;
+/// Rows of one page; the server's own default is 10. The first that is not too heavy is taken: what settings have no bound for,
+/// such as prices and locations, may make one row weigh what a hundred do elsewhere.
+const LIMITS: [usize; 3] = [100, 25, 6];
 /// Pages that are read at most: a server that has ever more is cut off.
 const MAX_PAGES: i64 = 1000;
 /// What is kept of all pages together weighs no more than this: room for ten thousand instances with all of their settings.
@@ -61,6 +65,21 @@ pub(super) struct Reads {
     all: Inventory<HashMap<i64, Row>>,
     me: Inventory<Option<String>>,
     known: Mutex<Known>,
+    /// Which of the limits the account's pages are read with.
+    limit: AtomicUsize,
+}
+
+/// Why a list did not come to its end.
+enum Unread {
+    /// One of its pages is larger than what is read of one.
+    TooHeavy(ApiError),
+    Failed(ApiError),
+}
+
+impl From<ApiError> for Unread {
+    fn from(error: ApiError) -> Self {
+        Self::Failed(error)
+    }
 }
 
 /// What this process knows better than a list that began earlier.
@@ -78,11 +97,19 @@ const MEMORY: Duration = Duration::from_hours(24);
 
 impl Reads {
     pub(super) fn new(http: Http) -> Self {
-        Self { http, all: Inventory::default(), me: Inventory::default(), known: Mutex::default() }
+        let (all, me, known, limit) =
+            (Inventory::default(), Inventory::default(), Mutex::default(), AtomicUsize::new(0));
+        Self { http, all, me, known, limit }
     }
 
     fn known(&self) -> std::sync::MutexGuard<'_, Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// As after pages that were too heavy.
+    #[cfg(test)]
+    pub(super) fn only_small_pages(&self) {
+        self.limit.store(LIMITS.len() - 1, Ordering::Relaxed);
     }
 
     /// Whom the login belongs to, once it was asked for.
@@ -149,43 +176,80 @@ impl Reads {
         Ok(known.tenant.clone())
     }
 
-    /// The rows of all pages that matter.
+    /// The rows of all pages that matter. Where a page is too heavy, the list is begun anew with smaller ones.
     async fn pages(
         &self,
         filter: &[(&str, &str)],
         pace: Pace,
-        mut room: Room,
+        room: usize,
         matters: impl Fn(&Row) -> bool,
     ) -> Result<Vec<Row>, ApiError> {
-        let (operation, limit, mut rows) = (Operation::List, LIMIT.to_string(), Vec::new());
+        let mut pace = pace;
+        loop {
+            let (step, smallest) = (self.limit.load(Ordering::Relaxed), LIMITS.len() - 1);
+            let limit = LIMITS.get(step).copied().unwrap_or(1);
+            match self.pages_of(limit, filter, pace, Room::of(room), &matters).await {
+                Ok((rows, heaviest)) => {
+                    // Of the whole list alone: what one name is searched for by says nothing of the others. Pages four times
+                    // as large would weigh half of what they may.
+                    if step > 0 && filter.is_empty() && heaviest < answer::PAGE / 8 {
+                        self.limit.store(step - 1, Ordering::Relaxed);
+                    }
+                    return Ok(rows);
+                }
+                Err(Unread::TooHeavy(_)) if step < smallest => self.limit.store(step + 1, Ordering::Relaxed),
+                Err(Unread::TooHeavy(error) | Unread::Failed(error)) => return Err(error),
+            }
+            pace = Pace::InTurn;
+        }
+    }
+
+    /// The same by pages of so many rows, and what the heaviest one of them weighs.
+    async fn pages_of(
+        &self,
+        limit: usize,
+        filter: &[(&str, &str)],
+        pace: Pace,
+        mut room: Room,
+        matters: &impl Fn(&Row) -> bool,
+    ) -> Result<(Vec<Row>, usize), Unread> {
+        let (operation, rows_of_one) = (Operation::List, limit.to_string());
+        let (mut rows, mut heaviest) = (Vec::new(), 0);
         for page in 1..=MAX_PAGES {
             let number = page.to_string();
-            let mut query = vec![("limit", limit.as_str()), ("page", number.as_str())];
+            let mut query = vec![("limit", rows_of_one.as_str()), ("page", number.as_str())];
             query.extend(filter);
             // A list that has begun is read to its end: half a list would have to be begun anew.
             let pace = if page == 1 { pace } else { Pace::InTurn };
             let call = Call { operation, method: Method::GET, path: &INSTANCES, query: &query, body: None, key: None };
-            let reply = self.http.send(call, pace).await?;
-            let mut read = answer::alone(|| self.page(reply, page))?;
-            read.rows.retain(&matters);
+            // No other failure of the wire is one of the contract.
+            let too_big = |e: ApiError| if e.kind == Kind::Protocol { Unread::TooHeavy(e) } else { Unread::Failed(e) };
+            let reply = self.http.send(call, pace).await.map_err(too_big)?;
+            let weighs = answer::weight(&reply.body);
+            if answer::is_success(&reply) && weighs > answer::PAGE {
+                return Err(Unread::TooHeavy(answer::unreadable(operation, &reply)));
+            }
+            heaviest = heaviest.max(weighs);
+            let mut read = answer::alone(|| self.page(reply, limit, page))?;
+            read.rows.retain(matters);
             room.keep(read.rows.iter().map(Row::weight).sum())?;
             rows.extend(read.rows);
             if read.is_last {
-                return Ok(rows);
+                return Ok((rows, heaviest));
             }
         }
-        Err(ApiError::unreadable(operation, None))
+        Err(Unread::Failed(ApiError::unreadable(operation, None)))
     }
 
-    fn page(&self, reply: Reply, page: i64) -> Result<Page, ApiError> {
+    fn page(&self, reply: Reply, limit: usize, page: i64) -> Result<Page, ApiError> {
         let body = map::read(Operation::List, &reply).map_err(|e| self.heed(e))?;
         drop(reply);
-        Page::read(body, LIMIT, page).ok_or_else(|| ApiError::unreadable(Operation::List, None))
+        Page::read(body, limit, page).ok_or_else(|| ApiError::unreadable(Operation::List, None))
     }
 
     async fn list(&self, freshness: Freshness, pace: Pace) -> Result<Arc<Snapshot<HashMap<i64, Row>>>, ApiError> {
         let read = || async {
-            let rows = self.pages(&[], pace, Room::of(ROOM), |_| true).await?;
+            let rows = self.pages(&[], pace, ROOM, |_| true).await?;
             Ok(rows.into_iter().map(|row| (row.id, row)).collect())
         };
         self.all.get(freshness, read).await
@@ -195,7 +259,7 @@ impl Reads {
     pub(super) async fn by_name(&self, key: &NaturalKey, pace: Pace) -> Result<Vec<Record<Have>>, ApiError> {
         let is_there = |row: &Row| !row.archived && !self.is_deleted(row.id);
         let matters = |row: &Row| is_there(row) && row.name.as_deref().is_none_or(|name| name == key.as_str());
-        let mut rows = self.pages(&[("search", key.as_str())], pace, Room::of(OF_ONE_NAME), matters).await?;
+        let mut rows = self.pages(&[("search", key.as_str())], pace, OF_ONE_NAME, matters).await?;
         // A list may tell less than the instance itself, and whoever adopts it compares all of it.
         if let [row] = rows.as_slice()
             && row.name.is_some()
@@ -215,12 +279,12 @@ impl Reads {
     /// What tells whether a key is the instance's name.
     pub(super) async fn recogniser(&self, id: &ExternalId) -> Result<Recogniser, ApiError> {
         let Some(number) = number(id.as_str()) else { return Ok(Box::new(|_| false)) };
-        let mut snapshot = self.list(WHOSE, Pace::InTurn).await?;
-        if !snapshot.rows.contains_key(&number) {
-            // It may have been made since.
-            snapshot = self.list(Freshness::After(Instant::now()), Pace::InTurn).await?;
-        }
-        let name = snapshot.rows.get(&number).and_then(|row| row.name.clone());
+        let snapshot = self.list(WHOSE, Pace::InTurn).await?;
+        let name = match snapshot.rows.get(&number) {
+            Some(row) => row.name.clone(),
+            // It may have been made since, be archived, or gone: it is asked for by itself, and not with all others.
+            None => self.one(id, number, Pace::InTurn).await?.and_then(|row| row.name),
+        };
         Ok(Box::new(move |key| name.as_deref() == Some(key.as_str())))
     }
 
