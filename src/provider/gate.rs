@@ -274,8 +274,8 @@ impl Gate {
         match self.closed_for() {
             Some(rest) => {
                 self.meter.throttled(Throttle::Pause);
-                // Not all at once when it opens again.
-                Err(Refusal { after: rest + self.queued(tenant, Duration::ZERO), closed: true })
+                // Not all at once when it opens again, however long before that they were refused.
+                Err(Refusal { after: self.queued(tenant, rest, rest + LONGEST_QUEUE), closed: true })
             }
             None => Ok(()),
         }
@@ -283,18 +283,18 @@ impl Gate {
 
     fn full(&self, tenant: &str, at_least: Duration) -> Refusal {
         self.meter.throttled(Throttle::Budget);
-        Refusal { after: self.queued(tenant, at_least), closed: false }
+        Refusal { after: self.queued(tenant, at_least, LONGEST_QUEUE.max(at_least)), closed: false }
     }
 
     /// Each one refused is told a moment of its own, a request's spacing apart, so that they do not come back as a
     /// crowd of which all but one are refused again. A tenant queues behind its own only.
-    fn queued(&self, tenant: &str, at_least: Duration) -> Duration {
+    fn queued(&self, tenant: &str, at_least: Duration, at_most: Duration) -> Duration {
         let now = Instant::now();
         let mut state = self.lock();
         state.tidy(now);
         let tenant = state.tenant(tenant, now);
         let after_the_last = tenant.queue_end.map_or(now, |end| end + self.spacing);
-        let moment = after_the_last.clamp(now + at_least, now + LONGEST_QUEUE.max(at_least));
+        let moment = after_the_last.clamp(now + at_least, now + at_most);
         tenant.queue_end = Some(moment);
         moment.duration_since(now)
     }
@@ -386,6 +386,20 @@ mod tests {
         assert!(gate.still_open().is_err_and(|refusal| refusal.closed), "nor whoever has a ticket");
         tokio::time::advance(Duration::from_secs(31)).await;
         assert!(gate.still_open().is_ok() && gate.ticket().is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn those_refused_at_a_closed_gate_come_back_one_by_one_whenever_they_were_refused() {
+        let gate = gate(600, 4);
+        gate.close(Duration::from_mins(5));
+        let mut moments = vec![];
+        for _ in 0..5 {
+            moments.push(Instant::now() + gate.ticket().expect_err("closed").after);
+            tokio::time::advance(Duration::from_secs(10)).await;
+        }
+        assert!(moments.windows(2).all(|pair| pair[1] >= pair[0] + gate.spacing), "{moments:?}");
+        let (opens, last) = (moments[0], moments[4]);
+        assert!(last < opens + Duration::from_secs(1), "and not later than they have to: {moments:?}");
     }
 
     #[tokio::test(start_paused = true)]

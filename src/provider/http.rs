@@ -15,7 +15,10 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Status
 use jiff::{Timestamp, fmt::rfc2822};
 use serde_json::Value;
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
     time::Duration,
 };
 use tokio::time::Instant;
@@ -158,7 +161,12 @@ pub(super) struct Http {
     turn: Turn,
     /// The provider's last `Date`, and when it arrived.
     date: Mutex<Option<(Timestamp, Instant)>>,
+    /// So many limits in a row did not say how long to wait.
+    limits: AtomicU32,
 }
+
+/// No limit without `Retry-After` is waited out longer than this, however many there were before.
+const LONGEST_WAIT: Duration = Duration::from_mins(10);
 
 impl Http {
     /// `headers` go with every request; those that carry credentials must be marked sensitive.
@@ -171,7 +179,8 @@ impl Http {
         gate: Arc<Gate>,
         meter: Meter,
     ) -> Self {
-        Self { wire, base, headers, request_id, timeout, gate, meter, turn: Turn::default(), date: Mutex::new(None) }
+        let (turn, date, limits) = (Turn::default(), Mutex::new(None), AtomicU32::new(0));
+        Self { wire, base, headers, request_id, timeout, gate, meter, turn, date, limits }
     }
 
     /// The provider's clock now.
@@ -224,6 +233,9 @@ impl Http {
         let status = answer.as_ref().ok().map(|r| r.status().as_u16());
         self.meter.request(operation.into(), status, begun.elapsed());
         let (mut head, body) = answer.map_err(wire_error)?.into_parts();
+        if head.status.is_success() {
+            self.limits.store(0, Ordering::Relaxed);
+        }
         let turn = head.extensions.remove();
         let body = if body.len() > cap { Err(WireError::TooBig(cap)) } else { Ok(body) };
         let body = needed(head.status, body).map_err(wire_error)?;
@@ -282,13 +294,23 @@ impl Http {
         self.meter.throttled(Throttle::Provider);
     }
 
-    /// Closes the account's gate where an error asks for it.
+    /// Closes the account's gate where an error asks for it: for as long as it says, or else the longer the more often.
     pub(super) fn heed(&self, error: ApiError, otherwise: Duration) -> ApiError {
         if error.kind == Kind::RateLimited && !error.local {
             self.throttled();
-            self.gate.close(error.retry_after.unwrap_or(otherwise));
+            self.gate.close(error.retry_after.unwrap_or_else(|| self.wait(otherwise)));
         }
         error
+    }
+
+    /// How long to wait for a limit that does not say so. Those that come while the gate is closed were under way before: they
+    /// are one with that which closed it.
+    fn wait(&self, first: Duration) -> Duration {
+        let before = match self.gate.closed_for() {
+            Some(_) => self.limits.load(Ordering::Relaxed).saturating_sub(1),
+            None => self.limits.fetch_add(1, Ordering::Relaxed),
+        };
+        first.saturating_mul(1 << before.min(16)).min(LONGEST_WAIT)
     }
 }
 
@@ -404,6 +426,50 @@ mod tests {
         let now = "2026-11-29T04:37:00Z".parse().ok();
         let value = HeaderValue::from_str(text).expect("a value");
         assert_eq!(retry_after(&value, now), seconds.map(Duration::from_secs));
+    }
+
+    /// A provider that answers with these statuses, one after the other, and how long its gate is closed after each.
+    async fn closed_after(statuses: &[u16], retry_after: Option<&'static str>) -> Vec<u64> {
+        let meter = crate::telemetry::Metrics::new().at(crate::api::v1alpha1::Provider::Rutter);
+        let gate = Arc::new(Gate::new(60_000, 8, meter.clone()));
+        let left = Arc::new(Mutex::new(statuses.to_vec().into_iter()));
+        let wire = BoxCloneSyncService::new(service_fn(move |_: Request<Bytes>| {
+            let status = left.lock().expect("statuses").next().expect("one more");
+            let mut answer = Response::builder().status(status);
+            if let Some(text) = retry_after {
+                answer = answer.header(header::RETRY_AFTER, text);
+            }
+            std::future::ready(Ok::<_, WireError>(answer.body(Bytes::new()).expect("an answer")))
+        }));
+        let (base, id) = ("https://a.example.com/".parse().expect("a URL"), HeaderName::from_static("x-request-id"));
+        let minute = Duration::from_mins(1);
+        let http = Http::new(wire, base, HeaderMap::new(), id, minute, Arc::clone(&gate), meter);
+        let mut closed = vec![];
+        for _ in statuses {
+            let operation = Operation::Read;
+            let call = Call { operation, method: Method::GET, path: &["a"], query: &[], body: None, key: None };
+            let reply = http.send(call, Pace::Now).await.expect("an answer");
+            let limit = ApiError {
+                retry_after: reply.retry_after,
+                ..ApiError::answered(operation, 429, Kind::RateLimited, crate::domain::verdict::Effect::None)
+            };
+            if reply.status == StatusCode::TOO_MANY_REQUESTS {
+                // Two that were under way at once are one limit.
+                http.heed(http.heed(limit, Duration::from_secs(10)), Duration::from_secs(10));
+            }
+            let rest = gate.closed_for().unwrap_or_default();
+            closed.push(rest.as_secs());
+            tokio::time::advance(rest).await;
+        }
+        closed
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_limit_that_does_not_say_when_it_ends_is_waited_out_the_longer_the_more_often_it_comes() {
+        let in_a_row = [429, 429, 429, 200, 429, 500, 429];
+        assert_eq!(closed_after(&in_a_row, None).await, [10, 20, 40, 0, 10, 0, 20]);
+        assert_eq!(closed_after(&[429; 9], None).await[5..], [320, 600, 600, 600]);
+        assert_eq!(closed_after(&[429; 3], Some("7")).await, [7; 3], "who says when is believed");
     }
 
     /// What the operator's wire makes of these bytes, after which the server says nothing more: it closes the connection, or
