@@ -19,13 +19,15 @@ pub fn today(now: Timestamp) -> Date {
     now.to_zoned(TimeZone::UTC).date()
 }
 
-/// What is wrong with a first day. `years`: how far back the provider loads.
+/// What is wrong with a first day. `years`: how far back the provider loads, from that day until today.
 #[must_use]
 pub fn untimely(field: &str, first: Date, today: Date, years: Option<i32>) -> Option<Problem> {
     let says = |what: String| Some(Problem::new(Reason::InvalidSpec, format!("{field} {what}")));
-    // Half a day at most lies between us and where it has begun: a day is enough.
-    if first > today.checked_add(1.day()).unwrap_or(today) {
-        return says("lies in the future: write a day that has begun".to_owned());
+    // A load that ends before it begins is refused for good. For all else half a day at most lies between us and where the day
+    // has begun: a day is enough.
+    let latest = if years.is_some() { today } else { today.checked_add(1.day()).unwrap_or(today) };
+    if first > latest {
+        return says("lies in the future: write a day that has begun, in UTC, or wait for it".to_owned());
     }
     let oldest = |years: i32| today.checked_sub(years.years()).unwrap_or(Date::MIN);
     match years {
@@ -54,8 +56,7 @@ mod tests {
 
     #[rstest]
     #[case::today(date(2026, 11, 25), None)]
-    #[case::tomorrow_somewhere(date(2026, 11, 26), None)]
-    #[case::future(date(2026, 11, 27), Some("lies in the future"))]
+    #[case::tomorrow_here(date(2026, 11, 26), Some("lies in the future"))]
     #[case::five_years(date(2021, 11, 25), None)]
     #[case::more(date(2021, 11, 24), Some("more than 5 years back"))]
     fn a_first_day_is_in_reach(#[case] first: Date, #[case] says: Option<&str>) {
@@ -72,7 +73,9 @@ mod tests {
     }
 
     #[test]
-    fn without_a_limit_any_past_will_do() {
-        assert_eq!(untimely("spec.x", date(1999, 1, 1), date(2026, 11, 25), None), None);
+    fn without_a_limit_any_past_will_do_and_what_has_begun_somewhere() {
+        let says = |first| untimely("spec.x", first, date(2026, 11, 25), None).map(|problem| problem.message);
+        assert_eq!((says(date(1999, 1, 1)), says(date(2026, 11, 26))), (None, None));
+        assert!(says(date(2026, 11, 27)).is_some_and(|text| text.contains("lies in the future")));
     }
 }

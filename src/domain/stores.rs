@@ -226,7 +226,8 @@ impl RutterPlatform {
 }
 
 fn is_label(shop: &str) -> bool {
-    !shop.is_empty() && !shop.contains(['/', ':'])
+    // One label: with more of them it would count as another store than the one that it may be a name of.
+    !shop.is_empty() && !shop.contains(['/', ':', '.'])
 }
 
 #[cfg(test)]

@@ -80,6 +80,7 @@ fn what_is_no_store_url_is_refused() {
         "a.myshopify.com/x",
         "a.myshopify.com:8443",
         "shop.example.com/a.myshopify.com",
+        "www.a.myshopify.com",
     ] {
         assert_eq!(platform("SHOPIFY").store(text), None, "{text}");
     }
