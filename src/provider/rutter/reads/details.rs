@@ -20,8 +20,8 @@ use std::{
 };
 use tokio::time::Instant;
 
-/// What does not tell a store is read again after this long at the soonest, and after an hour at the latest: some connections
-/// never tell theirs, and no look could read all of those.
+/// A detail that does not tell a store is read again after this long at the soonest, and after an hour at the latest: some
+/// connections never tell theirs, and no look could read all of those.
 const SOONEST: Duration = Duration::from_mins(1);
 const LATEST: Duration = Duration::from_hours(1);
 
@@ -55,11 +55,13 @@ enum Told {
 impl Kept {
     /// Whether it need not be read again. The longer it has told no more, the longer it may go on so.
     fn serves(&self, row: &Row) -> bool {
-        let may_be_as_old = || (self.read - self.since).clamp(SOONEST, LATEST);
+        let lasts = self.read - self.since;
+        // A refusal that was met once may be over with the next look, which is to find the store.
+        let may_be_as_old = if self.detail.is_some() { lasts.max(SOONEST) } else { lasts }.min(LATEST);
         self.platform == row.platform
             && match self.told {
                 Told::Whole => true,
-                Told::Part => self.read.elapsed() < may_be_as_old(),
+                Told::Part => self.read.elapsed() < may_be_as_old,
                 Told::Nothing => false,
             }
     }
