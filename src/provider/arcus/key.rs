@@ -34,8 +34,8 @@ mod tests {
 
     #[rstest]
     #[case::live("ark_live_ent_abc_test", Some("ent_abc"))]
-    #[case::test("ark_test_ent_acme_a_b", Some("ent_acme"))]
-    #[case::live_again("ark_live_ent_acme_c_d", Some("ent_acme"))]
+    #[case::for_trying_out("ark_test_ent_acme_a_b", Some("ent_acme"))]
+    #[case::another_key_of_it("ark_live_ent_acme_c_d", Some("ent_acme"))]
     #[case::no_code("ark_test_ent__x", None)]
     #[case::no_random("ark_test_ent_abc_", None)]
     #[case::another("sk_live_abc_def", None)]
