@@ -9,7 +9,7 @@ use super::{
     sku_io::SkuIo,
 };
 use crate::{
-    api::v1alpha1::{Declaration, Limits, Provider, ProviderAccountSpec},
+    api::v1alpha1::{AdoptionPolicy, ArcusMode, Declaration, Limits, ManagementPolicy, Provider, ProviderAccountSpec},
     domain::{
         deletions,
         ids::AccountIdentity,
@@ -20,6 +20,7 @@ use crate::{
     },
     telemetry::Metrics,
 };
+use jiff::civil::Date;
 use secrecy::{ExposeSecret, SecretString};
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -170,6 +171,31 @@ pub fn refusal(declared: &Declaration) -> Option<Problem> {
         Provider::Rutter => Rutter::want(declared).err(),
         Provider::SkuIo => SkuIo::want(declared).err(),
         Provider::Arcus => Arcus::want(declared).err(),
+    }
+}
+
+/// What keeps the record of a new declaration from being made today, as far as it can be said without the account's login;
+/// nothing where none is to be made.
+#[must_use]
+pub fn objection(declared: &Declaration, today: Date) -> Option<Problem> {
+    let idle = declared.is_suspended() || declared.management_policy() == ManagementPolicy::ObserveOnly;
+    if idle || declared.external_ref().is_some() {
+        return None;
+    }
+    // What may be taken over needs less than what is made.
+    let creating = declared.adoption_policy() == AdoptionPolicy::Fail;
+    match declared.provider() {
+        Provider::Rutter => Rutter::want(declared).ok()?.objection(today),
+        Provider::SkuIo => SkuIo::want(declared).ok()?.objection(today, creating),
+        // Only the login tells whether it is one for live data.
+        Provider::Arcus => Arcus::want(declared).ok()?.objection(is_live(declared), creating),
+    }
+}
+
+fn is_live(declared: &Declaration) -> bool {
+    match declared {
+        Declaration::Connection(spec) => spec.arcus.as_ref().is_some_and(|arcus| arcus.mode == ArcusMode::Live),
+        Declaration::IntegrationInstance(_) => false,
     }
 }
 

@@ -22,7 +22,7 @@ pub mod sku_io;
 
 pub use backend::Backend;
 pub(crate) use backend::with_external;
-pub use connect::{ConnectSettings, Login, Session, account_refusal, connect, login, refusal};
+pub use connect::{ConnectSettings, Login, Session, account_refusal, connect, login, objection, refusal};
 pub(crate) use deadline::{Deadline, Wall};
 pub use endpoint::{AllowList, BadEndpoint};
 pub use error::{ApiError, Operation};

@@ -3,15 +3,16 @@
 //! Schema, CEL and domain are asked in this order, and the first that finds something has the word: what comes after
 //! would only say the same again.
 
-use super::schema;
+use super::{metadata, schema};
 use crate::{
     api::{
         GROUP, crd,
         v1alpha1::{ClusterProviderAccountSpec, Declaration},
     },
-    domain::{reason::Problem, text::is_name},
+    domain::reason::Problem,
     provider::{self, AllowList},
 };
+use jiff::civil::Date;
 use serde::Serialize;
 use serde_json::Value;
 use std::fmt;
@@ -50,27 +51,37 @@ pub(super) struct Checker {
     /// Kind and schema of every CRD.
     schemas: Vec<(String, Value)>,
     allow: AllowList,
+    today: Date,
 }
 
 impl Checker {
-    pub(super) fn new(allow: AllowList) -> anyhow::Result<Self> {
+    /// `today`: the day on which a new record would be made.
+    pub(super) fn new(allow: AllowList, today: Date) -> anyhow::Result<Self> {
         let part = |manifest: &Value, pointer| manifest.pointer(pointer).cloned().unwrap_or_default();
         let schema = |manifest: &Value| {
             let kind = part(manifest, "/spec/names/kind").as_str().unwrap_or_default().to_owned();
             (kind, part(manifest, "/spec/versions/0/schema/openAPIV3Schema"))
         };
-        Ok(Self { schemas: crd::all()?.iter().map(|crd| schema(&crd.manifest)).collect(), allow })
+        Ok(Self { schemas: crd::all()?.iter().map(|crd| schema(&crd.manifest)).collect(), allow, today })
     }
 
     /// The object and what is wrong with it; `None` where the document is not ours.
     pub(super) fn check(&self, document: &Value) -> Option<(String, Vec<Finding>)> {
-        let text = |pointer| document.pointer(pointer).and_then(Value::as_str);
-        let (version, kind) = (text("/apiVersion")?, text("/kind").unwrap_or_default());
-        if version.split('/').next() != Some(GROUP) {
-            return None;
-        }
+        let text = |pointer| document.pointer(pointer).and_then(Value::as_str).filter(|text| !text.is_empty());
+        let (version, kind) = (text("/apiVersion"), text("/kind"));
         let name = text("/metadata/name").or(text("/metadata/generateName")).unwrap_or("?");
-        Some((format!("{kind}/{name}"), self.findings(version, kind, document)))
+        let object = format!("{}/{name}", kind.unwrap_or("?"));
+        // Whoever wrote one of these meant an object, and nobody can tell of which kind. Other files have neither.
+        let is_meant = kind.is_some() || document.get("metadata").is_some();
+        match (version, kind) {
+            (Some(version), kind) if version.split('/').next() == Some(GROUP) => {
+                Some((object, self.findings(version, kind.unwrap_or_default(), document)))
+            }
+            (Some(_), Some(_)) => None,
+            (_, _) if !is_meant => None,
+            (None, _) => Some((object, vec![Finding::new("apiVersion", "is missing")])),
+            (Some(_), None) => Some((object, vec![Finding::new("kind", "is missing")])),
+        }
     }
 
     fn findings(&self, version: &str, kind: &str, document: &Value) -> Vec<Finding> {
@@ -83,7 +94,7 @@ impl Checker {
         };
         // The API server takes no status from a manifest either.
         let mut body = schema::without_nulls(schema, document);
-        let mut findings = named(document.get("metadata"));
+        let mut findings = metadata::check(document);
         for beside in ["apiVersion", "kind", "metadata", "status"] {
             body.as_object_mut().map(|map| map.remove(beside));
         }
@@ -100,10 +111,11 @@ impl Checker {
     /// What no schema can say: the rules of the domain.
     fn unserved(&self, kind: &str, body: &Value) -> Option<Finding> {
         let spec = body.get("spec").cloned().unwrap_or_default();
+        let refusal = |declared| provider::refusal(&declared).or_else(|| provider::objection(&declared, self.today));
         let refused = match kind {
-            "Connection" => serde_json::from_value(spec).map(|spec| provider::refusal(&Declaration::Connection(spec))),
+            "Connection" => serde_json::from_value(spec).map(|spec| refusal(Declaration::Connection(spec))),
             "IntegrationInstance" => {
-                serde_json::from_value(spec).map(|spec| provider::refusal(&Declaration::IntegrationInstance(spec)))
+                serde_json::from_value(spec).map(|spec| refusal(Declaration::IntegrationInstance(spec)))
             }
             "ClusterProviderAccount" => serde_json::from_value::<ClusterProviderAccountSpec>(spec)
                 .map(|spec| provider::account_refusal(&spec.account(), &self.allow)),
@@ -116,28 +128,6 @@ impl Checker {
             Err(_) => Some(Finding::new("spec", "fits the schema, but cannot be read: please report this")),
         }
     }
-}
-
-fn named(metadata: Option<&Value>) -> Vec<Finding> {
-    let text = |key: &str| metadata.and_then(|m| m.get(key)).and_then(Value::as_str);
-    let mut findings = Vec::new();
-    match (text("name"), text("generateName")) {
-        (Some(name), _) if !is_name(name) => {
-            findings.push(Finding::new("metadata.name", "must be made of small letters, digits, '-' and '.'"));
-        }
-        (None, None) => findings.push(Finding::new("metadata.name", "is missing")),
-        (Some(_), _) | (None, Some(_)) => {}
-    }
-    for key in ["annotations", "labels"] {
-        let entries = metadata.and_then(|m| m.get(key)).and_then(Value::as_object).into_iter().flatten();
-        // The API server takes a null for an empty string.
-        let wrong = entries.filter(|(_, value)| !value.is_string() && !value.is_null());
-        findings
-            .extend(wrong.map(|(name, _)| {
-                Finding::new(&format!("metadata.{key}.{name}"), "must be a string: put it in quotes")
-            }));
-    }
-    findings
 }
 
 /// The CEL rules that a new object must meet. Defaults are filled in first, as by the API server.

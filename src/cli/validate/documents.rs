@@ -77,7 +77,7 @@ fn unreadable(path: &Path, error: &std::io::Error) -> BadInput {
     BadInput::new(format!("{}: {error}", path.display()))
 }
 
-/// The documents of a text; the items of a `List` each on their own.
+/// The documents of a text; the items of a `List`, or of a list of one kind, each on their own.
 pub(super) fn split(text: &str) -> Result<Vec<Document>, Broken> {
     let mut budget = serde_yaml::Budget::default();
     // The text is here already, and no byte of it makes more than two events. How far aliases may repeat it stays bounded.
@@ -94,11 +94,20 @@ pub(super) fn split(text: &str) -> Result<Vec<Document>, Broken> {
 }
 
 fn unfold(line: u64, value: Value) -> Vec<Document> {
-    let is_list = value.get("apiVersion").is_some_and(|v| v == "v1") && value.get("kind").is_some_and(|k| k == "List");
-    match value.get("items").and_then(Value::as_array).filter(|_| is_list) {
-        Some(items) => items.iter().map(|item| Document { line, value: item.clone() }).collect(),
-        None => vec![Document { line, value }],
-    }
+    let text = |key: &str| value.get(key).and_then(Value::as_str);
+    let of = text("kind").and_then(|kind| kind.strip_suffix("List"));
+    let items = value.get("items").and_then(Value::as_array);
+    let (Some(of), Some(version), Some(items)) = (of, text("apiVersion"), items) else {
+        return vec![Document { line, value }];
+    };
+    // As kubectl has it: what names neither its kind nor its version has those of the list.
+    let told = |mut item: Value| {
+        let fields =
+            item.as_object_mut().filter(|f| !of.is_empty() && !f.contains_key("kind") && !f.contains_key("apiVersion"));
+        fields.into_iter().for_each(|f| f.extend([("kind".into(), of.into()), ("apiVersion".into(), version.into())]));
+        item
+    };
+    items.iter().map(|item| Document { line, value: told(item.clone()) }).collect()
 }
 
 fn broken(error: &serde_yaml::Error) -> Broken {
@@ -125,6 +134,9 @@ mod tests {
     fn a_list_is_its_items() {
         let list = "{apiVersion: v1, kind: List, items: [{a: 1}, {b: 2}]}";
         assert_eq!(split(list).expect("documents").len(), 2);
+        let typed = split("{apiVersion: a/v1, kind: BasketList, items: [{a: 1}, {kind: Bag}]}").expect("documents");
+        let typed: Vec<_> = typed.into_iter().map(|document| document.value).collect();
+        assert_eq!(typed, [json!({"a": 1, "apiVersion": "a/v1", "kind": "Basket"}), json!({"kind": "Bag"})]);
         let other = "{kind: Basket, items: [{a: 1}]}";
         assert_eq!(
             split(other).expect("documents"),

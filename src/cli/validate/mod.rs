@@ -2,14 +2,16 @@
 
 mod check;
 mod documents;
+mod metadata;
 mod schema;
 
 use super::{
     Exit,
+    age::now,
     output::{Line, OutputArgs, line},
     refusal::BadInput,
 };
-use crate::provider::AllowList;
+use crate::{domain::dates, provider::AllowList};
 use check::{Checker, Finding};
 use documents::{Broken, Document};
 use serde::Serialize;
@@ -17,9 +19,10 @@ use serde::Serialize;
 /// Check manifests, before they reach a cluster
 ///
 /// Checked are, in this order: the YAML; the schema, unknown fields included; the CEL rules that a new object must meet;
-/// and what this version of Tradewind serves. Not checked is what only the cluster or the provider knows: the objects
-/// and Secrets that a manifest names, changes of immutable fields, and whether a store exists. Documents of other kinds
-/// are passed over. Ends with 3 where anything is wrong, and where there is nothing of Tradewind to check.
+/// what this version of Tradewind serves; and what the record of a new object needs to be made today. Not checked is
+/// what only the cluster or the provider knows: the objects and Secrets that a manifest names, changes of immutable
+/// fields, and whether a store exists. Documents of other kinds are passed over. Ends with 3 where anything is wrong,
+/// where an object has no apiVersion or kind, and where there is nothing of Tradewind to check.
 #[derive(clap::Args, Debug)]
 pub(super) struct Validate {
     /// A file, a folder (its *.yaml, *.yml and *.json), or - for standard input; repeatable
@@ -59,7 +62,7 @@ impl Validate {
     pub(super) fn run(self) -> anyhow::Result<Exit> {
         let allow =
             AllowList::new(&self.allow_endpoints).map_err(|e| BadInput::new(format!("--allow-endpoint: {e}")))?;
-        let checker = Checker::new(allow)?;
+        let checker = Checker::new(allow, dates::today(now()))?;
         let mut report = Report::default();
         for file in documents::files(&self.filenames, self.recursive)? {
             match documents::split(&file.text) {
