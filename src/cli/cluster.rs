@@ -16,7 +16,13 @@ use kube::{
 };
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use std::{fmt::Debug, io::ErrorKind, path::PathBuf, time::Duration};
+use std::{
+    ffi::OsString,
+    fmt::Debug,
+    io::ErrorKind,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 /// Field manager of everything that a person writes with this program; the operator's is another one.
 const FIELD_MANAGER: &str = "tradewind-cli";
@@ -28,23 +34,33 @@ const ANSWER: Duration = Duration::from_secs(15);
 #[derive(clap::Args, Clone, Debug)]
 pub(super) struct ClusterArgs {
     /// The kubeconfig file; otherwise $KUBECONFIG, ~/.kube/config, or the service account of the pod
-    #[arg(long, value_name = "FILE", help_heading = "Cluster")]
-    kubeconfig: Option<PathBuf>,
+    // No path to clap, which takes no empty one.
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::AnyPath, help_heading = "Cluster")]
+    kubeconfig: Option<OsString>,
     /// The context in it
     #[arg(long, help_heading = "Cluster")]
     context: Option<String>,
 }
 
 impl ClusterArgs {
+    /// An empty name is none, as it is to kubectl: it is what becomes of a variable that is not set.
+    fn context(&self) -> Option<&String> {
+        self.context.as_ref().filter(|name| !name.is_empty())
+    }
+
+    fn kubeconfig(&self) -> Option<&Path> {
+        self.kubeconfig.as_deref().filter(|file| !file.is_empty()).map(Path::new)
+    }
+
     /// The configuration that kubectl would take. `environment`: what counts of it for the way to the cluster.
     pub(super) async fn config(&self, environment: &proxy::Environment) -> anyhow::Result<Config> {
-        let options = KubeConfigOptions { context: self.context.clone(), ..KubeConfigOptions::default() };
-        let read = match &self.kubeconfig {
+        let options = KubeConfigOptions { context: self.context().cloned(), ..KubeConfigOptions::default() };
+        let read = match self.kubeconfig() {
             Some(file) => Kubeconfig::read_from(file).map(Some),
             None => found(),
         };
         let Some(kubeconfig) = read.map_err(|error| unusable(&error))? else { return self.of_pod() };
-        let proxy = proxy::named(&kubeconfig, self.context.as_deref());
+        let proxy = proxy::named(&kubeconfig, self.context().map(String::as_str));
         let refusal = |error| proxy::refusal(&error, proxy.is_some()).unwrap_or_else(|| unusable(&error));
         let mut config = Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(refusal)?;
         config.proxy_url = proxy::to(&config.cluster_url, proxy.as_deref(), environment)?;
@@ -54,7 +70,7 @@ impl ClusterArgs {
     /// The configuration of the service account, where there is no kubeconfig. A pod speaks to its cluster directly.
     fn of_pod(&self) -> anyhow::Result<Config> {
         let what = nowhere("there is no kubeconfig");
-        if self.context.is_some() {
+        if self.context().is_some() {
             return Err(BadInput::new(what).into());
         }
         Config::incluster().map_err(|_| anyhow!(what))
@@ -62,8 +78,8 @@ impl ClusterArgs {
 
     /// How this cluster is named again.
     fn caller(&self, program: &str) -> Caller {
-        let kubeconfig = self.kubeconfig.as_ref().map(|file| ("--kubeconfig", file.display().to_string()));
-        let context = self.context.as_ref().map(|name| ("--context", name.clone()));
+        let kubeconfig = self.kubeconfig().map(|file| ("--kubeconfig", file.display().to_string()));
+        let context = self.context().map(|name| ("--context", name.clone()));
         Caller::new(program, &kubeconfig.into_iter().chain(context).collect::<Vec<_>>())
     }
 }
@@ -174,7 +190,7 @@ impl ScopeArgs {
         Ok(Scope { client, namespace, caller })
     }
 
-    /// An empty name is none, as it is to kubectl: it is what becomes of a variable that is not set.
+    /// An empty name is none here, too.
     fn namespace_in(&self, config: &Config) -> String {
         let named = self.namespace.iter().chain([&config.default_namespace]).find(|name| !name.is_empty());
         named.map_or("default", String::as_str).to_owned()
@@ -224,7 +240,21 @@ impl Scope {
     }
 
     fn all_stored<K: Typed>(&self) -> Api<DynamicObject> {
-        Api::namespaced_with(self.client.clone(), &self.namespace, &ApiResource::erase::<K>(&()))
+        self.objects(K::TYPED, false)
+    }
+
+    /// The objects of a kind as they are stored, be they readable or not; `everywhere`: in all namespaces.
+    pub(super) fn objects(&self, kind: Kind, everywhere: bool) -> Api<DynamicObject> {
+        let resource = match kind {
+            Kind::Managed(ManagedKind::Connection) => ApiResource::erase::<Connection>(&()),
+            Kind::Managed(ManagedKind::IntegrationInstance) => ApiResource::erase::<IntegrationInstance>(&()),
+            Kind::ProviderAccount => ApiResource::erase::<ProviderAccount>(&()),
+            Kind::ClusterProviderAccount => ApiResource::erase::<ClusterProviderAccount>(&()),
+        };
+        match self.namespace_of(kind).filter(|_| !everywhere) {
+            Some(namespace) => Api::namespaced_with(self.client.clone(), namespace, &resource),
+            None => Api::all_with(self.client.clone(), &resource),
+        }
     }
 
     /// A failed request, in plain words.

@@ -4,7 +4,10 @@
 //! there happens to be.
 
 use super::refusal::BadInput;
-use crate::domain::text::is_name;
+use crate::{
+    api::v1alpha1::{Account, ClusterProviderAccount, Connection, IntegrationInstance, Managed, ProviderAccount},
+    domain::text::is_name,
+};
 use std::{fmt, str::FromStr};
 
 /// A kind whose objects each have a record at a provider.
@@ -26,10 +29,10 @@ impl Kind {
     /// The kind as its CRD spells it.
     pub(super) fn as_str(self) -> &'static str {
         match self {
-            Self::Managed(ManagedKind::Connection) => "Connection",
-            Self::Managed(ManagedKind::IntegrationInstance) => "IntegrationInstance",
-            Self::ProviderAccount => "ProviderAccount",
-            Self::ClusterProviderAccount => "ClusterProviderAccount",
+            Self::Managed(ManagedKind::Connection) => <Connection as Managed>::KIND,
+            Self::Managed(ManagedKind::IntegrationInstance) => <IntegrationInstance as Managed>::KIND,
+            Self::ProviderAccount => <ProviderAccount as Account>::KIND,
+            Self::ClusterProviderAccount => <ClusterProviderAccount as Account>::KIND,
         }
     }
 

@@ -4,12 +4,12 @@
 //! others have written as it is. Text never does: whatever goes into a line stays in it, and says nothing to a terminal.
 
 use anyhow::Context;
-use clap::builder::{
-    FalseyValueParser,
-    styling::{AnsiColor, Style},
-};
+use clap::builder::styling::{AnsiColor, Style};
 use serde::Serialize;
-use std::io::{ErrorKind, IsTerminal, Write};
+use std::{
+    ffi::OsStr,
+    io::{ErrorKind, IsTerminal, Write},
+};
 
 /// How to print.
 #[derive(clap::Args, Clone, Copy, Debug)]
@@ -30,15 +30,20 @@ pub(super) enum Format {
 /// Whether to print in colour.
 #[derive(clap::Args, Clone, Copy, Debug)]
 pub(super) struct ColourArgs {
-    /// Print without colour, also on a terminal
-    #[arg(long, env = "NO_COLOR", value_parser = FalseyValueParser::new(), hide_env_values = true)]
+    /// Print without colour, also on a terminal; so it is where NO_COLOR is set to anything
+    #[arg(long)]
     no_color: bool,
 }
 
 impl ColourArgs {
     /// Colours on a terminal, none elsewhere.
     pub(super) fn paint(self) -> Paint {
-        Paint(!self.no_color && std::io::stdout().is_terminal())
+        Paint(self.wants_colour(std::env::var_os("NO_COLOR").as_deref()) && std::io::stdout().is_terminal())
+    }
+
+    /// `no_color`: the variable of that name. Its value says nothing, as <https://no-color.org> has it, unless it is empty.
+    fn wants_colour(self, no_color: Option<&OsStr>) -> bool {
+        !self.no_color && no_color.is_none_or(OsStr::is_empty)
     }
 }
 
@@ -198,6 +203,17 @@ mod tests {
     fn colour_does_not_count_as_width() {
         let text = printed(true, &table(&["NAME", "READY", "ID"], vec![row("acme")]));
         assert!(text.ends_with("acme   \u{1b}[32mTrue\u{1b}[0m    -\n"), "{text:?}");
+    }
+
+    #[rstest]
+    #[case::neither(false, None, true)]
+    #[case::empty(false, Some(""), true)]
+    #[case::set(false, Some("1"), false)]
+    #[case::zero(false, Some("0"), false)]
+    #[case::a_word(false, Some("false"), false)]
+    #[case::the_flag(true, None, false)]
+    fn the_variable_counts_whatever_its_value(#[case] no_color: bool, #[case] set: Option<&str>, #[case] colour: bool) {
+        assert_eq!(ColourArgs { no_color }.wants_colour(set.map(OsStr::new)), colour);
     }
 
     #[test]

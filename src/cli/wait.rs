@@ -19,7 +19,7 @@ use std::{pin::pin, time::Duration};
 #[derive(clap::Args, Clone, Copy, Debug)]
 pub(super) struct WaitArgs {
     /// Do not wait
-    #[arg(long)]
+    #[arg(long, conflicts_with = "timeout")]
     pub(super) no_wait: bool,
     /// Wait no longer than this
     #[arg(long, default_value = "2m", value_parser = schedule::parse, value_name = "DURATION")]

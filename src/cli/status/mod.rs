@@ -14,11 +14,7 @@ use super::{
     view::View,
 };
 use crate::api::v1alpha1::{ClusterProviderAccount, Connection, IntegrationInstance, ProviderAccount};
-use kube::{
-    Api,
-    api::ListParams,
-    core::{ApiResource, DynamicObject},
-};
+use kube::{Api, api::ListParams, core::DynamicObject};
 use serde_json::json;
 
 /// What the overview shows. Accounts first: what is wrong with one is wrong with everything in it.
@@ -35,7 +31,7 @@ const PAGE: u32 = 100;
 /// Show accounts and what is connected, and who has to act; of one object, all that is known
 ///
 /// With --exit-code the result can be used in scripts: 0 if nothing is left to do, 2 if the operator or the provider
-/// still has to do something, 4 if a person has to act.
+/// still has to do something, 4 if a person has to act, and 1 if not everything could be looked at.
 #[derive(clap::Args, Debug)]
 pub(super) struct Status {
     /// One object: a Connection, or KIND/NAME such as ii/acme or provideraccount/rutter
@@ -58,17 +54,22 @@ pub(super) struct Status {
 impl Status {
     pub(super) async fn run(self, program: &str) -> anyhow::Result<Exit> {
         let (scope, paint) = (self.scope.open(program).await?, self.colour.paint());
-        let views = if let Some(object) = &self.object {
+        let (views, is_whole) = if let Some(object) = &self.object {
             let view = one(&scope, object).await?;
             self.output.print_in(paint, &view, || detail::text(&view))?;
-            vec![view]
+            (vec![view], true)
         } else {
-            let views = all(&scope, self.all_namespaces).await?;
+            let (views, is_whole) = all(&scope, self.all_namespaces).await?;
             let place = if self.all_namespaces { None } else { Some(scope.namespace()) };
             self.output.print_in(paint, &json!({"items": views}), || overview::text(&views, place))?;
-            views
+            (views, is_whole)
         };
-        Ok(if self.exit_code { verdict(&views) } else { Exit::Done })
+        Ok(match (self.exit_code, is_whole) {
+            (false, _) => Exit::Done,
+            // Of what nobody saw nobody knows whether it waits for a person.
+            (true, false) => Exit::Failed,
+            (true, true) => verdict(&views),
+        })
     }
 }
 
@@ -85,49 +86,36 @@ fn verdict(views: &[View]) -> Exit {
 }
 
 async fn one(scope: &Scope, object: &ObjectName) -> anyhow::Result<View> {
-    let (api, kind) = (api(scope, object.kind, false), object.kind);
+    let (api, kind) = (scope.objects(object.kind, false), object.kind);
     let found = api.get(&object.name).await.map_err(|error| scope.explain(error, kind, &object.name))?;
     Ok(view(kind, &found, scope.caller()))
 }
 
-async fn all(scope: &Scope, everywhere: bool) -> anyhow::Result<Vec<View>> {
-    let mut views = Vec::new();
+/// What there is, and whether that is all.
+async fn all(scope: &Scope, everywhere: bool) -> anyhow::Result<(Vec<View>, bool)> {
+    let (mut views, mut is_whole) = (Vec::new(), true);
     for kind in KINDS {
         let shared = kind.is_shared();
         if shared && !everywhere {
             continue;
         }
-        let objects = match list(&api(scope, kind, everywhere)).await {
+        let objects = match list(&scope.objects(kind, everywhere)).await {
             // Where one namespace is served, nobody has to install what only a whole cluster needs.
             Err(error) if shared && is_unknown(&error) => vec![],
             // Who works in namespaces need not have a right in the cluster.
             Err(error) if shared && is_forbidden(&error) => {
                 warn(&format!("shared accounts are left out: {}", scope.plain(error)));
+                is_whole = false;
                 vec![]
             }
             listed => listed.map_err(|error| scope.plain(error))?,
         };
         views.extend(objects.iter().map(|object| view(kind, object, scope.caller())));
     }
-    Ok(views)
+    Ok((views, is_whole))
 }
 
 /// Objects are read one by one: one that cannot be read must not hide the others.
-fn api(scope: &Scope, kind: Kind, everywhere: bool) -> Api<DynamicObject> {
-    let resource = match kind {
-        Kind::Managed(ManagedKind::Connection) => ApiResource::erase::<Connection>(&()),
-        Kind::Managed(ManagedKind::IntegrationInstance) => ApiResource::erase::<IntegrationInstance>(&()),
-        Kind::ProviderAccount => ApiResource::erase::<ProviderAccount>(&()),
-        Kind::ClusterProviderAccount => ApiResource::erase::<ClusterProviderAccount>(&()),
-    };
-    let client = scope.client().clone();
-    if everywhere || kind.is_shared() {
-        Api::all_with(client, &resource)
-    } else {
-        Api::namespaced_with(client, scope.namespace(), &resource)
-    }
-}
-
 async fn list(api: &Api<DynamicObject>) -> kube::Result<Vec<DynamicObject>> {
     let mut objects = Vec::new();
     let mut params = ListParams::default().limit(PAGE);

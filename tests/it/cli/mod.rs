@@ -268,6 +268,8 @@ fn wrong_arguments_are_invalid_input() {
         &["resolve", "acme", "--adopt", "a/b"],
         &["resolve", "acme", "--adopt", "r-1", "--create-anew"],
         &["reconcile", "acme", "--timeout", "soon"],
+        &["reconcile", "acme", "--no-wait", "--timeout", "5m"],
+        &["refresh", "acme", "--no-wait", "--timeout", "5m"],
         &["refresh", "pacct/rutter"],
         &["refresh", "acme", "--products", "--orders"],
         &["authorize"],
@@ -336,6 +338,11 @@ fn without_a_cluster_it_says_how_to_name_one() {
         ran.err
     );
     assert!(ran.err.contains("--kubeconfig"), "{}", ran.err);
+    // As to kubectl, an empty name is none.
+    for empty in ["--context", "--kubeconfig"] {
+        let named = run(&["status", empty, ""]);
+        assert_eq!((named.code, named.err.as_str()), (ran.code, ran.err.as_str()), "{empty}");
+    }
 }
 
 /// Whoever names a cluster means that one: in a pod there is another, which is taken only where none is named.
