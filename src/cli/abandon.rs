@@ -12,7 +12,7 @@ use super::{
     output::{Line, OutputArgs, line},
     question::Question,
     turn::Turn,
-    view::View,
+    view::{View, allow},
 };
 use crate::{
     api::v1alpha1::{AuthorizationStatus, Connection, IntegrationInstance, Managed, StoredIntent},
@@ -33,7 +33,7 @@ pub(super) struct Abandon {
     /// Do it
     #[arg(long)]
     yes: bool,
-    /// Also where the operator does not say that the deletion is blocked, such as after it was uninstalled
+    /// Also where the deletion is not blocked: the account's guard holds it, or no operator is there to carry it out
     #[arg(long)]
     force: bool,
     #[command(flatten)]
@@ -110,11 +110,17 @@ impl Abandon {
             Err(_) => standing_of_unreadable(&stored),
         };
         // Only what would not go otherwise is abandoned.
-        if let Some(standing) = standing.filter(|_| !self.force) {
-            bail!(
-                "the deletion of {kind} {name} is not blocked ({standing}). Wait for the operator, or, if none runs any \
-                 more, add --force"
-            );
+        match standing.filter(|_| !self.force) {
+            Some(Standing::Held(why)) => bail!(
+                "the deletion of {kind} {name} is not blocked, but held ({why}). To let it pass now: {}. To let the object \
+                 go and leave the record, add --force",
+                allow(K::TYPED, &stored.metadata, scope.caller())
+            ),
+            Some(Standing::UnderWay(why)) => bail!(
+                "the deletion of {kind} {name} is not blocked ({why}). Wait for the operator, or, if none runs any more, \
+                 add --force"
+            ),
+            None => {}
         }
         if self.yes {
             let metadata = json!({"resourceVersion": stored.resource_version(), "finalizers": left.other_finalizers});
@@ -126,18 +132,29 @@ impl Abandon {
     }
 }
 
-/// What an object says of its deletion, where that goes on by itself; `None` where it is blocked.
-type Standing = Option<String>;
-
-fn standing<K: Managed + Typed>(object: &K, caller: &Caller) -> Standing {
-    let view = View::managed(object, caller);
-    (view.waits_for != Turn::Person).then(|| format!("{}: {}", view.reason, view.message))
+/// What an object says of its deletion, where that goes on by itself.
+enum Standing {
+    /// In a later window of the account's guard.
+    Held(String),
+    /// As soon as the operator gets to it.
+    UnderWay(String),
 }
 
-fn standing_of_unreadable(stored: &DynamicObject) -> Standing {
+/// `None` where the deletion is blocked.
+fn standing<K: Managed + Typed>(object: &K, caller: &Caller) -> Option<Standing> {
+    let view = View::managed(object, caller);
+    let why = format!("{}: {}", view.reason, view.message);
+    if view.is_held() {
+        Some(Standing::Held(why))
+    } else {
+        (view.waits_for != Turn::Person).then_some(Standing::UnderWay(why))
+    }
+}
+
+fn standing_of_unreadable(stored: &DynamicObject) -> Option<Standing> {
     let all = stored.data.pointer("/status/conditions").and_then(Value::as_array).cloned().unwrap_or_default();
     let is_blocked = all.iter().any(|c| c["type"] == "Ready" && c["reason"] == Reason::DeletionBlocked.to_string());
-    (!is_blocked).then(|| "the operator has not said that it cannot read the object".to_owned())
+    (!is_blocked).then(|| Standing::UnderWay("the operator has not said that it cannot read the object".to_owned()))
 }
 
 impl LeftBehind {

@@ -2,7 +2,7 @@
 
 use super::{cluster::Typed, question::Question, reconcile::is_asked_for};
 use crate::{
-    api::v1alpha1::{AuthorizationStatus, Managed, ManagementPolicy},
+    api::v1alpha1::{AuthorizationStatus, Declaration, Managed, ManagementPolicy},
     domain::{conditions::Type, intent::Creation, reason::Reason},
 };
 use jiff::Timestamp;
@@ -33,8 +33,13 @@ pub(super) enum Ask<'a> {
     Nowhere(&'static str),
 }
 
-/// What is asked of people at this time.
-pub(super) fn ask<K: Managed + Typed>(object: &K, now: Timestamp) -> Ask<'_> {
+/// What is asked of people at this time. `declared` and `question`: what the object declares, and says of its creation.
+pub(super) fn ask<'a, K: Managed + Typed>(
+    object: &'a K,
+    declared: &Declaration,
+    question: &Question,
+    now: Timestamp,
+) -> Ask<'a> {
     if object.meta().deletion_timestamp.is_some() {
         return Ask::Leaving;
     }
@@ -45,25 +50,24 @@ pub(super) fn ask<K: Managed + Typed>(object: &K, now: Timestamp) -> Ask<'_> {
     let Some(asked) = is(Type::Authorized, "False") else {
         return if stalled.is_some() { Ask::SomethingElse } else { Ask::Nothing };
     };
-    let creation = Question::from(object).creation();
+    let creation = question.creation();
     let link = status.authorization.as_ref().filter(|link| match &creation {
         Creation::Pending(intent) => intent.attempt == link.attempt,
         Creation::NotStarted | Creation::Done(_) | Creation::Unverifiable(_) => false,
     });
     match link {
-        Some(link) if now < link.expires_at.0 => open(object, Some(link)),
+        Some(link) if now < link.expires_at.0 => open(declared, Some(link)),
         _ if stalled.is_some_and(|c| c.reason != asked.reason) => Ask::SomethingElse,
         _ if asked.reason == Reason::LinkExpired.as_str() && !is_asked_for(object) => Ask::Request(&asked.message),
         Some(link) => Ask::Expired(link),
         None if matches!(creation, Creation::Done(_)) && status.has_credentials == Some(false) => {
             Ask::Elsewhere(&asked.message)
         }
-        None => open(object, None),
+        None => open(declared, None),
     }
 }
 
-fn open<'a, K: Managed>(object: &'a K, link: Option<&'a AuthorizationStatus>) -> Ask<'a> {
-    let declared = object.declaration();
+fn open<'a>(declared: &Declaration, link: Option<&'a AuthorizationStatus>) -> Ask<'a> {
     if declared.management_policy() == ManagementPolicy::ObserveOnly {
         return Ask::Nowhere(
             "is only observed (managementPolicy: ObserveOnly): the operator writes no link. Take it from the provider",
@@ -123,7 +127,8 @@ mod tests {
     fn told(change: &Value, minute: i64) -> String {
         let object = object(change);
         let now = Timestamp::from_second(1_767_225_600 + minute * 60).expect("a time");
-        match ask(&object, now) {
+        let declared = object.declaration();
+        match ask(&object, &declared, &Question::of(&object, &declared), now) {
             Ask::Open { link, .. } => format!("open {}", link.is_some()),
             Ask::Expired(link) => format!("expired {}", link.attempt),
             Ask::Nowhere(why) => why.split(' ').take(2).collect::<Vec<_>>().join(" "),

@@ -10,13 +10,14 @@ use super::{
     cluster::{Scope, ScopeArgs, Typed},
     names::{Kind, ManagedKind, ObjectName},
     output::{OutputArgs, line},
+    question::Question,
     refusal::{BadInput, Blocked, is_missing, may_pass},
 };
 use crate::{
     api::{
         connection_secret::{CONNECTION_ID, LINK_ATTEMPT, LINK_URL, label_of},
         keys,
-        v1alpha1::{AuthorizationStatus, Connection, ManagedStatus},
+        v1alpha1::{AuthorizationStatus, Connection, Managed, ManagedStatus},
     },
     domain::{conditions::Type, schedule, text},
 };
@@ -210,8 +211,8 @@ async fn link_in(
 
 /// The Secret that a link is to stand in, and what the object says of the link.
 fn promised<'a>(object: &'a Connection, scope: &Scope) -> Result<(String, Option<&'a AuthorizationStatus>), Refusal> {
-    let now = now();
-    match ask(object, now) {
+    let (now, declared) = (now(), object.declaration());
+    match ask(object, &declared, &Question::of(object, &declared), now) {
         Ask::Open { secret, link } => Ok((secret, link)),
         Ask::Nothing => Err(unasked(object)),
         Ask::Leaving => Err(Refusal::lasting("is being deleted: nobody is to authorize it any more")),

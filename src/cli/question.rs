@@ -5,7 +5,7 @@
 use crate::{
     api::{
         keys,
-        v1alpha1::{CreationStatus, Managed, ManagedStatus, ManagementPolicy, StoredIntent},
+        v1alpha1::{CreationStatus, Declaration, Managed, ManagedStatus, ManagementPolicy, StoredIntent},
     },
     domain::{
         conditions::Type,
@@ -29,20 +29,19 @@ pub(super) struct Question {
     status: ManagedStatus,
 }
 
-impl<K: Managed> From<&K> for Question {
-    fn from(object: &K) -> Self {
+impl Question {
+    /// The question of an object. `declaration`: what it declares.
+    pub(super) fn of<K: Managed>(object: &K, declaration: &Declaration) -> Self {
         let annotation = |key: &str| object.annotations().get(key).cloned();
         Self {
             uid: object.uid().unwrap_or_default(),
             intent: annotation(keys::CREATE_INTENT),
             answer: annotation(keys::RESOLVE),
-            observe_only: object.declaration().management_policy() == ManagementPolicy::ObserveOnly,
+            observe_only: declaration.management_policy() == ManagementPolicy::ObserveOnly,
             status: object.managed_status().cloned().unwrap_or_default(),
         }
     }
-}
 
-impl Question {
     /// The same of an object as it is stored, of which this version may not be able to read the rest.
     pub(super) fn of_stored(object: &DynamicObject) -> Self {
         fn read<T: DeserializeOwned>(object: &DynamicObject, path: &str) -> Option<T> {
@@ -140,7 +139,7 @@ mod tests {
             "status": {"conditions": [ready]},
         }))
         .expect("a Connection");
-        Question::from(&object)
+        Question::of(&object, &object.declaration())
     }
 
     #[test]

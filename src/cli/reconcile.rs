@@ -7,6 +7,8 @@ use super::{
     cluster::{Scope, ScopeArgs, Typed},
     names::{Kind, ManagedKind, ObjectName},
     output::{Line, OutputArgs, line},
+    refusal::Blocked,
+    suspend,
     turn::Turn,
     view::View,
     wait::WaitArgs,
@@ -26,7 +28,7 @@ use serde_json::json;
 /// Ask the operator to look at an object now, and wait until it has
 ///
 /// Ends with 0 once the operator has looked, also where work is still under way, or has let an object go that is being
-/// deleted, and with 4 where a person has to act.
+/// deleted, and with 4 where a person has to act. A suspended object is not looked at, and is refused with 4.
 #[derive(clap::Args, Debug)]
 pub(super) struct Reconcile {
     /// A Connection, or KIND/NAME such as ii/acme or provideraccount/rutter
@@ -107,7 +109,15 @@ impl Reconcile {
 
     async fn request<K: Echoes>(&self, scope: &Scope) -> anyhow::Result<Exit> {
         let name = &self.object.name;
-        let stamp = stamp(request::latest(scope.get::<K>(name).await?.annotations()), now()).to_string();
+        let before = scope.get::<K>(name).await?;
+        let view = before.view(scope.caller());
+        // A deletion goes on, and so does a question that a person has to answer.
+        if view.suspended && !view.deleting && view.waits_for != Turn::Person {
+            return Err(
+                Blocked::new(format!("{} {name} {}", K::TYPED.resource(), suspend::refusal::<K>(scope, name))).into()
+            );
+        }
+        let stamp = stamp(request::latest(before.annotations()), now()).to_string();
         let body = json!({"metadata": {"annotations": {keys::RECONCILE: stamp}}});
         let leaving = scope.patch::<K>(name, &body).await?.meta().deletion_timestamp.is_some();
         let seen = if self.wait.no_wait {
@@ -148,10 +158,10 @@ impl Reconcile {
                 if request.gone { "it is gone: its deletion came to its end" } else { "asked the operator to look" };
             return vec![line(format!("{name}: {what}"))];
         };
-        let concern = request.object.as_ref().and_then(View::concern);
-        let concern = concern.map(|c| format!("{name}: {} is {}, {}: {}", c.type_, c.status, c.reason, c.message));
+        let by = request.object.as_ref().and_then(View::told_by);
+        let by = by.map(|c| format!("{name}: {} is {}, {}: {}", c.type_, c.status, c.reason, c.message));
         let ready = format!("{name}: Ready is {ready}, {reason}: {message}");
-        std::iter::once(ready).chain(concern).map(line).collect()
+        std::iter::once(ready).chain(by).map(line).collect()
     }
 }
 

@@ -11,6 +11,7 @@ use super::{
     output::{Line, OutputArgs, line},
     question::Question,
     refusal::Blocked,
+    suspend,
     turn::Turn,
     view::View,
     wait::WaitArgs,
@@ -100,8 +101,7 @@ impl Refresh {
         let object: K = scope.get(name).await?;
         let why = needless(&object).or_else(|| stuck(&object, caller));
         if let Some(why) = why {
-            let resume = caller.command(&format!("resume {} -n {}", K::TYPED.argument(name), scope.namespace()));
-            return Err(Blocked::new(format!("{} {name} {}", K::TYPED.resource(), why.text(&resume))).into());
+            return Err(Blocked::new(format!("{} {name} {}", K::TYPED.resource(), why.text::<K>(scope, name))).into());
         }
         let asked = self.entities.ask(now().to_string());
         scope.patch::<K>(name, &json!({"metadata": {"annotations": {keys::REFRESH: asked.value}}})).await?;
@@ -113,7 +113,7 @@ impl Refresh {
                 let Some(object) = object else { return Ok(None) };
                 match (asked.outcome(&object)?, stuck(&object, caller)) {
                     (None, Some(why)) => {
-                        let (kind, why) = (K::TYPED.resource(), why.text(""));
+                        let (kind, why) = (K::TYPED.resource(), why.text::<K>(scope, name));
                         Err(Blocked::new(format!("{kind} {name} {why}. The request stands until then")).into())
                     }
                     (outcome, _) => Ok(outcome),
@@ -184,13 +184,15 @@ enum Needless {
     NoRecord,
     /// Nothing goes on before a person has done this.
     Stuck(String),
+    /// The record works, and the account's guard holds back the one that is to take its place.
+    Held(String),
 }
 
 impl Needless {
-    fn text(&self, resume: &str) -> String {
+    fn text<K: Typed>(&self, scope: &Scope, name: &str) -> String {
         match self {
             Self::Deleting => "is being deleted: nothing is refreshed any more".to_owned(),
-            Self::Suspended => format!("is suspended: nothing is asked of the provider. Resume it first: {resume}"),
+            Self::Suspended => suspend::refusal::<K>(scope, name),
             Self::Observed => {
                 "is only observed (managementPolicy: ObserveOnly): nothing is asked of the provider. Set \
                                managementPolicy: Full first"
@@ -200,6 +202,9 @@ impl Needless {
                                without being asked"
                 .to_owned(),
             Self::Stuck(why) => format!("waits for a person, and nothing is refreshed before that is done: {why}"),
+            Self::Held(why) => {
+                format!("works, but its record is to be replaced, and nothing is refreshed before that is done: {why}")
+            }
         }
     }
 }
@@ -212,7 +217,7 @@ fn needless<K: Managed>(object: &K) -> Option<Needless> {
         Some(Needless::Suspended)
     } else if declaration.management_policy() == ManagementPolicy::ObserveOnly {
         Some(Needless::Observed)
-    } else if matches!(Question::from(object).creation(), Creation::Done(_)) {
+    } else if matches!(Question::of(object, &declaration).creation(), Creation::Done(_)) {
         None
     } else {
         Some(Needless::NoRecord)
@@ -223,8 +228,10 @@ fn needless<K: Managed>(object: &K) -> Option<Needless> {
 /// hindrance, and may be a load that failed.
 fn stuck<K: Managed + Typed>(object: &K, caller: &Caller) -> Option<Needless> {
     let view = View::managed(object, caller);
-    (view.waits_for == Turn::Person && view.concern().is_none())
-        .then(|| Needless::Stuck(format!("{}: {}", view.reason, view.message)))
+    let (reason, message) = view.why();
+    let why = format!("{reason}: {message}");
+    let stuck = if view.is_held() { Needless::Held(why) } else { Needless::Stuck(why) };
+    (view.waits_for == Turn::Person && !view.is_concern()).then_some(stuck)
 }
 
 /// Whether the operator has nothing more to do for a refresh.
@@ -233,7 +240,7 @@ fn has_ended(phase: RefreshPhase) -> bool {
 }
 
 /// The entities of a status that there is something to tell of.
-fn states(refresh: &RefreshStatus) -> impl Iterator<Item = (Entity, &RefreshState)> {
+pub(super) fn states(refresh: &RefreshStatus) -> impl Iterator<Item = (Entity, &RefreshState)> {
     Entity::iter().filter_map(|entity| Some((entity, refresh::of(refresh, entity)?)))
 }
 

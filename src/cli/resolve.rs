@@ -9,11 +9,12 @@ use super::{
     output::{OutputArgs, line},
     question::Question,
     refusal::BadInput,
+    suspend,
 };
 use crate::{
     api::{
         keys,
-        v1alpha1::{Connection, IntegrationInstance, Managed, Provider},
+        v1alpha1::{Connection, Declaration, DeletionPolicy, IntegrationInstance, Managed, ManagementPolicy, Provider},
     },
     domain::{decide::Resolution, ids::ExternalId, instances, intent::Creation},
 };
@@ -87,8 +88,9 @@ impl Resolve {
         let scope = self.scope.open(program).await?;
         let (name, namespace) = (&self.name.name, scope.namespace().to_owned());
         let object: K = scope.get(name).await?;
-        self.answer.adopt.as_ref().map_or(Ok(()), |id| check_spelling(object.declaration().provider(), id))?;
-        let question = Question::from(&object);
+        let declared = object.declaration();
+        self.answer.adopt.as_ref().map_or(Ok(()), |id| check_spelling(declared.provider(), id))?;
+        let question = Question::of(&object, &declared);
         if !question.is_open() {
             bail!("{} {name} {}", K::TYPED.resource(), unasked(&question));
         }
@@ -108,8 +110,8 @@ impl Resolve {
             candidates: question.candidates().to_vec(),
         };
         let status = scope.caller().command(&format!("status {} -n {namespace}", K::TYPED.argument(name)));
-        let deleting = object.meta().deletion_timestamp.is_some();
-        let told = format!("{}: {}", self.name, told(&answered, deleting));
+        let then = Then::of(&declared, object.meta().deletion_timestamp.is_some());
+        let told = format!("{}: {}", self.name, told(&answered, then, &suspend::resume::<K>(&scope, name)));
         self.output.print(&answered, || vec![line(told), line(format!("Follow it with: {status}"))])?;
         Ok(Exit::Done)
     }
@@ -127,23 +129,113 @@ fn unasked(question: &Question) -> String {
     }
 }
 
-fn told(answered: &Answered, deleting: bool) -> String {
-    let again = if answered.changed { "answered" } else { "was answered already" };
-    match (&answered.adopt, deleting) {
-        (Some(id), _) => {
-            let stray = if answered.candidates.contains(id) {
-                String::new()
-            } else {
-                format!(" It is not among the candidates that the operator found: {}.", named(&answered.candidates))
-            };
-            let then = if deleting { "deletes it" } else { "manages it from then on" };
-            format!("{again}: record {id} is its own. The operator looks at the record, then {then}.{stray}")
+/// What the operator does with an answer.
+#[derive(Clone, Copy, Debug)]
+enum Then {
+    /// Deletes the record with the object.
+    Delete,
+    /// Lets the object go, and leaves every record.
+    Leave,
+    /// Nothing before it is resumed.
+    Suspended,
+    /// Never writes at the provider.
+    Observe,
+    /// Manages the record, or creates one.
+    Manage,
+}
+
+impl Then {
+    fn of(declared: &Declaration, deleting: bool) -> Self {
+        let observes = declared.management_policy() == ManagementPolicy::ObserveOnly;
+        match (deleting, declared.is_suspended()) {
+            (true, _) if observes || declared.deletion_policy() == DeletionPolicy::Retain => Self::Leave,
+            (true, _) => Self::Delete,
+            (false, true) => Self::Suspended,
+            (false, false) if observes => Self::Observe,
+            (false, false) => Self::Manage,
         }
-        (None, false) => format!("{again}: no record is its own. The operator creates one."),
-        (None, true) => format!("{again}: no record is its own. The operator lets the object go and deletes nothing."),
     }
+}
+
+/// `resume`: what lets the object go on, where it is suspended.
+fn told(answered: &Answered, then: Then, resume: &str) -> String {
+    let again = if answered.changed { "answered" } else { "was answered already" };
+    let suspended = format!("It is suspended, and nothing is asked of the provider before it is resumed: {resume}");
+    let let_go = "The operator lets the object go and deletes nothing.";
+    let Some(id) = &answered.adopt else {
+        let then = match then {
+            Then::Manage => "The operator creates one.",
+            Then::Observe => "It is only observed (managementPolicy: ObserveOnly), and the operator creates none.",
+            Then::Suspended => &suspended,
+            Then::Delete | Then::Leave => let_go,
+        };
+        return format!("{again}: no record is its own. {then}");
+    };
+    let then = match then {
+        Then::Manage => "The operator looks at the record, then manages it from then on.",
+        Then::Observe => {
+            "The operator looks at the record, and only observes it from then on (managementPolicy: ObserveOnly)."
+        }
+        Then::Delete => "The operator looks at the record, then deletes it.",
+        Then::Suspended => &suspended,
+        Then::Leave => let_go,
+    };
+    let stray = if answered.candidates.contains(id) {
+        String::new()
+    } else {
+        format!(" It is not among the candidates that the operator found: {}.", named(&answered.candidates))
+    };
+    format!("{again}: record {id} is its own.{stray} {then}")
 }
 
 fn named(candidates: &[String]) -> String {
     if candidates.is_empty() { "none".to_owned() } else { candidates.join(", ") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+    use serde_json::{Value, json};
+
+    #[rstest]
+    #[case::managed(json!({}), false, "The operator creates one.", "then manages it from then on.")]
+    #[case::suspended(json!({"suspend": true}), false, "before it is resumed: RESUME", "before it is resumed: RESUME")]
+    #[case::observed(
+        json!({"managementPolicy": "ObserveOnly"}),
+        false,
+        "the operator creates none.",
+        "only observes it from then on (managementPolicy: ObserveOnly)."
+    )]
+    #[case::deleted(json!({"suspend": true}), true, "lets the object go and deletes nothing.", "then deletes it.")]
+    #[case::kept(json!({"deletionPolicy": "Retain"}), true, "and deletes nothing.", "and deletes nothing.")]
+    #[case::deleted_and_observed(
+        json!({"managementPolicy": "ObserveOnly"}),
+        true,
+        "and deletes nothing.",
+        "and deletes nothing."
+    )]
+    fn what_follows_an_answer_is_what_the_operator_does(
+        #[case] more: Value,
+        #[case] deleting: bool,
+        #[case] anew: &str,
+        #[case] adopt: &str,
+    ) {
+        let mut spec = json!({"provider": "Rutter", "accountRef": {"name": "a"}});
+        spec.as_object_mut().expect("a spec").extend(more.as_object().expect("fields").clone());
+        let declared = Declaration::Connection(serde_json::from_value(spec).expect("a spec"));
+        for (id, says) in [(None, anew), (Some("r-1"), adopt)] {
+            let answered = Answered {
+                kind: "Connection",
+                namespace: "shop".into(),
+                name: "acme".into(),
+                adopt: id.map(str::to_owned),
+                create_anew: id.is_none(),
+                changed: true,
+                candidates: vec!["r-1".into()],
+            };
+            let told = told(&answered, Then::of(&declared, deleting), "RESUME");
+            assert!(told.ends_with(says), "{told}");
+        }
+    }
 }

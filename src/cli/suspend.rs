@@ -2,7 +2,7 @@
 
 use super::{
     Exit,
-    cluster::{ScopeArgs, Typed},
+    cluster::{Scope, ScopeArgs, Typed},
     names::{ManagedKind, ManagedName},
     output::{OutputArgs, line},
 };
@@ -11,7 +11,8 @@ use serde_json::json;
 
 /// Stop all writes at the provider for an object, except for its deletion
 ///
-/// Sets spec.suspend. Applying a manifest that says otherwise undoes it.
+/// Sets spec.suspend to true. A manifest that says otherwise takes it back when Flux or Argo CD applies it, and so does
+/// `kubectl apply`; `kubectl apply --server-side` ends in a conflict, and needs --force-conflicts.
 #[derive(clap::Args, Debug)]
 pub(super) struct Suspend {
     #[command(flatten)]
@@ -20,7 +21,8 @@ pub(super) struct Suspend {
 
 /// Let a suspended object go on
 ///
-/// Unsets spec.suspend. Applying a manifest that says otherwise undoes it.
+/// Sets spec.suspend to false. A manifest that says otherwise takes it back when Flux or Argo CD applies it, and so does
+/// `kubectl apply`; `kubectl apply --server-side` ends in a conflict, and needs --force-conflicts.
 #[derive(clap::Args, Debug)]
 pub(super) struct Resume {
     #[command(flatten)]
@@ -47,6 +49,16 @@ impl Resume {
     pub(super) async fn run(self, program: &str) -> anyhow::Result<Exit> {
         self.target.set(false, program).await
     }
+}
+
+/// Why nothing is asked of the provider for a suspended object, and what to run first.
+pub(super) fn refusal<K: Typed>(scope: &Scope, name: &str) -> String {
+    format!("is suspended: nothing is asked of the provider. Resume it first: {}", resume::<K>(scope, name))
+}
+
+/// The command that lets a suspended object go on.
+pub(super) fn resume<K: Typed>(scope: &Scope, name: &str) -> String {
+    scope.caller().command(&format!("resume {} -n {}", K::TYPED.argument(name), scope.namespace()))
 }
 
 impl Target {

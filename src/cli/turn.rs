@@ -40,54 +40,55 @@ pub(super) struct Look<'a> {
     pub(super) conditions: &'a [Condition],
 }
 
-/// Whose turn it is; the first answer that fits.
-pub(super) fn turn(look: Look<'_>) -> Turn {
-    let is = |kind: Type| look.conditions.iter().any(|c| c.type_ == kind.to_string() && c.status == "True");
-    let turns: Vec<Turn> = open_reasons(look.conditions).map(asks).collect();
-    let is_done = turns.is_empty() && is(Type::Ready);
+/// Whose turn it is, and the condition that says so, where one does; the first answer that fits.
+pub(super) fn turn(look: Look<'_>) -> (Turn, Option<&Condition>) {
+    let find = |kind: Type| look.conditions.iter().find(|c| c.type_ == kind.to_string());
+    let ready = find(Type::Ready);
+    let works = ready.is_some_and(|c| c.status == "True");
+    let open: Vec<(Turn, &Condition)> = open(look.conditions).collect();
+    let asks = |turn: Turn| open.iter().find(|(asked, _)| *asked == turn).map(|(_, c)| *c);
     if !look.current {
-        Turn::Operator
-    } else if is(Type::Stalled) {
+        (Turn::Operator, None)
+    } else if let Some(stalled) = find(Type::Stalled).filter(|c| c.status == "True") {
         // Also where it is suspended: an object of unknown origin asks its question all the same.
-        Turn::Person
+        (Turn::Person, ready.filter(|_| !works).or(Some(stalled)))
     } else if look.deleting {
-        Turn::Operator
+        (Turn::Operator, None)
     } else if look.suspended {
-        Turn::Nobody
-    } else if turns.contains(&Turn::Person) {
-        Turn::Person
-    } else if turns.contains(&Turn::Provider) {
-        Turn::Provider
-    } else if !is_done {
-        Turn::Operator
-    } else if concern(look.conditions).is_some() {
-        Turn::Person
+        (Turn::Nobody, None)
+    } else if let Some(by) = asks(Turn::Person) {
+        (Turn::Person, Some(by))
+    } else if let Some(by) = asks(Turn::Provider) {
+        (Turn::Provider, Some(by))
+    } else if !works || !open.is_empty() {
+        (Turn::Operator, None)
+    } else if let Some(by) = concern(look.conditions) {
+        (Turn::Person, Some(by))
     } else {
-        Turn::Nobody
+        (Turn::Nobody, None)
     }
 }
 
 /// What a person has to put right of an object that works, and that nothing else is open of: the object goes on with the
 /// credentials that it has, or without a load of its data.
-pub(super) fn concern(conditions: &[Condition]) -> Option<&Condition> {
+fn concern(conditions: &[Condition]) -> Option<&Condition> {
     let find = |kind: Type| conditions.iter().find(|c| c.type_ == kind.to_string());
-    let works = find(Type::Ready).is_some_and(|c| c.status == "True") && open_reasons(conditions).next().is_none();
     let credentials = find(Type::CredentialsValid).filter(|c| c.status == "False");
     let load = find(Type::InitialRefreshComplete).filter(|c| {
         let reason = c.reason.parse();
         c.status != "True" && matches!(reason, Ok(Reason::InitialRefreshFailed | Reason::RefreshOutcomeUnknown))
     });
-    credentials.or(load).filter(|_| works)
+    credentials.or(load)
 }
 
-/// The reasons that keep an object from being done.
-fn open_reasons(conditions: &[Condition]) -> impl Iterator<Item = Reason> {
+/// The conditions that keep an object from being done, and whom each asks.
+fn open(conditions: &[Condition]) -> impl Iterator<Item = (Turn, &Condition)> {
     let open = |c: &&Condition| {
         let wanted = [Type::Ready, Type::Synced, Type::Authorized].iter().any(|t| c.type_ == t.to_string());
         let passing = c.type_ == Type::Reconciling.to_string();
         wanted && c.status == "False" || passing && c.status == "True"
     };
-    conditions.iter().filter(open).filter_map(|c| c.reason.parse().ok())
+    conditions.iter().filter(open).filter_map(|c| Some((asks(c.reason.parse().ok()?), c)))
 }
 
 /// Whom a reason asks, where the object is not stalled.
@@ -155,6 +156,11 @@ mod tests {
         lay_over(&[], picture(state), 1, Timestamp::UNIX_EPOCH)
     }
 
+    /// The record works, and waits for the account's guard to be replaced.
+    fn held() -> State {
+        State::Failing { problem: problem(Reason::DeletionHeld), keep_ready: true }
+    }
+
     fn problem(reason: Reason) -> Problem {
         Problem::new(reason, "why")
     }
@@ -198,24 +204,43 @@ mod tests {
     #[case::link_in_the_way(State::Unlinked(problem(Reason::ConnectionSecretConflict)), Turn::Person)]
     #[case::account(State::AccountWorks(None), Turn::Nobody)]
     #[case::account_rotation_rejected(State::AccountWorks(Some(problem(Reason::RotationRejected))), Turn::Person)]
+    #[case::replacement_held(held(), Turn::Person)]
     #[case::account_secret_held(State::AccountWorks(Some(problem(Reason::DeletionHeld))), Turn::Nobody)]
     fn every_state_is_somebodys_turn(#[case] state: State, #[case] expected: Turn) {
         let conditions = conditions(&state);
         let look = Look { deleting: false, suspended: false, current: true, conditions: &conditions };
-        assert_eq!(turn(look), expected);
-        assert_eq!(turn(Look { current: false, ..look }), Turn::Operator, "it has not looked yet");
+        assert_eq!(turn(look).0, expected);
+        assert_eq!(turn(Look { current: false, ..look }).0, Turn::Operator, "it has not looked yet");
         let stalled = conditions.iter().any(|c| c.type_ == "Stalled");
         let suspended = if stalled { Turn::Person } else { Turn::Nobody };
-        assert_eq!(turn(Look { suspended: true, ..look }), suspended);
+        assert_eq!(turn(Look { suspended: true, ..look }).0, suspended);
+    }
+
+    /// Who has to act is told by the condition that says so, and by no other.
+    #[rstest]
+    #[case::working(held(), Some(("Synced", "DeletionHeld")))]
+    #[case::halted(State::Halted(problem(Reason::AlreadyExists)), Some(("Ready", "AlreadyExists")))]
+    #[case::in_deletion(State::Deleting(problem(Reason::DeletionHeld)), Some(("Ready", "DeletionHeld")))]
+    #[case::a_concern(State::Unsecured(WORKS, problem(Reason::SecretNotFound)), Some(("CredentialsValid", "SecretNotFound")))]
+    #[case::an_outage(
+        State::Failing { problem: problem(Reason::ProviderUnavailable), keep_ready: true },
+        Some(("Synced", "ProviderUnavailable"))
+    )]
+    #[case::done(State::Present(WORKS), None)]
+    fn the_condition_that_decides_is_named(#[case] state: State, #[case] expected: Option<(&str, &str)>) {
+        let before = conditions(&State::Present(WORKS));
+        let conditions = lay_over(&before, picture(&state), 1, Timestamp::UNIX_EPOCH);
+        let look = Look { deleting: false, suspended: false, current: true, conditions: &conditions };
+        assert_eq!(turn(look).1.map(|c| (c.type_.as_str(), c.reason.as_str())), expected);
     }
 
     #[test]
     fn a_deletion_is_the_operators_turn_until_it_is_blocked() {
         let look = |conditions| Look { deleting: true, suspended: true, current: true, conditions };
         let before = conditions(&State::Present(Health::Works { history: History::Untold }));
-        assert_eq!(turn(look(&before)), Turn::Operator);
+        assert_eq!(turn(look(&before)).0, Turn::Operator);
         let blocked = conditions(&State::Deleting(problem(Reason::DeletionBlocked)));
-        assert_eq!(turn(look(&blocked)), Turn::Person);
+        assert_eq!(turn(look(&blocked)).0, Turn::Person);
     }
 
     #[test]
@@ -224,7 +249,7 @@ mod tests {
         let leaving = picture(&State::Leaving("why".into()));
         let conditions = lay_over(&asked, leaving, 1, Timestamp::UNIX_EPOCH);
         let look = Look { deleting: true, suspended: false, current: true, conditions: &conditions };
-        assert_eq!(turn(look), Turn::Operator, "nobody is to open it any more");
+        assert_eq!(turn(look).0, Turn::Operator, "nobody is to open it any more");
     }
 
     #[test]
@@ -232,18 +257,18 @@ mod tests {
         let works = conditions(&State::Present(Health::Works { history: History::Untold }));
         let differs = lay_over(&works, picture(&State::Correcting(vec!["spec.x".into()])), 1, Timestamp::UNIX_EPOCH);
         let look = Look { deleting: false, suspended: false, current: true, conditions: &differs };
-        assert_eq!(turn(look), Turn::Operator);
+        assert_eq!(turn(look), (Turn::Operator, None));
     }
 
     #[test]
     fn what_concerns_a_person_waits_for_what_is_under_way() {
         let concerned = conditions(&State::Unsecured(WORKS, problem(Reason::SecretNotFound)));
-        assert_eq!(concern(&concerned).map(|c| c.type_.as_str()), Some("CredentialsValid"));
         let outage = State::Failing { problem: problem(Reason::ProviderUnavailable), keep_ready: true };
         for (state, expected) in [(State::Correcting(vec![]), Turn::Operator), (outage, Turn::Provider)] {
             let conditions = lay_over(&concerned, picture(&state), 1, Timestamp::UNIX_EPOCH);
             let look = Look { deleting: false, suspended: false, current: true, conditions: &conditions };
-            assert_eq!((turn(look), concern(&conditions)), (expected, None));
+            let (turn, by) = turn(look);
+            assert_eq!((turn, by.filter(|c| c.type_ == "CredentialsValid")), (expected, None));
         }
     }
 
@@ -252,12 +277,12 @@ mod tests {
         let rejected = conditions(&State::Halted(problem(Reason::CredentialsRejected)));
         let conditions = lay_over(&rejected, picture(&State::Creating("why".into())), 1, Timestamp::UNIX_EPOCH);
         let look = Look { deleting: false, suspended: false, current: true, conditions: &conditions };
-        assert_eq!(turn(look), Turn::Operator);
+        assert_eq!(turn(look).0, Turn::Operator);
     }
 
     #[test]
     fn who_has_not_been_looked_at_waits_for_the_operator() {
         let look = Look { deleting: false, suspended: false, current: true, conditions: &[] };
-        assert_eq!(turn(look), Turn::Operator);
+        assert_eq!(turn(look), (Turn::Operator, None));
     }
 }

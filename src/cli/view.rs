@@ -7,14 +7,17 @@ use super::{
     cluster::Typed,
     names::Kind,
     question::Question,
-    turn::{Look, Turn, concern, turn},
+    turn::{Look, Turn, turn},
 };
 use crate::{
-    api::v1alpha1::{
-        Account, AccountKind, AuthorizationStatus, CreationStatus, DeletionPolicy, LastAction, Managed, ManagedStatus,
-        Provider, RefreshStatus,
+    api::{
+        keys,
+        v1alpha1::{
+            Account, AccountKind, AuthorizationStatus, CreationStatus, Declaration, DeletionPolicy, LastAction,
+            Managed, ManagedStatus, ManagementPolicy, Provider, RefreshStatus,
+        },
     },
-    domain::{conditions::Type, intent::Creation},
+    domain::{conditions::Type, intent::Creation, reason::Reason},
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::core::{DynamicObject, ObjectMeta};
@@ -36,6 +39,9 @@ pub(super) struct View {
     pub(super) reason: String,
     pub(super) message: String,
     pub(super) waits_for: Turn,
+    /// The condition that says who has to act, where one does.
+    #[serde(skip)]
+    by: Option<Condition>,
     /// What a person can run next.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) commands: Vec<String>,
@@ -65,6 +71,7 @@ pub(super) struct RecordView {
     pub(super) creation: CreationView,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) drifted_fields: Vec<String>,
+    pub(super) management_policy: ManagementPolicy,
     pub(super) deletion_policy: DeletionPolicy,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) last_action: Option<LastAction>,
@@ -92,8 +99,7 @@ pub(super) struct RecordView {
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct CreationView {
-    /// `NotStarted`, `Pending`, `Done` or `Unverifiable`.
-    pub(super) state: &'static str,
+    pub(super) state: CreationState,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) attempt: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -105,14 +111,36 @@ pub(super) struct CreationView {
     pub(super) candidates: Vec<String>,
 }
 
+/// How far, in a word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub(super) enum CreationState {
+    NotStarted,
+    Pending,
+    Done,
+    /// Made by another object, or not readable.
+    Unverifiable,
+}
+
+impl From<&Creation> for CreationState {
+    fn from(creation: &Creation) -> Self {
+        match creation {
+            Creation::NotStarted => Self::NotStarted,
+            Creation::Pending(_) => Self::Pending,
+            Creation::Done(_) => Self::Done,
+            Creation::Unverifiable(_) => Self::Unverifiable,
+        }
+    }
+}
+
 impl View {
     /// An object with a record. `caller`: who is told what to run.
     pub(super) fn managed<K: Managed + Typed>(object: &K, caller: &Caller) -> Self {
         let (status, declaration) = (object.managed_status().cloned().unwrap_or_default(), object.declaration());
         let (suspended, observed) = (declaration.is_suspended(), status.observed_generation);
         let view = Self::new(K::TYPED, object.meta(), &status.conditions, observed, suspended);
-        let commands = commands(&view, object, caller);
-        let record = RecordView::new(object, status);
+        let question = Question::of(object, &declaration);
+        let commands = commands(&view, object, &declaration, &question, caller);
+        let record = RecordView::new(&declaration, &question, status);
         Self { provider: Some(declaration.provider()), commands, record: Some(record), ..view }
     }
 
@@ -129,7 +157,8 @@ impl View {
     pub(super) fn malformed(kind: Kind, object: &DynamicObject, why: &str) -> Self {
         let message = format!("The object cannot be read ({why}). Correct it and apply it again, or delete it");
         let view = Self::new(kind, &object.metadata, &[], -1, false);
-        Self { ready: "False".into(), reason: "InvalidSpec".into(), message, waits_for: Turn::Person, ..view }
+        let reason = Reason::InvalidSpec.to_string();
+        Self { ready: "False".into(), reason, message, waits_for: Turn::Person, ..view }
     }
 
     fn new(kind: Kind, meta: &ObjectMeta, conditions: &[Condition], observed: i64, suspended: bool) -> Self {
@@ -138,15 +167,17 @@ impl View {
         let ready = conditions.iter().find(|c| c.type_ == Type::Ready.to_string());
         let text =
             |part: fn(&Condition) -> &String, none: &str| ready.map_or_else(|| none.to_owned(), |c| part(c).clone());
+        let (waits_for, by) = turn(Look { deleting, suspended, current, conditions });
         Self {
             kind: kind.as_str(),
             namespace: meta.namespace.clone().unwrap_or_default(),
             name: meta.name.clone().unwrap_or_default(),
             provider: None,
             ready: text(|c| &c.status, "Unknown"),
-            reason: text(|c| &c.reason, "Progressing"),
+            reason: text(|c| &c.reason, Reason::Progressing.as_str()),
             message: text(|c| &c.message, "Waiting for the operator"),
-            waits_for: turn(Look { deleting, suspended, current, conditions }),
+            waits_for,
+            by: by.cloned(),
             commands: vec![],
             deleting,
             suspended,
@@ -156,9 +187,25 @@ impl View {
         }
     }
 
-    /// What a person has to put right of an object that works all the same.
-    pub(super) fn concern(&self) -> Option<&Condition> {
-        concern(&self.conditions).filter(|_| self.waits_for == Turn::Person)
+    /// The condition that says who has to act, where it says something else than `Ready` does.
+    pub(super) fn told_by(&self) -> Option<&Condition> {
+        self.by.as_ref().filter(|by| by.message != self.message)
+    }
+
+    /// Why somebody has to act, in the words of the operator: a reason, and its sentence.
+    pub(super) fn why(&self) -> (&str, &str) {
+        self.by.as_ref().map_or((&self.reason, &self.message), |by| (&by.reason, &by.message))
+    }
+
+    /// Whether a person has something to put right that is in nobody's way: the record works, and is as declared.
+    pub(super) fn is_concern(&self) -> bool {
+        let beside = [Type::CredentialsValid, Type::InitialRefreshComplete];
+        self.by.as_ref().is_some_and(|by| beside.iter().any(|kind| by.type_ == kind.to_string()))
+    }
+
+    /// Whether the account's guard holds a deletion, the object's own or that of a record that is to be replaced.
+    pub(super) fn is_held(&self) -> bool {
+        self.waits_for == Turn::Person && self.why().0 == Reason::DeletionHeld.as_str()
     }
 
     /// The object as kubectl names it.
@@ -168,10 +215,8 @@ impl View {
 }
 
 impl RecordView {
-    fn new<K: Managed>(object: &K, status: ManagedStatus) -> Self {
-        let question = Question::from(object);
+    fn new(declaration: &Declaration, question: &Question, status: ManagedStatus) -> Self {
         let (attempt, creation) = (question.attempt(), status.creation.unwrap_or_default());
-        let declaration = object.declaration();
         let account = declaration.account_ref();
         let account = match account.kind {
             AccountKind::ProviderAccount => account.name.clone(),
@@ -188,13 +233,14 @@ impl RecordView {
             external_id: status.external_id,
             store,
             creation: CreationView {
-                state: state(&question.creation()),
+                state: CreationState::from(&question.creation()),
                 attempt: attempt.as_ref().map(|i| i.attempt),
                 at: attempt.as_ref().map(|i| i.at.clone()),
                 key: attempt.and_then(|i| i.key).or(key),
                 candidates,
             },
             drifted_fields: status.drifted_fields,
+            management_policy: declaration.management_policy(),
             deletion_policy: declaration.deletion_policy(),
             last_action: status.last_action,
             last_sync_time: status.last_sync_time,
@@ -208,28 +254,37 @@ impl RecordView {
     }
 }
 
-fn state(creation: &Creation) -> &'static str {
-    match creation {
-        Creation::NotStarted => "NotStarted",
-        Creation::Pending(_) => "Pending",
-        Creation::Done(_) => "Done",
-        Creation::Unverifiable(_) => "Unverifiable",
-    }
+/// What lets the deletion pass that the account's guard holds.
+pub(super) fn allow(kind: Kind, meta: &ObjectMeta, caller: &Caller) -> String {
+    let text = |part: &Option<String>| part.clone().unwrap_or_default();
+    let (kind, name, namespace) = (kind.resource(), text(&meta.name), text(&meta.namespace));
+    let uid = text(&meta.uid);
+    caller.kubectl(&format!("annotate {kind} {name} -n {namespace} --overwrite {}={uid}", keys::ALLOW_DELETION))
 }
 
 /// The commands that answer what the object waits for.
-fn commands<K: Managed + Typed>(view: &View, object: &K, caller: &Caller) -> Vec<String> {
-    let (question, name) = (Question::from(object), K::TYPED.argument(&view.name));
+fn commands<K: Managed + Typed>(
+    view: &View,
+    object: &K,
+    declaration: &Declaration,
+    question: &Question,
+    caller: &Caller,
+) -> Vec<String> {
+    let name = K::TYPED.argument(&view.name);
     let command = |verb: &str, rest: &str| caller.command(&format!("{verb} {name} -n {}{rest}", view.namespace));
     let mut commands = Vec::new();
     if question.is_open() {
         commands.extend(question.candidates().iter().map(|id| command("resolve", &format!(" --adopt {id}"))));
         commands.push(command("resolve", " --create-anew"));
     }
-    if view.deleting && view.waits_for == Turn::Person {
-        commands.push(command("abandon", ""));
+    if view.is_held() {
+        commands.push(allow(K::TYPED, object.meta(), caller));
     }
-    match ask(object, now()) {
+    if view.deleting && view.waits_for == Turn::Person {
+        // What goes on by itself is let go only on purpose.
+        commands.push(command("abandon", if view.is_held() { " --force" } else { "" }));
+    }
+    match ask(object, declaration, question, now()) {
         Ask::Open { .. } => commands.push(command("authorize", "")),
         // Nothing is asked of the provider before it is resumed.
         Ask::Expired(_) if !view.suspended => commands.push(command("authorize", " --wait")),

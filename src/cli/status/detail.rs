@@ -2,13 +2,15 @@
 
 use super::overview::tone;
 use crate::{
-    api::v1alpha1::{AuthorizationStatus, DeletionPolicy, LastAction, RefreshState, RefreshStatus},
+    api::v1alpha1::{AuthorizationStatus, DeletionPolicy, LastAction, ManagementPolicy, RefreshStatus},
     cli::{
         age::{now, since, until},
         output::{Line, Tone, line, table, word},
+        refresh::states,
         turn::Turn,
-        view::{CreationView, RecordView, View},
+        view::{CreationState, CreationView, RecordView, View},
     },
+    domain::conditions::Type,
 };
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
@@ -41,7 +43,7 @@ fn standing(view: &View) -> Vec<Field> {
     let mut standing = vec![("Ready", ready), ("", line(&view.message))];
     let waits = if view.waits_for == Turn::Nobody { "nobody" } else { view.waits_for.words() };
     standing.push(("Waits for", line(waits)));
-    standing.extend(view.concern().map(|concern| ("", line(&concern.message))));
+    standing.extend(view.told_by().map(|by| ("", line(&by.message))));
     let commands = view.commands.iter().take(COMMANDS).enumerate();
     standing.extend(commands.map(|(n, command)| (if n == 0 { "Run one of" } else { "" }, line(command))));
     standing
@@ -78,9 +80,10 @@ fn record(record: &RecordView) -> Vec<Field> {
     for (n, told) in record.refresh.iter().flat_map(|status| refresh(status, now)).enumerate() {
         tell(if n == 0 { "Refresh" } else { "" }, Some(told));
     }
-    let deletion = match record.deletion_policy {
-        DeletionPolicy::Delete => "deletes the record",
-        DeletionPolicy::Retain => "leaves the record at the provider",
+    let deletion = match (record.management_policy, record.deletion_policy) {
+        (ManagementPolicy::ObserveOnly, _) => "leaves the record at the provider, which is only observed",
+        (ManagementPolicy::Full, DeletionPolicy::Delete) => "deletes the record",
+        (ManagementPolicy::Full, DeletionPolicy::Retain) => "leaves the record at the provider",
     };
     tell("Deletion", Some(deletion.to_owned()));
     facts
@@ -88,10 +91,10 @@ fn record(record: &RecordView) -> Vec<Field> {
 
 fn creation(creation: &CreationView) -> String {
     let outcome = match creation.state {
-        "NotStarted" => "not started",
-        "Pending" => "outcome not known yet",
-        "Done" => "done",
-        _ => "made by another object, or not readable",
+        CreationState::NotStarted => "not started",
+        CreationState::Pending => "outcome not known yet",
+        CreationState::Done => "done",
+        CreationState::Unverifiable => "made by another object, or not readable",
     };
     match (creation.attempt, &creation.at) {
         (Some(attempt), Some(at)) => format!("{outcome}; attempt {attempt}, {} ago ({})", since(at, now()), at.0),
@@ -115,13 +118,11 @@ fn last(action: &LastAction) -> String {
 
 /// The last refresh of each entity, one line each.
 fn refresh(status: &RefreshStatus, now: Timestamp) -> Vec<String> {
-    let line = |(name, state): (&str, &RefreshState)| {
+    let told = states(status).map(|(entity, state)| {
         let job = state.job.as_ref().map(|job| format!(", job {job}")).unwrap_or_default();
-        format!("{name} {} {} ago (token {}{job})", state.state, since(&state.at, now), state.token)
-    };
-    let entities = [("products", &status.products), ("orders", &status.orders)];
-    let known = entities.into_iter().filter_map(|(name, state)| Some((name, state.as_ref()?)));
-    known.map(line).collect()
+        format!("{entity} {} {} ago (token {}{job})", state.state, since(&state.at, now), state.token)
+    });
+    told.collect()
 }
 
 fn fields(fields: Vec<Field>) -> Vec<Line> {
@@ -136,7 +137,7 @@ fn fields(fields: Vec<Field>) -> Vec<Line> {
 fn conditions(conditions: &[Condition]) -> Vec<Line> {
     let row = |c: &Condition| {
         let age = since(&c.last_transition_time, now());
-        let status = if c.type_ == "Stalled" { Tone::Bad } else { tone(&c.status) };
+        let status = if c.type_ == Type::Stalled.to_string() { Tone::Bad } else { tone(&c.status) };
         vec![word(&c.type_), (status, c.status.clone()), word(&c.reason), word(age), word(&c.message)]
     };
     table(&["CONDITION", "STATUS", "REASON", "FOR", "MESSAGE"], conditions.iter().map(row).collect())

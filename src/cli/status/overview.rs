@@ -99,8 +99,7 @@ fn chores(views: &[View], place: Option<&str>) -> Option<Vec<Line>> {
         let named = place.is_none() && !view.namespace.is_empty();
         let namespace = if named { format!("{}/", view.namespace) } else { String::new() };
         let title = vec![word("  "), (Tone::Strong, format!("{namespace}{}", view.title()))];
-        let message = view.concern().map_or(&view.message, |concern| &concern.message);
-        [title, line(format!("    {message}"))]
+        [title, line(format!("    {}", view.why().1))]
     });
     let head = line(format!("Waiting for a person: {} of {}", waiting.len(), views.len()));
     (!waiting.is_empty()).then(|| std::iter::once(head).chain(lines).collect())

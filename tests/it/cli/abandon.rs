@@ -82,6 +82,34 @@ async fn a_deletion_that_is_under_way_is_waited_for_unless_forced() {
     sandbox.wait_gone::<Connection>("acme", HANG).await;
 }
 
+/// What the account's guard holds goes on by itself: whoever lets it go all the same says so.
+#[tokio::test]
+async fn a_deletion_that_is_held_is_let_go_only_by_force() {
+    let sandbox = Sandbox::new("cli-abandon").await;
+    let uid = store(&sandbox, json!({})).await.metadata.uid.expect("a UID");
+    sandbox.delete::<Connection>("acme").await;
+    let says = |kind, status| condition(kind, status, "DeletionHeld", "It goes on in a later window");
+    forge(&sandbox, json!({"conditions": [says("Ready", "False"), says("Stalled", "True")], "externalId": "r-1"}))
+        .await;
+    let annotate = format!(
+        "kubectl annotate connection acme -n {} --overwrite tradewind.dev/allow-deletion={uid}",
+        sandbox.namespace()
+    );
+    let told = format!(
+        "Error: the deletion of connection acme is not blocked, but held (DeletionHeld: It goes on in a later window). To \
+         let it pass now: {}. To let the object go and leave the record, add --force\n",
+        ready_to_run(&annotate).await
+    );
+    for args in [&[][..], &["--yes"]] {
+        let ran = abandon(&sandbox, args).await;
+        assert_eq!((ran.code, ran.err.as_str()), (Some(1), told.as_str()));
+    }
+    assert!(is_there(&sandbox).await);
+    let ran = abandon(&sandbox, &["--yes", "--force"]).await;
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    sandbox.wait_gone::<Connection>("acme", HANG).await;
+}
+
 #[tokio::test]
 async fn finalizers_of_others_stay() {
     let sandbox = Sandbox::new("cli-abandon").await;

@@ -138,6 +138,20 @@ async fn what_works_and_concerns_a_person_is_told_of() {
 }
 
 #[tokio::test]
+async fn what_works_and_is_held_is_told_by_what_holds_it() {
+    let sandbox = Sandbox::new("cli-reconcile").await;
+    sandbox.apply(STORE).await;
+    let conditions = json!([
+        condition("Ready", "True", "Succeeded", "The connection works"),
+        condition("Synced", "False", "DeletionHeld", "It goes on in a later window"),
+    ]);
+    let (ran, ()) = tokio::join!(run_in(&sandbox, &["reconcile", "acme"]), echo(&sandbox, conditions));
+    let told = "connection/acme: Ready is True, Succeeded: The connection works\n\
+                connection/acme: Synced is False, DeletionHeld: It goes on in a later window\n";
+    assert_eq!((ran.code, ran.out.as_str()), (Some(4), told), "{}", ran.err);
+}
+
+#[tokio::test]
 async fn what_waits_for_a_person_is_blocked() {
     let sandbox = Sandbox::new("cli-reconcile").await;
     sandbox.apply(STORE).await;
@@ -163,6 +177,50 @@ async fn an_operator_that_does_not_look_is_not_waited_for_forever() {
     );
     let ran = run_in(&sandbox, &["reconcile", "nobody"]).await;
     assert!(ran.code == Some(1) && ran.err.starts_with("Error: there is no Connection nobody in"), "{}", ran.err);
+}
+
+/// Nobody looks at a suspended object, so that nobody is told that it works.
+#[tokio::test]
+async fn a_suspended_object_is_not_looked_at_unless_it_goes() {
+    let sandbox = Sandbox::new("cli-suspend").await;
+    let works = json!({"conditions": [condition("Ready", "True", "Succeeded", "It works")]});
+    store(&sandbox, works.clone()).await;
+    run_in(&sandbox, &["suspend", "acme"]).await;
+    super::forge(&sandbox, works).await;
+    let resume = super::ready_to_run(&format!("tradewind resume acme -n {}", sandbox.namespace())).await;
+    for wait in [&[][..], &["--no-wait"]] {
+        let ran = run_in(&sandbox, &[&["reconcile", "acme"], wait].concat()).await;
+        let says = "Error: connection acme is suspended: nothing is asked of the provider. Resume it first: ";
+        assert_eq!((ran.code, ran.out.as_str(), ran.err), (Some(4), "", format!("{says}{resume}\n")));
+    }
+    let object: Connection = sandbox.get("acme").await.expect("the store");
+    assert!(!object.annotations().contains_key(keys::RECONCILE), "nothing is written");
+    // A question that a person has to answer is looked into all the same.
+    super::asking(&sandbox, "CreateOutcomeUnknown").await;
+    run_in(&sandbox, &["suspend", "acme"]).await;
+    super::asking(&sandbox, "CreateOutcomeUnknown").await;
+    assert_eq!(run_in(&sandbox, &["reconcile", "acme", "--no-wait"]).await.code, Some(0));
+    sandbox.delete::<Connection>("acme").await;
+    super::forge(&sandbox, json!({"conditions": []})).await;
+    let leaving = run_in(&sandbox, &["reconcile", "acme", "--no-wait"]).await;
+    assert_eq!((leaving.code, leaving.err.as_str()), (Some(0), ""), "a deletion goes on");
+}
+
+/// What the help of `suspend` says of manifests.
+#[tokio::test]
+async fn a_manifest_that_says_otherwise_needs_force() {
+    let sandbox = Sandbox::new("cli-suspend").await;
+    sandbox.apply(STORE).await;
+    run_in(&sandbox, &["suspend", "acme"]).await;
+    let manifest = STORE.replace("spec:", "spec:\n  suspend: false");
+    let mut manifest = crate::cluster::documents(&manifest).remove(0);
+    manifest.metadata.namespace = Some(sandbox.namespace().to_owned());
+    let api = sandbox.dynamic_api(&manifest).await;
+    let apply = async |params: PatchParams| api.patch("acme", &params, &Patch::Apply(&manifest)).await;
+    let conflict = apply(PatchParams::apply("it")).await.expect_err("a conflict").to_string();
+    assert!(conflict.contains("tradewind-cli") && conflict.contains(".spec.suspend"), "{conflict}");
+    apply(PatchParams::apply("it").force()).await.expect("the manifest's word");
+    assert!(!sandbox.get::<Connection>("acme").await.expect("the store").spec.suspend);
 }
 
 #[tokio::test]

@@ -125,7 +125,9 @@ async fn who_may_not_list_shared_accounts_sees_all_else() {
     };
     let ran = tokio::time::timeout(HANG, followed).await.expect("a right");
     let json = run(&["-o", "json"]);
+    let verdict = run(&["--exit-code"]);
     withdraw(&sandbox).await;
+    assert_eq!(verdict.code, Some(1), "nobody knows what the shared accounts wait for: {}", verdict.out);
     for warned in [&ran.err, &json.err] {
         assert!(warned.starts_with("Warning: shared accounts are left out: you may not do this: "), "{warned}");
         assert!(warned.lines().count() == 1 && warned.contains("Ask whoever runs the cluster"), "{warned}");
@@ -366,4 +368,54 @@ async fn what_works_and_concerns_a_person_is_not_done() {
     assert!(told.ends_with("Waiting for a person: 1 of 1\n  connection/acme\n    There is no Secret acme\n"), "{told}");
     let told = run_in(&sandbox, &["status", "acme"]).await.out;
     assert!(told.contains("Waits for:  a person\n            There is no Secret acme\n"), "{told}");
+}
+
+/// A record works while the account's guard holds back the one that is to take its place: every command says what waits.
+#[tokio::test]
+async fn a_replacement_that_is_held_is_told_by_what_holds_it() {
+    let sandbox = Sandbox::new("cli-held").await;
+    let held = "This one goes on in a later window";
+    let conditions = json!([
+        condition("Ready", "True", "Succeeded", "It works"),
+        condition("Synced", "False", "DeletionHeld", held)
+    ]);
+    let object = store(&sandbox, json!({"conditions": conditions, "externalId": "r-1"})).await;
+    let (namespace, uid) = (sandbox.namespace(), object.uid().expect("a UID"));
+    let all = run_in(&sandbox, &["status"]).await.out;
+    assert!(all.ends_with(&format!("Waiting for a person: 1 of 1\n  connection/acme\n    {held}\n")), "{all}");
+    let one = run_in(&sandbox, &["status", "acme"]).await.out;
+    assert!(one.contains(&format!("Waits for:   a person\n             {held}\n")), "{one}");
+    let allow =
+        format!("kubectl annotate connection acme -n {namespace} --overwrite tradewind.dev/allow-deletion={uid}");
+    let commands = run_in(&sandbox, &["status", "acme", "-o", "json"]).await.json()["commands"].clone();
+    assert_eq!(commands, json!([ready_to_run(&allow).await]));
+    let refresh = run_in(&sandbox, &["refresh", "acme"]).await;
+    let says = format!(
+        "Error: connection acme works, but its record is to be replaced, and nothing is refreshed before that is done: \
+         DeletionHeld: {held}\n"
+    );
+    assert_eq!((refresh.code, refresh.err), (Some(4), says));
+
+    // The same of an object that is being deleted.
+    sandbox.delete::<tradewind::api::v1alpha1::Connection>("acme").await;
+    let conditions =
+        json!([condition("Ready", "False", "DeletionHeld", held), condition("Stalled", "True", "DeletionHeld", held)]);
+    forge(&sandbox, json!({"conditions": conditions, "externalId": "r-1"})).await;
+    let commands = run_in(&sandbox, &["status", "acme", "-o", "json"]).await.json()["commands"].clone();
+    let abandon = ready_to_run(&format!("tradewind abandon acme -n {namespace} --force")).await;
+    assert_eq!(commands, json!([ready_to_run(&allow).await, abandon]));
+}
+
+#[tokio::test]
+async fn what_is_only_observed_is_left_when_the_object_goes() {
+    let sandbox = Sandbox::new("cli-observed").await;
+    sandbox.apply(&super::STORE.replace("spec:", "spec:\n  managementPolicy: ObserveOnly")).await;
+    let view = run_in(&sandbox, &["status", "acme", "-o", "json"]).await.json();
+    assert_eq!(
+        (&view["managementPolicy"], &view["deletionPolicy"]),
+        (&json!("ObserveOnly"), &json!("Delete")),
+        "as it is declared"
+    );
+    let text = run_in(&sandbox, &["status", "acme"]).await.out;
+    assert!(text.contains("leaves the record at the provider, which is only observed\n"), "{text}");
 }
