@@ -30,7 +30,7 @@ pub(super) enum Format {
 /// Whether to print in colour.
 #[derive(clap::Args, Clone, Copy, Debug)]
 pub(super) struct ColourArgs {
-    /// Print without colour, also on a terminal; so it is where NO_COLOR is set to anything
+    /// Print without colour, also on a terminal; so it is where `NO_COLOR` is set to anything
     #[arg(long)]
     no_color: bool,
 }

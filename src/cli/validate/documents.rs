@@ -104,7 +104,9 @@ fn unfold(line: u64, value: Value) -> Vec<Document> {
     let told = |mut item: Value| {
         let fields =
             item.as_object_mut().filter(|f| !of.is_empty() && !f.contains_key("kind") && !f.contains_key("apiVersion"));
-        fields.into_iter().for_each(|f| f.extend([("kind".into(), of.into()), ("apiVersion".into(), version.into())]));
+        if let Some(fields) = fields {
+            fields.extend([("kind".into(), of.into()), ("apiVersion".into(), version.into())]);
+        }
         item
     };
     items.iter().map(|item| Document { line, value: told(item.clone()) }).collect()

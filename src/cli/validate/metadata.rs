@@ -48,10 +48,13 @@ pub(super) fn check(document: &Value) -> Vec<Finding> {
     findings
 }
 
+/// Whether a text is what it should be.
+type Fits = fn(&str) -> bool;
+
 /// The names of an object and of its namespace.
 fn names(metadata: &Map<String, Value>) -> Vec<Finding> {
     let (mut findings, mut is_named) = (Vec::new(), false);
-    let checks: [(&str, fn(&str) -> bool, &str); 3] = [
+    let checks: [(&str, Fits, &str); 3] = [
         ("name", is_name, NAME),
         ("generateName", begins_a_name, NAME),
         ("namespace", is_namespace, "must be made of small letters, digits and '-'"),
