@@ -15,6 +15,8 @@ pub enum Event {
     CrashBefore,
     /// It is killed after its request took effect, before it has the answer.
     CrashAfter,
+    /// It is asked to stop before its request is sent, and ends when what is under way has come to its end.
+    Stop,
     /// Its request is held up on its way for longer than it waits for the answer, and takes effect then.
     Stall,
     /// The same, and another process starts at this moment and works beside it.
@@ -123,7 +125,7 @@ impl Event {
     #[must_use]
     pub fn fits(self, site: &Site) -> bool {
         let (changes, asks) = (site.has_effect(), site.is_call());
-        if self == Self::CrashBefore {
+        if matches!(self, Self::CrashBefore | Self::Stop) {
             *site != Site::Rest
         } else if matches!(self, Self::CrashAfter | Self::Stall | Self::Takeover) {
             (changes || asks && self == Self::CrashAfter) && !site.is_courtesy()
@@ -145,7 +147,13 @@ impl Event {
         self.meets_the_request()
             || matches!(
                 self,
-                Self::CrashBefore | Self::CrashAfter | Self::Stall | Self::Takeover | Self::StaleView | Self::WatchLost
+                Self::CrashBefore
+                    | Self::CrashAfter
+                    | Self::Stop
+                    | Self::Stall
+                    | Self::Takeover
+                    | Self::StaleView
+                    | Self::WatchLost
             )
     }
 
@@ -174,7 +182,8 @@ impl Event {
     pub fn is_light(self) -> bool {
         matches!(
             self,
-            Self::StaleView
+            Self::Stop
+                | Self::StaleView
                 | Self::WatchLost
                 | Self::Edit
                 | Self::Suspend
@@ -190,11 +199,12 @@ impl Event {
         )
     }
 
-    /// Whether a create that it meets may leave an outcome that only an identity can tell.
+    /// Whether a create that it meets may leave an outcome that only an identity can tell. Who stops writes down what became
+    /// of it.
     #[must_use]
     pub fn is_uncertain(self) -> bool {
-        self.is_fault()
-            && !matches!(self, Self::StaleView | Self::WatchLost | Self::KubeDown | Self::Refuse400 | Self::Refuse429)
+        let is_told = [Self::Stop, Self::StaleView, Self::WatchLost, Self::KubeDown, Self::Refuse400, Self::Refuse429];
+        self.is_fault() && !is_told.contains(&self)
     }
 
     /// Whether it brings the object back from a backup, under another UID.

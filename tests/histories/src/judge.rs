@@ -6,7 +6,7 @@ use tradewind::domain::{intent::SLACK, reason::Reason};
 use crate::{
     event::Event,
     flavour::Flavour,
-    ledger,
+    ledger::{self, Which},
     life::{Step, condition, says},
     loads,
     people::{carries, name, observes, open_attempt, recorded},
@@ -38,7 +38,7 @@ pub(crate) fn is_plain(world: &World) -> bool {
     // What is edited before it is taken over is not what is there any more.
     let edits = |event| matches!(event, Event::Edit | Event::Drift);
     let edited = scenario.policy == Policy::Adopt && world.has_happened(edits);
-    let lost = world.track().let_go || world.track().forgotten > 0;
+    let lost = world.track().let_go || world.track().forgotten > 0 || world.track().kept_late;
     !world.has_happened(|event| !scenario.bears(event)) && !lost && !edited
 }
 
@@ -84,11 +84,14 @@ pub(crate) fn after_a_call(world: &World) {
 /// What a stranger made a moment before an attempt was announced looks like the work of the attempt: clocks may differ by
 /// as much, and the list that was looked at before does not show it yet.
 fn strangers_are_told_apart(world: &World) {
-    let came = world.track().stranger.and_then(|came| came.checked_add(SLACK).ok());
-    let early = |object: &Value| open_attempt(object).is_some_and(|announced| came > Some(announced));
-    if came.is_some() && world.api().any(world.scenario().plural(), NAMESPACE, early) {
-        world.track().blurred = true;
+    let strangers = world.track().strangers.clone();
+    if strangers.is_empty() {
+        return;
     }
+    let objects = world.api().list(world.scenario().plural(), NAMESPACE);
+    let Some(announced) = objects.iter().filter_map(open_attempt).min() else { return };
+    let early = |(_, came): &Which| came.checked_add(SLACK).is_ok_and(|came| came > announced);
+    world.track().blurred.extend(strangers.into_iter().filter(early));
 }
 
 /// An account keeps who it is before an object says so, or a process that starts now would take the object for another
@@ -184,14 +187,15 @@ pub(crate) fn made(world: &World) -> usize {
 /// How many strangers' records may have been taken for an operator's own: nobody could tell.
 pub(crate) fn mistaken(world: &World) -> usize {
     let records = ledger::records(world.scenario(), world.simulator());
-    records.iter().filter(|record| !record.ours && world.track().blurred).count()
+    let track = world.track();
+    records.iter().filter(|record| !record.ours && track.blurred.contains(&record.which())).count()
 }
 
 fn no_duplicates(world: &World) {
     let (live, scenario) = (world.ours(), world.scenario());
     let (let_go, blurred, forgotten, blind, alone, anew) = {
         let track = world.track();
-        (track.let_go, track.blurred, track.forgotten, track.blind, track.operators == 1, track.anew)
+        (track.let_go, !track.blurred.is_empty(), track.forgotten, track.blind, track.operators == 1, track.anew)
     };
     let happened = |such: &[Event]| world.has_happened(|event| such.contains(&event));
     // The connection Secret is the last that tells; before there is one, it is the pass that has the answer, unless that
@@ -278,17 +282,17 @@ fn manages(object: &Value) -> bool {
 /// is there as long as nobody has asked for the end of its object.
 fn nobody_else_touched(world: &World) {
     // What a provider carries out when nobody waits for it any more takes what has the id by then: at Arcus, the type.
-    let late = world.scenario().flavour.is_arcus() && world.track().late;
-    if world.track().blurred || late {
+    if world.scenario().flavour.is_arcus() && world.track().late {
         return;
     }
-    let (lost, taken, ended) = {
+    let (lost, taken, ended, blurred) = {
         let track = world.track();
-        (track.lost.clone(), track.taken.clone(), track.ended)
+        (track.lost.clone(), track.taken.clone(), track.ended, track.blurred.clone())
     };
     let objects = world.api().list(world.scenario().plural(), NAMESPACE);
-    for record in ledger::records(world.scenario(), world.simulator()).iter().filter(|record| !record.ours) {
-        let deleted = lost.iter().any(|(id, since)| *id == record.id && *since == record.since);
+    let records = ledger::records(world.scenario(), world.simulator());
+    for record in records.iter().filter(|record| !record.ours && !blurred.contains(&record.which())) {
+        let deleted = lost.contains(&record.which());
         let is_taken = taken.contains(&record.id);
         if !(record.live || deleted || is_taken && ended) {
             world.blame("foreign: a stranger's record was deleted".to_owned());
@@ -318,8 +322,8 @@ fn what_stays_is_there(world: &World) {
         (track.kept.clone(), track.lost.clone())
     };
     let records = ledger::records(scenario, world.simulator());
-    for (id, since) in kept.iter().filter(|kept| !lost.contains(kept)) {
-        if !records.iter().any(|record| record.id == *id && record.since == *since && record.live) {
+    for kept in kept.iter().filter(|kept| !lost.contains(kept)) {
+        if !records.iter().any(|record| record.which() == *kept && record.live) {
             world.blame("a record is gone that was to stay".to_owned());
         }
     }
@@ -348,7 +352,9 @@ fn looks_on(world: &World) {
 mod tests {
     use std::time::Duration;
 
-    use tradewind_simulator::arcus;
+    use serde_json::json;
+    use tradewind::api::keys;
+    use tradewind_simulator::{arcus, rutter};
 
     use super::*;
     use crate::{explore::simulated, scenario::Scenario};
@@ -386,8 +392,33 @@ mod tests {
     }
 
     #[test]
+    fn of_two_strangers_only_the_one_that_came_while_an_attempt_was_open_may_be_mistaken() {
+        let scenario = Scenario { flavour: Flavour::Rutter, policy: Policy::Plain };
+        let (blurred, blames) = simulated(async {
+            let world = World::new(scenario, &[], Duration::from_mins(10));
+            assert!(world.stranger(), "one that comes before anything is declared");
+            tokio::time::sleep(Duration::from_mins(1)).await;
+            let mut object = scenario.object(NAME);
+            let at = world.simulator().clock().now();
+            let intent = json!({"attempt": 1, "at": at.to_string()}).to_string();
+            object["metadata"] = json!({"name": NAME, "annotations": {keys::CREATE_INTENT: intent}});
+            world.api().create(NAMESPACE, &object).expect("an object");
+            assert!(world.stranger(), "one that comes meanwhile");
+            after_a_write(&world);
+            for connection in world.simulator().connections() {
+                let deed = rutter::Deed::Delete { connection: connection.id };
+                world.simulator().act(&deed).expect("a stranger's record");
+                nobody_else_touched(&world);
+            }
+            (world.track().blurred.len(), world.track().blames.clone())
+        });
+        assert_eq!(blurred, 1);
+        assert_eq!(blames, ["foreign: a stranger's record was deleted"]);
+    }
+
+    #[test]
     fn what_is_to_stay_stays_unless_somebody_deletes_it() {
-        let of = |world: &World| records(world).into_iter().map(|record| (record.id, record.since)).collect::<Vec<_>>();
+        let of = |world: &World| records(world).iter().map(ledger::Record::which).collect::<Vec<_>>();
         let kept = |world: &World| {
             let all = of(world);
             world.track().kept.extend(all);

@@ -10,6 +10,9 @@ use tradewind_simulator::{Simulator, arcus, rutter, sku_io};
 
 use crate::{flavour::Flavour, scenario::Scenario};
 
+/// Which record it is: its id, and since when it is what it is.
+pub(crate) type Which = (String, Timestamp);
+
 /// One record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Record {
@@ -29,6 +32,13 @@ pub(crate) struct Record {
     pub(crate) refused: bool,
     /// What the record was given, or asked to load, through the API after it was made.
     pub(crate) changes: usize,
+}
+
+impl Record {
+    /// Which one it is.
+    pub(crate) fn which(&self) -> Which {
+        (self.id.clone(), self.since)
+    }
 }
 
 /// Every record that there ever was.

@@ -9,7 +9,7 @@ use tradewind_simulator::{arcus, rutter, sku_io};
 
 use crate::{
     flavour::Flavour,
-    ledger,
+    ledger::{self, Record, Which},
     people::open_attempt,
     scenario::{NAME, NAMESPACE},
     world::World,
@@ -36,7 +36,7 @@ impl World {
             }
         };
         let mut track = self.track();
-        track.lost.extend(there.filter(|_| deleted).map(|record| (record.id, record.since)));
+        track.lost.extend(there.filter(|_| deleted).map(|record| record.which()));
         track.unnoticed += 1;
         deleted
     }
@@ -106,11 +106,19 @@ impl World {
     }
 
     pub(crate) fn stranger(&self) -> bool {
-        self.track().stranger = Some(self.simulator().clock().now());
-        if self.attempts_are_open() || self.is_replaced() {
-            self.track().blurred = true;
-        }
-        self.scenario().stranger_comes(self.simulator())
+        let (before, blurs) = (self.foreign(), self.attempts_are_open() || self.is_replaced());
+        let came = self.scenario().stranger_comes(self.simulator());
+        let new: Vec<_> = self.foreign().into_iter().filter(|record| !before.contains(record)).collect();
+        let mut track = self.track();
+        track.blurred.extend(new.iter().filter(|_| blurs).cloned());
+        track.strangers.extend(new);
+        came
+    }
+
+    /// Which records strangers have made.
+    fn foreign(&self) -> Vec<Which> {
+        let records = ledger::records(self.scenario(), self.simulator());
+        records.iter().filter(|record| !record.ours).map(Record::which).collect()
     }
 
     /// Whether an operator may have a create under way.

@@ -29,6 +29,7 @@ impl World {
             // The tap sees to these.
             Event::CrashBefore
             | Event::CrashAfter
+            | Event::Stop
             | Event::Stall
             | Event::KubeLost
             | Event::KubeLate
@@ -218,10 +219,12 @@ impl World {
         let id = object.as_ref().and_then(recorded);
         let records = ledger::records(self.scenario(), self.simulator()).into_iter();
         let there = records.filter(|record| record.live && Some(record.id.as_str()) == id);
-        let kept: Vec<_> = there.map(|record| (record.id, record.since)).collect();
+        let kept: Vec<_> = there.map(|record| record.which()).collect();
         let decreed = decree(self);
         if decreed {
-            self.track().kept.extend(kept);
+            let mut track = self.track();
+            track.kept.extend(kept);
+            track.kept_late |= object.is_none();
         }
         decreed
     }

@@ -11,13 +11,19 @@ use std::{
 };
 
 use bytes::Bytes;
-use futures::future::{self, BoxFuture};
+use futures::{
+    FutureExt,
+    future::{self, BoxFuture},
+};
 use http::{Method, Request, Response, StatusCode, header::ACCEPT};
 use http_body_util::{BodyExt, Full};
 use kube::client::Body;
 use tokio::sync::Notify;
 use tower::{Service, service_fn, util::BoxCloneSyncService};
-use tradewind::provider::{Wire, WireError};
+use tradewind::{
+    engine::Stop,
+    provider::{Wire, WireError},
+};
 use tradewind_apiserver::{Answer, ApiService};
 use tradewind_simulator::{Delivery, Effect, Fault, Reply};
 
@@ -45,6 +51,7 @@ pub(crate) struct Process {
     number: u64,
     dead: Arc<AtomicBool>,
     died: Arc<Notify>,
+    asked: Arc<Notify>,
 }
 
 impl Process {
@@ -60,7 +67,7 @@ impl Process {
 
     /// Ends it in the middle of whatever it does: this never returns.
     async fn die(&self) {
-        self.dead.store(true, Ordering::Relaxed);
+        self.end();
         self.died.notify_one();
         future::pending::<()>().await;
     }
@@ -68,6 +75,17 @@ impl Process {
     /// Waits for its end.
     pub(crate) async fn death(&self) {
         self.died.notified().await;
+    }
+
+    /// Done when it is asked to stop.
+    pub(crate) fn stop(&self) -> Stop {
+        let asked = Arc::clone(&self.asked);
+        async move { asked.notified().await }.boxed().shared()
+    }
+
+    /// It has ended: what it has left running does nothing any more.
+    pub(crate) fn end(&self) {
+        self.dead.store(true, Ordering::Relaxed);
     }
 
     /// A dead process sends nothing.
@@ -93,6 +111,9 @@ impl Arrival {
         }
         if events.contains(&Event::CrashBefore) {
             process.die().await;
+        }
+        if events.contains(&Event::Stop) {
+            process.asked.notify_one();
         }
         Self { events }
     }

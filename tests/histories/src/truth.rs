@@ -51,7 +51,15 @@ fn is_told_apart(world: &World) -> bool {
             || matches!(event, Event::WipeStatus | Event::Redeclare)
             || adopts && event == Event::EditKey
     };
-    !flavour.is_nameless() && !world.has_happened(is_lost) && !world.track().blurred
+    !flavour.is_nameless() && !world.has_happened(is_lost) && !is_blurred(world)
+}
+
+/// Whether a stranger's record is there that nobody can tell from ours. A connector that is made anew takes its place.
+fn is_blurred(world: &World) -> bool {
+    let blurred = world.track().blurred.clone();
+    let records = ledger::records(world.scenario(), world.simulator());
+    let is_there = records.iter().any(|record| record.live && blurred.contains(&record.which()));
+    is_there || world.scenario().flavour.is_arcus() && !blurred.is_empty()
 }
 
 /// Whether an object waits for something that is indeed not there, or cannot be as somebody has written it.

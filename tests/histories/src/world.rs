@@ -8,14 +8,13 @@ use std::{
     time::Duration,
 };
 
-use futures::{FutureExt, future};
 use http::Method;
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 use tradewind::{
     api::crd,
     domain::intent::Timing,
-    engine::{self, Reach},
+    engine::{self, Reach, RunError, Stop},
     provider::AllowList,
     serve::Readiness,
     settings::Settings,
@@ -26,7 +25,9 @@ use tradewind_simulator::{Clock as ProviderClock, Setup, Simulator, arcus, rutte
 
 use crate::{
     event::Event,
-    judge, loads,
+    judge,
+    ledger::Which,
+    loads,
     scenario::{NAMESPACE, OTHER_KEY, OTHER_SECRET, OTHER_TOKEN, Policy, Scenario},
     site::Site,
     tap::{self, KubeTap, Process},
@@ -39,6 +40,10 @@ const TIMING: Timing =
     Timing { permit: Duration::from_secs(8), call: Duration::from_secs(5), lag: Duration::from_secs(3) };
 /// How long a killed process is away.
 const RESTART: Duration = Duration::from_secs(2);
+/// How long a process that is asked to stop has for what is under way.
+const GRACE: Duration = Duration::from_secs(25);
+/// How long one takes to end that has nothing under way, or no time left.
+const ENDING: Duration = Duration::from_secs(1);
 /// How long the API server is gone, where it is: longer than an answered id is held on to.
 const OUTAGE: Duration = Duration::from_secs(15);
 /// More requests than any life takes.
@@ -89,8 +94,8 @@ pub(crate) struct Track {
     pub(crate) forgotten: usize,
     /// A create may have been left with an outcome that nobody can tell.
     pub(crate) uncertain: bool,
-    /// The records that somebody has deleted behind the operator's back: their ids, and since when each was there.
-    pub(crate) lost: Vec<(String, Timestamp)>,
+    /// The records that somebody has deleted behind the operator's back.
+    pub(crate) lost: Vec<Which>,
     /// How often somebody was asked for a record that was gone, and had it made anew.
     pub(crate) afresh: usize,
     /// So much has happened that is only noticed an interval later.
@@ -99,8 +104,10 @@ pub(crate) struct Track {
     pub(crate) blind: bool,
     /// The account has the other secret of its login.
     pub(crate) rotated: bool,
-    /// Records that were to stay from some moment on: their ids, and since when each was there.
-    pub(crate) kept: Vec<(String, Timestamp)>,
+    /// Records that were to stay from some moment on.
+    pub(crate) kept: Vec<Which>,
+    /// Somebody has said so of one that may have been deleted by then.
+    pub(crate) kept_late: bool,
     /// The ids of strangers' records that an object has had for its own.
     pub(crate) taken: BTreeSet<String>,
     /// A write at the provider may have taken effect when nobody waited for it any more.
@@ -115,10 +122,10 @@ pub(crate) struct Track {
     pub(crate) refresh_disturbed: bool,
     /// Something has come between an earlier one and what is known of that.
     pub(crate) load_disturbed: bool,
-    /// When the last stranger came, by the provider's clock.
-    pub(crate) stranger: Option<Timestamp>,
-    /// A stranger came while an attempt was open: nobody can tell theirs from ours.
-    pub(crate) blurred: bool,
+    /// The records that strangers have made since the life began.
+    pub(crate) strangers: Vec<Which>,
+    /// Those of them that came while an attempt was open: nobody can tell them from ours.
+    pub(crate) blurred: BTreeSet<Which>,
     /// The API server refuses everything until then.
     pub(crate) kube_out_until: Option<Instant>,
     /// An event that changed nothing: the history is another one's double.
@@ -259,7 +266,7 @@ impl World {
         }
     }
 
-    /// Starts a process of the operator. When it is killed, another one takes its place.
+    /// Starts a process of the operator. When it is killed, or has stopped as it was asked to, another one takes its place.
     pub(crate) fn start(&self) {
         let world = self.clone();
         let number = {
@@ -270,42 +277,48 @@ impl World {
         tokio::spawn(async move {
             loop {
                 let process = Process::numbered(number);
-                let mut task = tokio::spawn(world.operator(&process));
+                let stop = process.stop();
+                let mut task = tokio::spawn(world.operator(&process, stop.clone()));
                 tokio::select! {
                     biased;
                     () = process.death() => {
                         task.abort();
                         let _ = task.await;
                     }
-                    ended = &mut task => return world.blame(format!("an operator ended by itself: {ended:?}")),
+                    ended = &mut task => match ended {
+                        Ok(Ok(())) if stop.peek().is_some() => process.end(),
+                        _ => return world.blame(format!("an operator ended by itself: {ended:?}")),
+                    },
+                    () = world.overdue(&stop) => {
+                        task.abort();
+                        process.end();
+                        return world.blame("an operator that was asked to stop did not end in time".to_owned());
+                    }
                 }
                 tokio::time::sleep(RESTART).await;
             }
         });
     }
 
-    fn operator(&self, process: &Process) -> impl Future<Output = Result<(), engine::RunError>> + Send + 'static {
+    /// Done when a process that was asked to stop has had all the time that it may take. What is under way needs less, unless
+    /// something keeps it.
+    async fn overdue(&self, stop: &Stop) {
+        stop.clone().await;
+        tokio::time::sleep(GRACE - ENDING).await;
+        if self.has_happened(|event| event.is_fault() && !event.is_light()) {
+            tokio::time::sleep(ENDING * 2).await;
+        }
+    }
+
+    fn operator(&self, process: &Process, stop: Stop) -> impl Future<Output = Result<(), RunError>> + Send + 'static {
         let tap = KubeTap::new(self.clone(), process.clone(), self.api().service());
-        let behind = match self.scenario().policy {
-            Policy::Behind => SKEW,
-            // Their clocks differ too.
-            Policy::Twins if process.is_second() => SKEW,
-            Policy::Plain
-            | Policy::Answer
-            | Policy::Retain
-            | Policy::Recreate
-            | Policy::Replace
-            | Policy::Adopt
-            | Policy::Override
-            | Policy::Observe
-            | Policy::Stranger
-            | Policy::Twins
-            | Policy::Ahead => SignedDuration::ZERO,
-        };
+        let policy = self.scenario().policy;
+        // The clocks of two differ too.
+        let lags = policy == Policy::Behind || policy == Policy::Twins && process.is_second();
+        let behind = if lags { SKEW } else { SignedDuration::ZERO };
         let clock = self.simulator().clock().clone();
         let now = move || clock.now().saturating_sub(behind).unwrap_or(EPOCH);
         let reach = Reach::simulated(tap, Some(tap::wire(self.clone(), process.clone())), now);
-        let stop = future::pending().boxed().shared();
         let gate = Readiness::default().gate("watches");
         let metrics = self.0.metrics.clone();
         Box::pin(engine::run(reach, settings(), metrics, gate, stop))
@@ -330,7 +343,7 @@ fn settings() -> Settings {
         timing: TIMING,
         poll: Duration::from_secs(15),
         probe_interval: Duration::from_mins(5),
-        shutdown_grace: Duration::from_secs(25),
+        shutdown_grace: GRACE,
     }
 }
 
