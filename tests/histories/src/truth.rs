@@ -6,7 +6,7 @@ use tradewind::domain::reason::Reason;
 use crate::{
     event::Event,
     judge::QUESTIONS,
-    ledger,
+    ledger::{self, Record},
     life::{condition, says},
     people::{is_deleting, observes, open_attempt, recorded},
     scenario::{ACCOUNT, LOGIN, NAMESPACE, STORE_LOGIN},
@@ -37,6 +37,9 @@ pub(crate) fn is_told(world: &World) {
         if says(&object, &[Reason::CreateOutcomeUnknown]) && is_told_apart(world) {
             world.blame(format!("it asks what it could know: {}", told(&object)));
         }
+        if !is_witnessed(world, &object, &records) {
+            world.blame(format!("untrue: what it says is not so: {}", told(&object)));
+        }
         if !ready && !says(&object, &QUESTIONS) && !waits_for_what_is_missing(world, &object) {
             world.blame(format!("untold: {}", told(&object)));
         }
@@ -60,6 +63,32 @@ fn is_blurred(world: &World) -> bool {
     let records = ledger::records(world.scenario(), world.simulator());
     let is_there = records.iter().any(|record| record.live && blurred.contains(&record.which()));
     is_there || world.scenario().flavour.is_arcus() && !blurred.is_empty()
+}
+
+/// Whether what an object asks a person about is there to be seen, or not, as it says.
+fn is_witnessed(world: &World, object: &Value, records: &[Record]) -> bool {
+    let named = object.pointer("/spec/externalRef/id").and_then(Value::as_str);
+    let own = recorded(object);
+    let is_live = |id: &str| records.iter().any(|record| record.live && record.id == id);
+    let matches = |record: &&Record| record.live && is_of_its_store(object, record);
+    let is_other = |record: &Record| Some(record.id.as_str()) != own;
+    let is_in_company = world.api().list(world.scenario().plural(), NAMESPACE).len() > 1;
+    let witnesses = [
+        (Reason::ExternalNotFound, !own.or(named).map_or_else(|| records.iter().any(|r| matches(&r)), is_live)),
+        (Reason::AlreadyExists, records.iter().filter(matches).any(is_other)),
+        (Reason::AdoptionForbidden, records.iter().filter(matches).any(is_other) || named.is_some_and(is_live)),
+        (Reason::NotMatch, records.iter().filter(matches).any(is_other) || named.is_some_and(is_live)),
+        (Reason::AmbiguousMatch, records.iter().filter(matches).count() > 1),
+        (Reason::ExternalIdConflict, is_in_company || named.is_some_and(|named| Some(named) != own)),
+    ];
+    witnesses.iter().all(|(reason, is_so)| *is_so || !says(object, &[*reason]))
+}
+
+/// Whether a record is of the store that an object declares, as far as its provider tells.
+fn is_of_its_store(object: &Value, record: &Record) -> bool {
+    const STORE: &str = "/spec/rutter/parameters/store_url";
+    let store = record.shown.iter().find(|(field, _)| *field == STORE);
+    store.is_none_or(|(field, store)| object.pointer(field).is_none_or(|declared| declared == store))
 }
 
 /// Whether an object waits for something that is indeed not there, or cannot be as somebody has written it.
