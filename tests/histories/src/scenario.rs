@@ -323,7 +323,10 @@ impl Scenario {
     pub(crate) fn bears(self, event: Event) -> bool {
         let such = |events: &[Event]| events.contains(&event);
         event.is_benign()
-            || event == Event::Drift
+            // Before the end: after it, it comes too late.
+            || such(&[Event::Drift, Event::SetRetain])
+            // Annotation and identity tell whose the record is.
+            || event == Event::WipeStatus && !self.flavour.is_nameless()
             || self.policy == Policy::Recreate && event == Event::LoseRecord
             || self.policy == Policy::Replace && event == Event::EditKey
             // Who is asked says whose the record is.
