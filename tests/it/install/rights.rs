@@ -205,7 +205,7 @@ async fn what_is_granted_is_used_and_what_is_used_is_granted() {
             }
         };
         // A line of a watch may follow its end by a moment.
-        let _ = tokio::time::timeout(Duration::from_secs(10), same).await;
+        let _ = tokio::time::timeout(HANG, same).await;
         let used = used(sandbox, &installed.user(), &granted);
         let words = |rights: BTreeSet<&Right>| rights.into_iter().map(Right::to_string).collect::<Vec<_>>();
         let install = scope.values(secrets);
