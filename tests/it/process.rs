@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fs::File;
+use std::iter;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
@@ -15,7 +16,7 @@ use secrecy::ExposeSecret;
 use serde_json::json;
 use tokio::process::{Child, Command};
 use tradewind::api::v1alpha1::Connection;
-use tradewind_simulator::{Effect, Fault, Operation};
+use tradewind_simulator::{Effect, Entry, Fault, Operation, Random};
 
 use crate::cluster::HANG;
 use crate::world::{World, connection, logs, store};
@@ -204,9 +205,11 @@ impl Memory {
     }
 }
 
-/// Milliseconds until the next kill: spread over a pass and its calls, the same in every run.
+/// How long after its first request to the provider each process is killed: spread over a pass and its calls, the same in
+/// every run.
 fn moments() -> impl Iterator<Item = Duration> {
-    (1_u64..).map(|n| Duration::from_millis(150 + n * 1_103_515_245 % 900))
+    let mut random = Random::seeded(1);
+    iter::repeat_with(move || Duration::from_millis(random.number() % 900))
 }
 
 #[tokio::test]
@@ -221,13 +224,18 @@ async fn killed_again_and_again_it_makes_each_record_once() {
     // A slow provider, so that most kills meet a call under way.
     let slow = Effect::SlowAfter { delay: Duration::from_millis(300) };
     world.simulator.push_fault(Fault::on(Operation::Create, slow).forever());
+    let mut met = 0;
     for moment in moments().take(KILLS) {
+        let asked = world.simulator.stats().requests;
         let program = Program::start(&world, &[]);
-        // Not before it could have begun anything; then at a moment of its own.
-        program.address().await;
+        // Not before it has begun anything; then at a moment of its own.
+        world.provider_until("it asks the provider", |s| s.stats().requests > asked).await;
         tokio::time::sleep(moment).await;
         program.kill().await;
+        let creates = |entry: &Entry| entry.operation == Operation::Create && entry.ended_at.is_none();
+        met += usize::from(world.simulator.journal().iter().any(creates));
     }
+    assert!(met > 0, "no kill has met a create under way");
     let program = Program::start(&world, &[]);
     world.all_settled(OBJECTS).await;
     program.terminate().await;
