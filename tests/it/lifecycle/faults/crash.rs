@@ -1,13 +1,21 @@
 //! The operator ends between any two of its steps, and the next one carries on where it was.
 
+use std::future;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use http::{Method, Request};
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
+use kube::client::Body;
 use rstest::rstest;
 use serde_json::json;
+use tokio::sync::oneshot;
+use tower::service_fn;
 use tradewind::api::keys;
 use tradewind::api::v1alpha1::Connection;
+use tradewind::engine::Reach;
 use tradewind_simulator::{Effect, Fault, Operation};
 
 use crate::cluster::HANG;
@@ -18,7 +26,6 @@ use crate::world::{World, connection, id_of, message, status_of, store, told};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Moment {
     IntentStored,
-    IntentStoredTwice,
     CallArrived,
     SecretWritten,
     IdRecorded,
@@ -27,21 +34,21 @@ enum Moment {
 
 impl Moment {
     async fn come(self, world: &World) {
-        let acme = |holds: fn(&Connection) -> bool| world.sandbox.wait_for::<Connection>("acme", HANG, holds);
+        let recorded = |c: &Connection| status_of(c).external_id.is_some();
         match self {
-            Self::IntentStored => drop(acme(|c| c.annotations().contains_key(keys::CREATE_INTENT)).await),
-            Self::IntentStoredTwice => drop(acme(|c| status_of(c).creation.is_some_and(|c| c.intent.is_some())).await),
+            Self::IntentStored => {
+                let stored = |c: &Connection| c.annotations().contains_key(keys::CREATE_INTENT);
+                drop(world.sandbox.wait_for::<Connection>("acme", HANG, stored).await);
+            }
             Self::CallArrived => world.until_asked(Operation::Create, 1).await,
             Self::SecretWritten => drop(world.sandbox.wait_for::<Secret>("acme-connection", HANG, |_| true).await),
-            Self::IdRecorded => drop(acme(|c| status_of(c).external_id.is_some()).await),
+            Self::IdRecorded => drop(world.sandbox.wait_for::<Connection>("acme", HANG, recorded).await),
             Self::Ready => drop(world.settled("acme").await),
         }
     }
 }
 
 #[rstest]
-#[case::after_the_intent(Moment::IntentStored, Duration::ZERO)]
-#[case::after_its_twin(Moment::IntentStoredTwice, Duration::ZERO)]
 #[case::while_the_call_is_under_way(Moment::CallArrived, Duration::from_secs(1))]
 #[case::while_the_call_is_unanswered(Moment::CallArrived, Duration::from_secs(2))]
 #[case::when_the_call_was_applied(Moment::CallArrived, Duration::ZERO)]
@@ -55,6 +62,11 @@ async fn a_crash_at_any_moment_of_a_create_leaves_one_record(#[case] moment: Mom
     world.sandbox.apply(&connection("acme", &store("acme"), "")).await;
     moment.come(&world).await;
     world.crash().await;
+    one_comes_of_it(&mut world).await;
+}
+
+/// The next operator makes what the last one has not, or finds it.
+async fn one_comes_of_it(world: &mut World) {
     world.start().await;
     let ready = world.settled("acme").await;
     let id = id_of(&ready);
@@ -158,9 +170,58 @@ async fn a_crash_during_a_replacement_leaves_the_new_record() {
     world.ends_with(&[&new], 2, 1);
 }
 
-/// Rights are a real API server's.
+/// Rights are a real API server's, and so is what stands between it and an operator.
 mod real {
     use super::*;
+
+    fn is_the_intent(path: &str, body: &str) -> bool {
+        path.ends_with("/connections/acme") && body.contains(keys::CREATE_INTENT)
+    }
+
+    fn is_its_twin(path: &str, body: &str) -> bool {
+        path.ends_with("/connections/acme/status") && body.contains("\"intent\"")
+    }
+
+    /// A way to the API server whose answer to the first write of `acme` like this one never comes, and when that is due: what
+    /// is seen of a write may be seen late.
+    async fn unanswered(world: &World, is_it: fn(&str, &str) -> bool) -> (Reach, oneshot::Receiver<()>) {
+        let (stored, comes) = oneshot::channel();
+        let (client, stored) = (world.sandbox.operator_client().await, Arc::new(Mutex::new(Some(stored))));
+        let service = service_fn(move |request: Request<Body>| {
+            let (client, stored) = (client.clone(), Arc::clone(&stored));
+            async move {
+                let (head, body) = request.into_parts();
+                let body = body.collect_bytes().await?;
+                let writes = head.method == Method::PATCH && is_it(head.uri.path(), &String::from_utf8_lossy(&body));
+                let answer = client.send(Request::from_parts(head, Body::from(body))).await?;
+                let it = writes.then(|| stored.lock().expect("no panic").take()).flatten();
+                if let Some(it) = it {
+                    it.send(()).expect("somebody waits");
+                    future::pending::<()>().await;
+                }
+                Ok::<_, kube::Error>(answer)
+            }
+        });
+        (Reach::simulated(service, None, Timestamp::now), comes)
+    }
+
+    #[rstest]
+    #[case::the_intent(is_the_intent)]
+    #[case::its_twin(is_its_twin)]
+    #[tokio::test]
+    async fn a_crash_after_an_intent_was_stored_and_before_its_create_leaves_one_record(
+        #[case] is_it: fn(&str, &str) -> bool,
+    ) {
+        let mut world = World::quiet("crash-intent").await;
+        world.furnish().await;
+        let (reach, stored) = unanswered(&world, is_it).await;
+        world.start_over(reach);
+        world.sandbox.apply(&connection("acme", &store("acme"), "")).await;
+        tokio::time::timeout(HANG, stored).await.expect("in time").expect("the write");
+        world.crash().await;
+        assert_eq!(world.asked(Operation::Create), 0, "nothing is sent before it is stored");
+        one_comes_of_it(&mut world).await;
+    }
 
     /// The intent is in the annotation, and its twin in status cannot be written: as good as a crash between the two.
     #[rstest]
