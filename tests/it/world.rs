@@ -58,6 +58,8 @@ pub(crate) struct World {
     /// Whose rights the operator has, where not those of the sandbox's own service account.
     pub(crate) kubeconfig: Option<PathBuf>,
     operator: Option<Operator>,
+    /// Of all its operators, one after the other.
+    pub(crate) metrics: Metrics,
     /// The provider's port, which nobody else gets while it is down.
     kept: TcpSocket,
     server: JoinHandle<()>,
@@ -161,7 +163,17 @@ impl World {
             shutdown_grace: Duration::from_secs(10),
         };
         let endpoint = format!("{origin}/versioned");
-        Self { sandbox, simulator, endpoint, settings, kubeconfig: None, operator: None, kept, server }
+        Self {
+            sandbox,
+            simulator,
+            endpoint,
+            settings,
+            kubeconfig: None,
+            operator: None,
+            metrics: Metrics::new(),
+            kept,
+            server,
+        }
     }
 
     /// A namespace, a provider, an account with its login, a Secret for stores, and a running operator.
@@ -220,7 +232,7 @@ spec:
         let task = tokio::spawn(engine::run(
             reach,
             self.settings.clone(),
-            Metrics::new(),
+            self.metrics.clone(),
             Readiness::default().gate("watches"),
             stopped,
         ));

@@ -3,6 +3,7 @@
 //! It must never change anything but the annotation that asks for a reconcile.
 
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
@@ -16,8 +17,13 @@ use crate::world::World;
 /// What the Secrets of tests hold begins so; it must not be in any message.
 const CANARY: &str = "test-canary";
 
-/// A halted object's requests to the provider between two looks of a person: a look takes about six of them (lists, details,
-/// health), and on a slow machine some passes come due in between. A loop would send hundreds.
+/// So long nobody asks anything of an object that is to rest.
+const WINDOW: Duration = Duration::from_millis(1500);
+/// The passes over all objects of its kind in that time: one that is due, and one more. A loop that asks for the next pass after
+/// 250 ms or less has at least three there, also where each of them takes as long again.
+const FEW_PASSES: u128 = 2;
+/// A halted object's requests to the provider between two looks of a person and in that time: a look takes about six of them
+/// (lists, details, health), and on a slow machine some passes come due in between.
 const FEW_CALLS: usize = 40;
 /// The same for writes: the answer to the person, one that came too late, and one more.
 const FEW_WRITES: usize = 3;
@@ -104,10 +110,12 @@ impl World {
         self.sandbox.looked_at(name).await
     }
 
-    /// Looks at an object twice, which changes nothing: neither is there a loop, nor does anything come of asking.
+    /// Looks at an object twice, and leaves it alone in between, which changes nothing: neither is there a loop, nor does
+    /// anything come of asking.
     pub(super) async fn rests<K: Kind + Observed>(&self, name: &str) -> K {
         let before = self.looked_at::<K>(name).await;
         let (mark, calls) = (self.sandbox.mark(), self.simulator.stats().requests);
+        self.assert_idle(&K::kind(&())).await;
         let after = self.looked_at::<K>(name).await;
         assert_eq!(before.observed(), after.observed(), "asking again changes nothing");
         let journal = &self.simulator.journal()[calls..];
@@ -121,6 +129,25 @@ impl World {
         let writes = self.sandbox.audit_writes(mark).remove(&object).unwrap_or_default();
         assert!(writes.len() <= FEW_WRITES, "{writes:#?}");
         after
+    }
+
+    /// Asserts that objects of a kind are hardly looked at while nobody asks. A state that makes no request and no write could run
+    /// in circles unseen by those.
+    async fn assert_idle(&self, kind: &str) {
+        let (before, begun) = (self.passes(kind), Instant::now());
+        tokio::time::sleep(WINDOW).await;
+        let passes = self.passes(kind) - before;
+        // On a machine that is late more of them are due.
+        let windows = begun.elapsed().as_millis() / WINDOW.as_millis();
+        assert!((passes as u128) <= windows * FEW_PASSES, "{passes} passes over a {kind} that rests");
+    }
+
+    /// How often the operators of this world have looked at objects of a kind.
+    fn passes(&self, kind: &str) -> usize {
+        let begins = format!("tradewind_reconciles_total{{kind=\"{kind}\"");
+        let metrics = self.metrics.text();
+        let lines = metrics.lines().filter(|line| line.starts_with(&begins));
+        lines.filter_map(|line| line.rsplit(' ').next()?.parse::<usize>().ok()).sum()
     }
 
     /// Asserts what is there in the end, and that it came about well: so many creates, and no two records of one store at
