@@ -1,7 +1,8 @@
 //! Refreshes: which one is due, and how far each has come.
 //!
 //! One is asked for at most once for each record, entity and token: `Requested` is written before the call, and what is
-//! found as `Requested` later is not asked for again.
+//! found as `Requested` later is not asked for again. The last tokens are remembered: whoever applies a manifest again
+//! sets the annotation back to the one that stands there.
 
 use crate::{
     api::v1alpha1::{ManagedStatus, RefreshPhase, RefreshState, RefreshStatus},
@@ -9,6 +10,7 @@ use crate::{
 };
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use std::iter;
 use strum::{Display, EnumIter, IntoEnumIterator};
 
 /// What a refresh loads.
@@ -60,10 +62,30 @@ pub fn of(refresh: &RefreshStatus, entity: Entity) -> Option<&RefreshState> {
     }
 }
 
+/// So many tokens are remembered beside the last one.
+const EARLIER: usize = 8;
+
+/// Whether this token asks for something that was not asked for before.
+fn is_new(known: Option<&RefreshState>, token: &str) -> bool {
+    known.is_none_or(|known| known.token != token && known.earlier.iter().all(|earlier| earlier != token))
+}
+
+/// The token that asks for a refresh of an entity, where it has not before.
+#[must_use]
+pub fn asked(annotation: Option<&str>, status: &ManagedStatus, entity: Entity) -> Option<Due> {
+    let token = token(annotation, entity).filter(|token| is_new(state(status, entity), token))?;
+    Some(Due { entity, token })
+}
+
 /// Notes how far the refresh of an entity has come. Whole seconds, as they are stored.
 pub fn note(status: &mut ManagedStatus, due: &Due, phase: RefreshPhase, job: Option<String>, at: Timestamp) {
     let at = Time(Timestamp::from_second(at.as_second()).unwrap_or(at));
-    let state = Some(RefreshState { token: due.token.clone(), state: phase, at, job });
+    let earlier = match state(status, due.entity) {
+        Some(known) if known.token == due.token => known.earlier.clone(),
+        Some(known) => iter::once(&known.token).chain(&known.earlier).take(EARLIER).cloned().collect(),
+        None => vec![],
+    };
+    let state = Some(RefreshState { token: due.token.clone(), state: phase, at, job, earlier });
     let refresh = status.refresh.get_or_insert_default();
     match due.entity {
         Entity::Products => refresh.products = state,
@@ -82,10 +104,8 @@ pub fn note_all<'a>(status: &mut ManagedStatus, all: impl IntoIterator<Item = (&
 #[must_use]
 pub fn due(annotation: Option<&str>, status: &ManagedStatus, now: Timestamp) -> Vec<Due> {
     let of = |entity| {
-        let known = state(status, entity);
-        let new = token(annotation, entity).filter(|token| known.is_none_or(|k| k.token != *token));
-        let waiting = known.filter(|k| k.state == RefreshPhase::Due && k.at.0 <= now).map(|k| k.token.clone());
-        new.or(waiting).map(|token| Due { entity, token })
+        let waiting = state(status, entity).filter(|k| k.state == RefreshPhase::Due && k.at.0 <= now);
+        asked(annotation, status, entity).or_else(|| Some(Due { entity, token: waiting?.token.clone() }))
     };
     Entity::iter().filter_map(of).collect()
 }
@@ -165,6 +185,29 @@ mod tests {
             note(&mut status, &one, RefreshPhase::Accepted, None, at(0));
         }
         assert_eq!(due(Some(&long), &status, at(9)), vec![]);
+    }
+
+    #[test]
+    fn a_token_that_is_set_back_asks_for_nothing() {
+        let mut status = ManagedStatus::default();
+        for token in ["first", "second", "third"] {
+            let due = due(Some(token), &status, at(0));
+            assert_eq!(due.len(), 2, "{token}");
+            for phase in [RefreshPhase::Requested, RefreshPhase::Accepted] {
+                note_all(&mut status, due.iter().map(|due| (due, phase)), at(0));
+            }
+        }
+        assert!(["first", "second", "third"].iter().all(|token| due(Some(token), &status, at(9)).is_empty()));
+    }
+
+    #[test]
+    fn no_more_tokens_are_remembered_than_a_status_holds() {
+        let mut status = ManagedStatus::default();
+        for number in 0..20 {
+            note(&mut status, &of_entity(Entity::Orders, &number.to_string()), RefreshPhase::Accepted, None, at(0));
+        }
+        let kept = &state(&status, Entity::Orders).expect("a state").earlier;
+        assert_eq!(kept, &["18", "17", "16", "15", "14", "13", "12", "11"]);
     }
 
     #[rstest]

@@ -344,6 +344,11 @@ pub struct RefreshState {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
     pub job: Option<String>,
+    /// The tokens of the refreshes before it, the last one first: none of them asks again, also where a manifest or a tool sets the
+    /// annotation back to it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8), inner(length(max = 256)))]
+    pub earlier: Vec<String>,
 }
 
 /// How far a refresh has come.

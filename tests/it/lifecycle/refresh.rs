@@ -68,6 +68,21 @@ async fn a_token_asks_for_each_entity_once_and_one_call_serves_both_without_a_fi
     assert_eq!(world.events("acme", "RefreshUnsupported").await, 0);
 }
 
+/// A manifest that says one is applied again, and so is what a person asked for in between.
+#[tokio::test]
+async fn a_token_that_is_set_back_asks_for_nothing() {
+    let world = World::new("refresh-back").await;
+    world.sandbox.apply(&connection("acme", &store("refresh-back"), "")).await;
+    world.settled("acme").await;
+    for (times, token) in [(1, "first"), (2, "second"), (2, "first"), (2, "second"), (3, "third")] {
+        world.annotate("acme", keys::REFRESH, Some(token)).await;
+        world.reconciled("acme").await;
+        world.provider_until("a refresh", |s| s.connections()[0].incremental_syncs == times).await;
+        world.reconciled("acme").await;
+        assert_eq!(world.simulator.connections()[0].incremental_syncs, times, "{token}");
+    }
+}
+
 #[tokio::test]
 async fn a_lost_answer_leaves_a_refresh_unknown_and_it_is_not_asked_for_again() {
     let world = World::with_sku("refresh-lost").await;
