@@ -1,6 +1,7 @@
 //! The handle that tests hold: the server for clients, and what people and a cluster's controllers do at once.
 
 use std::{
+    collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -24,14 +25,16 @@ use crate::{
 pub struct ApiServer {
     state: Arc<Mutex<State>>,
     /// Whoever waits for a change is woken in the order in which they came: a course of events must be the same each time.
-    changed: Arc<Notify>,
+    /// Whoever waits for a change of a kind is woken in the order in which they came: a course of events must be the same each
+    /// time.
+    watched: Arc<Mutex<BTreeMap<usize, Arc<Notify>>>>,
 }
 
 impl ApiServer {
     /// A server without objects that knows a few kinds of Kubernetes' own. Its number sets its UIDs apart from those of others.
     #[must_use]
     pub fn new(clock: Clock, number: u32) -> Self {
-        Self { state: Arc::new(Mutex::new(State::new(clock, number))), changed: Arc::default() }
+        Self { state: Arc::new(Mutex::new(State::new(clock, number))), watched: Arc::default() }
     }
 
     /// What a kube client speaks to.
@@ -44,17 +47,22 @@ impl ApiServer {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let before = state.revision();
         let answer = look(&mut state);
-        let after = state.revision();
+        if before == state.revision() {
+            return answer;
+        }
+        let kinds = state.changed_since(before);
         drop(state);
-        if before != after {
-            self.changed.notify_waiters();
+        let watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
+        for (_, changed) in watched.iter().filter(|(kind, _)| kinds.as_ref().is_none_or(|kinds| kinds.contains(kind))) {
+            changed.notify_waiters();
         }
         answer
     }
 
-    /// Done with the next change after this call.
-    pub(crate) fn changed(&self) -> OwnedNotified {
-        Arc::clone(&self.changed).notified_owned()
+    /// Done with the next change of a kind after this call.
+    pub(crate) fn changed(&self, kind: usize) -> OwnedNotified {
+        let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(watched.entry(kind).or_default()).notified_owned()
     }
 
     /// Makes the kind of a CRD known.

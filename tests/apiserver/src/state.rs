@@ -1,6 +1,10 @@
 //! The objects, their versions, and the log of every change that watches read.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use serde_json::{Value, json};
 use tokio::time::Instant;
@@ -89,6 +93,12 @@ impl State {
 
     pub(crate) fn revision(&self) -> u64 {
         self.revision
+    }
+
+    /// The kinds of what has changed after a version; `None` where a log was forgotten, which every watch must hear of.
+    pub(crate) fn changed_since(&self, revision: u64) -> Option<BTreeSet<usize>> {
+        let from = self.log.partition_point(|change| change.revision <= revision);
+        (self.expired <= revision).then(|| self.log.iter().skip(from).map(|change| change.key.kind).collect())
     }
 
     /// Forgets the changes up to here, as etcd does when it is compacted.

@@ -73,7 +73,7 @@ async fn next(mut cursor: Cursor) -> Option<(Bytes, Cursor)> {
         return None;
     }
     loop {
-        let changed = cursor.server.changed();
+        let changed = cursor.server.changed(cursor.selection.kind);
         if let Some(failure) = cursor.server.with(|state| state.is_too_old(cursor.revision)) {
             cursor.is_over = true;
             return Some((format!("{{\"type\":\"ERROR\",\"object\":{}}}\n", failure.status()).into(), cursor));
