@@ -153,6 +153,9 @@ pub enum BadSetting {
     /// A duration that would switch the protocol off.
     #[error("--{0} must be more than 0s")]
     Zero(&'static str),
+    /// One with which a pass would never have to end.
+    #[error("--{0} must be no more than 1h")]
+    Long(&'static str),
 }
 
 impl RunArgs {
@@ -169,6 +172,16 @@ impl RunArgs {
         ];
         if let Some((name, _)) = positive.iter().find(|(_, d)| d.is_zero()) {
             return Err(BadSetting::Zero(name));
+        }
+        let bounded = [
+            ("call-timeout", self.call_timeout),
+            ("permit-life", self.permit_life),
+            ("list-lag", self.list_lag),
+            ("poll", self.poll),
+            ("shutdown-grace", self.shutdown_grace),
+        ];
+        if let Some((name, _)) = bounded.iter().find(|(_, duration)| *duration > Duration::from_hours(1)) {
+            return Err(BadSetting::Long(name));
         }
         self.check_names()?;
         Ok(Settings {

@@ -226,9 +226,10 @@ pub struct Meter {
 }
 
 impl Meter {
-    /// One request. `status`: `None` if there was no answer.
+    /// One request. `status`: `None` if there was no answer. One that HTTP does not know counts as 599, so that nobody can
+    /// answer with ever new ones.
     pub fn request(&self, operation: &str, status: Option<u16>, took: Duration) {
-        let code = status.map_or_else(|| "none".to_owned(), |status| status.to_string());
+        let code = status.map_or_else(|| "none".to_owned(), |status| status.min(599).to_string());
         self.metrics.requests.of([self.provider, operation, &code]).inc();
         self.metrics.request_time.of([self.provider, operation]).observe(took.as_secs_f64());
     }

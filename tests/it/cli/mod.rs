@@ -278,6 +278,7 @@ fn wrong_arguments_are_invalid_input() {
         &["authorize", "acme", "--timeout", "5s"],
         &["run", "--concurrency", "0"],
         &["run", "--call-timeout", "0s"],
+        &["run", "--call-timeout", "9000000000000000000s"],
         &["run", "--log", "=="],
         &["run", "--namespace", ""],
         &["run", "--namespace", "shop.eu"],
