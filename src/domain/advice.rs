@@ -57,7 +57,7 @@ fn known(reason: Reason, ids: &[ExternalId], drift: &Drift) -> String {
         ),
         Reason::AccountMismatch => {
             "The record was made in another account than the one that accountRef logs in to now. Give the account its \
-             old login back, or run `tradewind abandon` on this object"
+             old login back, or delete this object and run `tradewind abandon` on it"
                 .to_owned()
         }
         Reason::NotMatch => format!("{names} exists but differs in {}. {}", join(fields), to_adopt(drift)),
@@ -86,6 +86,23 @@ fn known(reason: Reason, ids: &[ExternalId], drift: &Drift) -> String {
         }
         other => format!("{other}: see docs/conditions.md"),
     }
+}
+
+/// Why the record that a person has named as the answer is not taken.
+#[must_use]
+pub fn unanswered(reason: Reason, id: &ExternalId) -> Problem {
+    let why = if reason == Reason::ExternalNotFound {
+        format!("The provider has no record {id}")
+    } else if reason == Reason::ExternalIdConflict {
+        format!("{id} belongs to another object")
+    } else {
+        return halted(reason, std::slice::from_ref(id), &Drift::None);
+    };
+    let text = format!(
+        "{why}, which `tradewind resolve` has named. Answer once more: `tradewind resolve --adopt ID` with another one, or \
+         `tradewind resolve --create-anew`"
+    );
+    Problem::new(reason, text)
 }
 
 /// Why a record that the declaration names by its id is not replaced: a new one would have another id.

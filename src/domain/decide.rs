@@ -6,86 +6,12 @@
 pub use super::{
     facts::{Drift, Facts, LinkState, Look, Policy, Sighting},
     resolution::Resolution,
+    step::{Release, Step, Waiting},
 };
-use super::{
-    ids::ExternalId,
-    intent::Creation,
-    reason::{Problem, Reason},
-};
+use super::{ids::ExternalId, intent::Creation, reason::Reason};
 use crate::api::v1alpha1::{
     AdoptionPolicy, DeletionPolicy, ExternalLossPolicy, ManagementPolicy, ReplacementPolicy, StoredIntent,
 };
-
-/// Why an object may go without a delete at the provider.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Release {
-    /// Nothing was ever made.
-    NothingMade,
-    /// The policy says that the record stays.
-    Retained,
-    /// Another object holds the record.
-    HeldByAnother,
-}
-
-/// What an object waits for without a failure.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Waiting {
-    /// The grace of an open attempt.
-    Grace,
-    /// The grace of a record that a list does not show.
-    Absence,
-    /// The grace of a record that is to stay, and that lists may not show yet.
-    Listing,
-    /// A person.
-    Person,
-    /// The grace of a link that nobody has: another one takes its place after it.
-    LostLink,
-    /// A link that a person may still use.
-    Link,
-}
-
-/// The one step of a pass.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Step {
-    /// Look first, then decide again.
-    Look(Look),
-    /// Remove our finalizer.
-    Release(Release),
-    /// Put our finalizer, and the annotation, back.
-    Rebind,
-    /// Stop and say why, until somebody changes something.
-    Halt(Reason, Vec<ExternalId>),
-    /// Stop and say what keeps the declaration from being carried out.
-    Blocked(Problem),
-    /// Wait.
-    Wait(Waiting),
-    /// Record the id that the open attempt made.
-    Record(ExternalId),
-    /// Record an id that is only observed.
-    RecordObserved(ExternalId),
-    /// Take over a record that somebody else made.
-    Adopt(ExternalId),
-    /// Settle the open attempt without a record, for this reason if it is one to report.
-    Settle(Option<Reason>, Vec<ExternalId>),
-    /// Carry out a person's answer.
-    Resolve(Resolution),
-    /// Create the record.
-    Create,
-    /// Forget an id whose record is gone.
-    Forget,
-    /// Delete the record because the object is being deleted.
-    Delete(ExternalId),
-    /// Delete the record to make a new one.
-    Replace(ExternalId),
-    /// Change the record.
-    Update(ExternalId),
-    /// Start a refresh.
-    Refresh(ExternalId),
-    /// Report that writes are suspended.
-    Suspended,
-    /// All is as declared: report the record's health.
-    Idle(ExternalId),
-}
 
 /// The decision. First match wins; a step that needs an account is blocked where there is none.
 #[must_use]
@@ -93,34 +19,6 @@ pub fn decide(f: &Facts<'_>) -> Step {
     match (choose(f), f.unreachable) {
         (step, Some(problem)) if step.needs_account() => Step::Blocked(problem.clone()),
         (step, _) => step,
-    }
-}
-
-impl Step {
-    /// Whether the step asks or changes the provider.
-    #[must_use]
-    pub fn needs_account(&self) -> bool {
-        match self {
-            Self::Look(_)
-            | Self::Resolve(_)
-            | Self::Create
-            | Self::Delete(_)
-            | Self::Replace(_)
-            | Self::Update(_)
-            | Self::Refresh(_)
-            | Self::Idle(_) => true,
-            Self::Release(_)
-            | Self::Rebind
-            | Self::Halt(..)
-            | Self::Blocked(_)
-            | Self::Wait(_)
-            | Self::Record(_)
-            | Self::RecordObserved(_)
-            | Self::Adopt(_)
-            | Self::Settle(..)
-            | Self::Forget
-            | Self::Suspended => false,
-        }
     }
 }
 
@@ -212,7 +110,7 @@ fn resolve(f: &Facts<'_>, answer: &Resolution) -> Step {
             None => Step::Look(Look::Id(id.clone())),
             Some([one]) if one.held => Step::Halt(Reason::ExternalIdConflict, vec![id.clone()]),
             Some([_]) => Step::Resolve(answer.clone()),
-            Some(_) => Step::Halt(Reason::ExternalNotFound, vec![]),
+            Some(_) => Step::Halt(Reason::ExternalNotFound, vec![id.clone()]),
         },
         Resolution::Adopt(id) => Step::Halt(Reason::AdoptionForbidden, vec![id.clone()]),
         Resolution::CreateAnew => Step::Resolve(answer.clone()),
@@ -299,14 +197,14 @@ fn pending(f: &Facts<'_>, intent: &StoredIntent) -> Step {
     match (f.link, ours.as_slice(), seen) {
         (LinkState::Live | LinkState::Lost, [one], _) if only(one) => Step::Record(one.id.clone()),
         // The old one may still be used until the new attempt is stored: what comes of it until then is this attempt's.
-        (LinkState::Lost, _, []) if !f.deleting && !f.in_grace => invite(f),
+        (LinkState::Lost, _, []) if !f.deleting && !f.in_grace && f.external_ref.is_none() => invite(f),
         (LinkState::Lost, _, _) if !f.deleting && !f.in_grace => Step::Settle(None, vec![]),
         (LinkState::Live, _, _) => Step::Wait(Waiting::Person),
         (LinkState::Lost, _, _) => f.refused.map_or(Step::Wait(Waiting::LostLink), |why| Step::Blocked(why.clone())),
         (LinkState::None | LinkState::Expired, _, _) if f.in_grace => Step::Wait(Waiting::Grace),
         (LinkState::None | LinkState::Expired, [one], _) if has_key && only(one) => Step::Record(one.id.clone()),
-        // Nobody used it: a new attempt takes the place of this one.
-        (LinkState::Expired, [], []) if has_key && !f.deleting => invite(f),
+        // Nobody used it: a new attempt takes the place of this one, unless the declaration names a record by now.
+        (LinkState::Expired, [], []) if has_key && !f.deleting && f.external_ref.is_none() => invite(f),
         (LinkState::None | LinkState::Expired, [], []) if has_key => Step::Settle(None, vec![]),
         (LinkState::None | LinkState::Expired, [], _) if has_key && !doubt => {
             Step::Settle(Some(Reason::AlreadyExists), ids(seen))
@@ -334,7 +232,8 @@ fn done(f: &Facts<'_>, id: &ExternalId) -> Step {
     match f.seen {
         None => Step::Look(Look::Id(id.clone())),
         Some([]) if f.in_grace => Step::Wait(Waiting::Absence),
-        Some([]) if f.replacing || f.policy.loss == ExternalLossPolicy::Recreate => Step::Forget,
+        Some([]) if f.replacing && f.policy.replacement == ReplacementPolicy::Recreate => Step::Forget,
+        Some([]) if f.policy.loss == ExternalLossPolicy::Recreate => Step::Forget,
         Some([]) => Step::Halt(Reason::ExternalNotFound, vec![id.clone()]),
         Some([_, ..]) if f.restored => Step::Halt(Reason::CredentialsRestored, vec![id.clone()]),
         Some([_, ..]) => present(f, id),
@@ -347,6 +246,8 @@ fn present(f: &Facts<'_>, id: &ExternalId) -> Step {
         Drift::Replacement(_) if f.policy.replacement == ReplacementPolicy::Recreate => {
             f.problem.map_or(Step::Replace(id.clone()), |p| Step::Blocked(p.clone()))
         }
+        // What it has loaded is its store's, whatever else is wanted of it.
+        Drift::Replacement(_) if f.refresh_due && f.problem.is_none() => Step::Refresh(id.clone()),
         Drift::Replacement(_) => Step::Halt(Reason::ReplacementRequired, vec![id.clone()]),
         Drift::Fields(_) | Drift::None if f.problem.is_some() => {
             f.problem.map_or(Step::Idle(id.clone()), |p| Step::Blocked(p.clone()))

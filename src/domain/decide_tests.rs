@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::domain::ids::NaturalKey;
+use crate::domain::reason::Problem;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use rstest::rstest;
@@ -559,6 +560,11 @@ mod open_attempt {
         let given_up = Problem::new(Reason::LinkExpired, "nobody came");
         let got = step(&pending(), Some(&[]), |f| (f.link, f.problem) = (LinkState::Expired, Some(&given_up)));
         assert_eq!(got, Step::Blocked(given_up.clone()));
+        let named = id("a");
+        for link in [LinkState::Expired, LinkState::Lost] {
+            let got = step(&pending(), Some(&[]), |f| (f.link, f.external_ref) = (link, Some(&named)));
+            assert_eq!(got, Step::Settle(None, vec![]), "the declaration names a record by now");
+        }
         let late = step(&pending(), Some(&[ours("a")]), |f| f.link = LinkState::Expired);
         assert_eq!(late, Step::Record(id("a")), "somebody used it in the last moment");
     }
@@ -673,7 +679,10 @@ mod recorded {
 
     #[test]
     fn the_loss_of_what_is_being_replaced_is_no_surprise() {
-        assert_eq!(step(&done(), Some(&[]), |f| f.replacing = true), Step::Forget);
+        let recreate = |f: &mut Facts<'_>| (f.replacing, f.policy.replacement) = (true, ReplacementPolicy::Recreate);
+        assert_eq!(step(&done(), Some(&[]), recreate), Step::Forget);
+        let taken_back = step(&done(), Some(&[]), |f| f.replacing = true);
+        assert_eq!(taken_back, Step::Halt(Reason::ExternalNotFound, vec![id("a")]));
     }
 
     #[test]

@@ -23,6 +23,7 @@ pub mod request;
 pub mod resolution;
 pub mod rules;
 pub mod schedule;
+pub mod step;
 pub mod stores;
 pub mod text;
 pub mod validate;

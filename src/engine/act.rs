@@ -6,21 +6,23 @@ use super::{
     context::Engine,
     create, deletions,
     error::{PassError, bound},
+    guard,
+    halt::{halt, names},
     intent, link,
     meta::{self, Change},
     object::Target,
     outcome::{self, Next, SOON},
     publish,
-    record::{describe, handled},
+    record::{describe, name},
     refused, report, rotation,
     supplies::Supplies,
     writes::Write,
 };
 use crate::{
-    api::v1alpha1::{ManagedStatus, RefreshPhase},
+    api::v1alpha1::ManagedStatus,
     domain::{
         advice,
-        conditions::{Health, State, Type},
+        conditions::{Health, State},
         decide::{Drift, Release, Resolution, Step, Waiting},
         ids::{AccountIdentity, ExternalId, NaturalKey},
         intent::Creation,
@@ -31,6 +33,7 @@ use crate::{
     provider::{ApiError, DeletePermit, External, Operation, Record, Session, Summary},
 };
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// What an object says that leaves behind what it has just made.
 const UNLISTED: &str = "What was created a moment ago stays, and may not show in the provider's lists yet. Waiting until it \
@@ -53,6 +56,8 @@ pub(super) struct Scene<'a, E: External> {
     pub(super) supplies: Supplies,
     /// How the record differs.
     pub(super) drift: Drift,
+    /// When the pass began.
+    pub(super) began: Instant,
     pub(super) claims: Claims<'a>,
 }
 
@@ -87,6 +92,11 @@ pub(super) async fn without_account(engine: &Engine, target: &mut Target, step: 
             Ok(Next::Change)
         }
         Step::Wait(Waiting::Link) => link::wait(engine, target, Waiting::Link, engine.clock.now()).await,
+        Step::Wait(Waiting::Listing) => {
+            let rest = engine.patience(&target.uid, &target.creation());
+            report::report(engine, target, &State::Deleting(Problem::new(Reason::Deleting, UNLISTED))).await?;
+            Ok(Next::After(rest + Duration::from_millis(100)))
+        }
         // Each of these follows a look, and there was none: the account comes first.
         Step::Wait(_)
         | Step::Look(_)
@@ -111,11 +121,18 @@ impl<E: External> Scene<'_, E> {
         if self.engine.memory.found(&target.uid, self.has_drifted(target)) {
             self.engine.metrics.drift(target.reference.kind.as_deref().unwrap_or_default());
         }
+        if step.keeps_record() {
+            // One that was counted and did not come about is another one next time.
+            self.engine.memory.uncounted(&target.uid);
+        }
         match step {
             Step::Release(_) | Step::Rebind | Step::Blocked(_) | Step::Suspended | Step::Look(_) => {
                 without_account(self.engine, target, step).await
             }
-            Step::Halt(reason, ids) => halt(self.engine, target, reason, &ids, &self.drift).await,
+            Step::Halt(reason, ids) => {
+                self.keep_secret(target).await?;
+                halt(self.engine, target, reason, &ids, &self.drift).await
+            }
             Step::Wait(what) => self.wait(target, what).await,
             Step::Record(id) => self.record(target, &id).await,
             Step::RecordObserved(id) => self.record_observed(target, &id).await,
@@ -130,6 +147,12 @@ impl<E: External> Scene<'_, E> {
             Step::Refresh(id) => self.refresh(target, &id).await,
             Step::Idle(id) => self.idle(target, &id).await,
         }
+    }
+
+    /// Whether a call that cannot be repeated would still come to its end, and what became of it be recorded: before the pass
+    /// has to end, and the process.
+    pub(super) fn may_begin(&self) -> bool {
+        !self.engine.is_ending() && self.began.elapsed() <= guard::latest(self.engine.timing())
     }
 
     pub(super) fn summary(&self) -> Option<Summary> {
@@ -189,19 +212,19 @@ impl<E: External> Scene<'_, E> {
         let at = self.engine.now_at(self.external);
         let intent = intent::draft(target, self.key.as_ref(), self.identity.recorded(), at);
         let state = State::Creating("A person resolved the creation. Carrying on".to_owned());
-        let (handled, now) = (adopted.map(|_| handled(target)).unwrap_or_default(), self.engine.clock.now());
+        let (loads, now) = (adopted.map(|id| self.loads_of(target, id)).unwrap_or_default(), self.engine.clock.now());
         // What it says comes first, and at once as settled: were the answer gone before that, nobody would know of it any
         // more, and an object that is being deleted would leave the record that it was told to take along.
         report::change(self.engine, target, Some(&state), |status| {
             let creation = report::settle(status, &intent);
             (creation.intent, creation.key) = (Some(intent.clone()), intent.key.clone());
-            status.external_id = adopted.map(ToString::to_string);
+            name(status, adopted);
             // It may have been looked at only until now.
             status.observed_only = false;
             status.account = adopted.map(|_| self.identity.recorded());
             status.applied_fields.clone_from(&given.fields);
             status.applied_credentials.clone_from(&given.credentials);
-            refresh::note_all(status, handled.iter().map(|due| (due, RefreshPhase::Handled)), now);
+            refresh::note_all(status, loads.iter().map(|(due, phase)| (due, *phase)), now);
         })
         .await?;
         meta::patch(self.engine, target, Change { bound: true, intent: Some(&intent), answered: true }).await?;
@@ -213,10 +236,9 @@ impl<E: External> Scene<'_, E> {
         let next = if target.stored().observe_only { "Looking for another one" } else { "Creating it anew" };
         let state = State::Creating(format!("The record is gone from the provider. {next}"));
         report::change(self.engine, target, Some(&state), |status| {
-            (status.external_id, status.account) = (None, None);
+            name(status, None);
+            status.account = None;
             status.applied_fields.clear();
-            status.drifted_fields.clear();
-            status.conditions.retain(|c| c.type_ != Type::InitialRefreshComplete.to_string());
             if let Some(creation) = &mut status.creation {
                 (creation.key, creation.replacing, creation.restored) = (None, None, false);
             }
@@ -347,29 +369,6 @@ impl<E: External> Scene<'_, E> {
     }
 }
 
-/// Says what a person must do. The records it is about stand in status, for `tradewind resolve`.
-pub(super) async fn halt(
-    engine: &Engine,
-    target: &mut Target,
-    reason: Reason,
-    ids: &[ExternalId],
-    drift: &Drift,
-) -> Result<Next, PassError> {
-    let problem = advice::halted(reason, ids, drift);
-    let state = if target.deleting { State::Deleting(problem) } else { State::Halted(problem) };
-    let is_open = target.creation().pending().is_some();
-    report::change(engine, target, Some(&state), |status| {
-        status.drifted_fields = drift.fields().to_vec();
-        // What the answer of an open attempt has named stands there alone.
-        if !ids.is_empty() || status.creation.is_some() && !is_open {
-            status.creation.get_or_insert_default().candidates = names(ids);
-        }
-    })
-    .await?;
-    engine.memory.succeeded(&target.uid);
-    Ok(Next::After(outcome::backoff(engine, &target.uid, &target.status.conditions)))
-}
-
 /// The object goes without a delete at the provider.
 async fn release(engine: &Engine, target: &mut Target, why: Release) -> Result<Next, PassError> {
     let id = target.status.external_id.clone();
@@ -390,9 +389,4 @@ async fn rebind(engine: &Engine, target: &mut Target) -> Result<Next, PassError>
     let intent = target.intent();
     meta::patch(engine, target, Change { bound: true, intent: intent.as_ref(), answered: false }).await?;
     Ok(Next::After(Duration::from_millis(100)))
-}
-
-/// As many as status may hold.
-pub(super) fn names(ids: &[ExternalId]) -> Vec<String> {
-    ids.iter().take(32).map(ToString::to_string).collect()
 }

@@ -117,10 +117,13 @@ impl<'a> Claims<'a> {
         keys(&self.me)
     }
 
-    /// Whether another object that declares the same key was written by this process later than the cache shows it.
+    /// Whether another object that declares the same key, or names the same record, was written by this process later than the
+    /// cache shows it.
     pub(super) fn unsettled(&self) -> bool {
         let same_key = |other: &Claim| self.me.key.is_some() && other.claimant.key == self.me.key;
-        self.any(|other| same_key(other) && self.engine.memory.outdated(&other.claimant.uid, &other.version))
+        let same_name = |other: &Claim| self.me.named.is_some() && other.claimant.named == self.me.named;
+        let same = |other: &Claim| same_key(other) || same_name(other);
+        self.any(|other| same(other) && self.engine.memory.outdated(&other.claimant.uid, &other.version))
     }
 
     fn any(&self, matters: impl Fn(&Claim) -> bool) -> bool {
@@ -180,6 +183,7 @@ fn claimant<E: External>(target: &Target) -> Claimant {
         creation: target.creation(),
         key,
         recorded_key,
+        named: target.spec.external_ref().map(|named| ExternalId::new(&named.id)),
         would_create: !target.deleting && !observe_only && target.spec.external_ref().is_none(),
     }
 }

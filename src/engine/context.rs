@@ -1,6 +1,7 @@
 //! What every pass has in common: clients, caches, sessions, memory.
 
 use super::{
+    Stop,
     accounts::Accounts,
     claims::Register,
     clock::Clock,
@@ -84,6 +85,8 @@ pub(super) struct Engine {
     pub(super) probe_interval: Duration,
     /// Asks for a look at all accounts; those that nobody doubts are not probed for it.
     pub(super) suspects: Ropes,
+    /// Done when the process is asked to stop.
+    pub(super) stop: Stop,
 }
 
 /// Field manager of all our writes.
@@ -94,6 +97,11 @@ impl Engine {
     #[must_use]
     pub(super) fn timing(&self) -> Timing {
         self.connect.timing
+    }
+
+    /// Whether the process was asked to stop: what is under way comes to its end, and nothing begins that could be cut off.
+    pub(super) fn is_ending(&self) -> bool {
+        self.stop.peek().is_some()
     }
 
     /// How long nothing may be concluded yet from what lists do not show of an object's record.

@@ -1,8 +1,9 @@
 //! A record that differs is corrected: changed in place, or replaced by a new one.
 
 use super::{
-    act::{DeleteReason, Removal, Scene, halt},
+    act::{DeleteReason, Removal, Scene},
     error::PassError,
+    halt::halt,
     object::Target,
     outcome::{self, Next},
     publish,
@@ -61,7 +62,9 @@ impl<E: External> Scene<'_, E> {
             Removal::Done => {}
             Removal::Failed(error) => return outcome::failed::<E>(self.engine, target, &error).await,
             Removal::Held(problem, rest) => {
-                report::report(self.engine, target, &State::Failing { problem, keep_ready: true }).await?;
+                self.keep_secret(target).await?;
+                let works = self.summary().and_then(|s| s.health).is_none_or(|health| !health.needs_person());
+                report::report(self.engine, target, &State::Failing { problem, keep_ready: works }).await?;
                 return Ok(Next::After(rest));
             }
         }
@@ -80,6 +83,7 @@ impl<E: External> Scene<'_, E> {
         let again = if fresh.is_none() { self.is_repeated(target, &fields) } else { None };
         if let Some(rest) = again.filter(|rest| !rest.is_zero()) {
             // The provider did not keep the last change: not sent again and again.
+            self.keep_secret(target).await?;
             self.correcting(target, &fields).await?;
             return Ok(Next::After(rest));
         }
@@ -125,6 +129,12 @@ impl<E: External> Scene<'_, E> {
         let (reason, text) = told(cause, rotation, &fields);
         self.engine.tell(&target.reference, false, reason, "Update", &text).await;
         Ok(Next::After(Duration::from_millis(100)))
+    }
+
+    /// What can be read of a record goes on being told, also while it is not as it should be.
+    pub(super) async fn keep_secret(&self, target: &Target) -> Result<(), PassError> {
+        // Whose name is taken by now is told once it is as declared.
+        publish::publish(self.engine, target, self.summary().and_then(|s| s.secret).as_ref()).await.map(drop)
     }
 
     async fn correcting(&self, target: &mut Target, fields: &[String]) -> Result<(), PassError> {

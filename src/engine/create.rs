@@ -5,10 +5,11 @@
 
 use super::{
     account,
-    act::{OUTCOME_OPEN, Scene, names},
+    act::{OUTCOME_OPEN, Scene},
     claims::Claims,
     context::Engine,
     error::PassError,
+    halt::names,
     intent::{self, Given},
     link,
     object::Target,
@@ -28,10 +29,11 @@ use crate::{
         ids::{ExternalId, NaturalKey},
         intent::{Authorship, Creation, Stamps, Window},
         reason::{Problem, Reason},
+        schedule,
         verdict::{Effect, Kind, Verdict, verdict},
         writes::Cause,
     },
-    provider::{ApiError, Created, External, Freshness, Made, Operation, Pace},
+    provider::{ApiError, Created, External, Freshness, Made, Operation, Pace, Ticket},
 };
 use jiff::Timestamp;
 use std::time::Duration;
@@ -51,7 +53,7 @@ pub(super) async fn create<E: External>(scene: Scene<'_, E>, target: &mut Target
         return Ok(next);
     }
     let (Some(want), Some(credentials)) = (scene.want.as_ref(), scene.supplies.credentials.as_ref()) else {
-        return Ok(Next::Change);
+        return Ok(Next::After(Duration::from_secs(1)));
     };
     let now = engine.now_at(scene.external);
     if let Some(problem) = scene.external.objection(want, dates::today(now), true) {
@@ -70,23 +72,24 @@ pub(super) async fn create<E: External>(scene: Scene<'_, E>, target: &mut Target
     if matches!(turn, Some(None)) || claims.unsettled() || claimed {
         return Ok(Next::After(SOON));
     }
-    // In its turn: the look before it has used the budget, and would again.
-    let ticket = match scene.session.gate.ticket_in_turn(engine.timing().call).await {
-        Ok(_) if resolve::is_leaving(engine, target) => return Ok(Next::After(SOON)),
+    let ticket = match ticket(&scene, target).await {
         Ok(ticket) => ticket,
-        Err(refusal) => return Ok(Next::After(refusal.after)),
+        Err(next) => return Ok(next),
     };
     let at = began(&scene, target);
     let intent = intent::draft(target, scene.key.as_ref(), scene.identity.recorded(), at);
     // Before anything is stored: whoever sees the attempt takes its link for lost a grace later.
     let until = Instant::now() + engine.timing().permit + engine.timing().call;
     let given = Given { fields: E::fields(want), credentials: scene.supplies.version.clone() };
-    let permit = intent::open(engine, target, &intent, &given, ticket).await?;
+    let Some(permit) = intent::open(engine, target, &intent, &given, ticket).await? else {
+        return unsent(&scene, target, &intent).await;
+    };
     let cause = if scene.creation.pending().is_some() { Cause::NewLink } else { Cause::Declared };
     let fields = given.fields.iter().map(|field| field.path.clone()).collect();
     let write = Write::begin(engine, target, Operation::Create, cause, None, fields);
     let made = scene.external.create(permit, want, credentials).await;
     write.ended(made.as_ref().map(Made::id));
+    let leaves = unowned(&made);
     let result = match made {
         Ok(Made::Created(created)) => applied(&scene, target, &intent, *created).await,
         Ok(Made::Accepted(accepted)) => scene.hand_out(target, &intent, accepted, until).await,
@@ -95,14 +98,32 @@ pub(super) async fn create<E: External>(scene: Scene<'_, E>, target: &mut Target
         Err(error) => unanswered(&scene, target, &intent, &error).await,
     };
     if nameless {
-        engine.starting.ended_nameless(&scene.session.endpoint);
+        engine.starting.ended_nameless(&scene.session.endpoint, engine.timing().lag);
     }
-    if matches!(result, Err(PassError::Superseded)) {
-        let text = "A create was answered after its attempt had been replaced: whatever it made stays at the provider, unowned";
+    if let (Err(PassError::Superseded), Some(text)) = (&result, leaves) {
         tracing::error!(object = %target, attempt = intent.attempt, nonce = intent.nonce, "{text}");
-        engine.tell(&target.reference, true, Reason::CreateOutcomeUnknown, "Create", text).await;
+        engine.tell(&target.reference, true, Reason::CreateOutcomeUnknown, "Create", &text).await;
     }
     result
+}
+
+/// The right to send one create, in its turn: the look before it has used the budget, and would again. Or when to come back.
+async fn ticket<E: External>(scene: &Scene<'_, E>, target: &Target) -> Result<Ticket, Next> {
+    match scene.session.gate.ticket_in_turn(scene.engine.timing().call).await {
+        Ok(_) if resolve::is_leaving(scene.engine, target) || !scene.may_begin() => Err(Next::After(SOON)),
+        Ok(ticket) => Ok(ticket),
+        Err(refusal) => Err(Next::After(refusal.after)),
+    }
+}
+
+/// What a call leaves behind whose attempt has been replaced meanwhile.
+fn unowned(made: &Result<Made, ApiError>) -> Option<String> {
+    let what = match made {
+        Ok(made) => made.id().map_or_else(|| "whatever comes of it".to_owned(), ToString::to_string),
+        Err(error) if error.local || error.effect == Effect::None => return None,
+        Err(_) => "whatever it made".to_owned(),
+    };
+    Some(format!("A create was answered after its attempt had been replaced: {what} stays at the provider, unowned"))
 }
 
 /// The connection Secret: whether it could be written, and whether it tells of a record already.
@@ -189,7 +210,9 @@ async fn applied<E: External>(
     };
     let declared = scene.external.now().map_or(target.declared, |now| engine.clock.translate(target.declared, now));
     let author = Window::of(intent, declared, None, engine.timing()).author(Stamps::born(Some(born)));
-    let is_known = created.known_before || scene.claims.held(&created.id);
+    // Another object may have recorded it while the call was under way.
+    let claims = Claims::gather::<E>(engine, target, &scene.identity);
+    let is_known = created.known_before || claims.held(&created.id);
     if !is_known && author != Authorship::Attempt && intent.key.is_none() {
         // By a clock that is off it may be ours all the same. Where records have no key no look would show it, and the next
         // create would make another one: a person is asked.
@@ -208,6 +231,7 @@ async fn applied<E: External>(
         return Ok(Next::After(PROBE));
     }
     engine.memory.succeeded(&target.uid);
+    engine.memory.name_taken(&target.uid, false);
     let before = Before { restored: created.restored, forgotten: false };
     let next = scene.record_own(target, intent, &created.id, &created.summary, before).await?;
     if created.restored {
@@ -217,14 +241,15 @@ async fn applied<E: External>(
     Ok(next)
 }
 
-/// The permit expired while the attempt was stored: the API server is slow. That is nobody's refusal.
+/// The permit expired while the attempt was stored: the API server is slow. Or its account is being deleted by now. That is nobody's
+/// refusal.
 async fn unsent<E: External>(
     scene: &Scene<'_, E>,
     target: &mut Target,
     intent: &StoredIntent,
 ) -> Result<Next, PassError> {
-    tracing::warn!(object = %target, attempt = intent.attempt, "not sent: storing the attempt took too long");
-    let state = State::Creating("The create was not sent in time. Trying again".to_owned());
+    tracing::warn!(object = %target, attempt = intent.attempt, "not sent: it took too long to store the attempt, or the account goes");
+    let state = State::Creating("The create was not sent. Trying again".to_owned());
     came_to_nothing(scene, target, intent, &state, None).await?;
     Ok(Next::After(Duration::from_secs(1)))
 }
@@ -241,6 +266,7 @@ async fn not_made<E: External>(
     if error.kind == Kind::Taken {
         return taken(scene, target, intent).await;
     }
+    engine.memory.name_taken(&target.uid, false);
     outcome::doubt(engine, target, error);
     let why = outcome::explain::<E>(target, error);
     let judged = verdict(error.kind, error.retry_after);
@@ -299,7 +325,7 @@ async fn taken<E: External>(
     intent: &StoredIntent,
 ) -> Result<Next, PassError> {
     let engine = scene.engine;
-    let lasting = outcome::lasting(engine.clock.now(), &target.status.conditions);
+    let lasting = engine.memory.name_taken(&target.uid, true);
     let name = intent.key.as_deref().unwrap_or_default();
     let why = if lasting < PATIENCE {
         let text = format!(
@@ -315,7 +341,7 @@ async fn taken<E: External>(
         );
         Problem::new(Reason::AlreadyExists, text)
     };
-    let delay = outcome::backoff(engine, &target.uid, &target.status.conditions);
+    let delay = schedule::backoff(lasting, &target.uid);
     let patient = why.reason == Reason::Creating;
     let state = if patient { State::Creating(why.message.clone()) } else { State::Halted(why.clone()) };
     let note = refused::note(target, scene, &why, Some(delay));
@@ -323,8 +349,8 @@ async fn taken<E: External>(
     Ok(Next::After(delay + Duration::from_secs(1)))
 }
 
-/// Nobody can tell what came of it. One that goes on failing so is sent again ever more rarely: the first time the delay is
-/// over before the grace is.
+/// Nobody can tell what came of it. One that goes on failing so is sent again ever more rarely, the longer the object has not
+/// been ready; a first delay is over before the grace is.
 async fn unanswered<E: External>(
     scene: &Scene<'_, E>,
     target: &mut Target,

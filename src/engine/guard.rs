@@ -11,7 +11,10 @@ use super::{
     outcome::Next,
     pass, report,
 };
-use crate::api::v1alpha1::{Account, Managed};
+use crate::{
+    api::v1alpha1::{Account, Managed},
+    domain::intent::Timing,
+};
 use futures::FutureExt;
 use kube::{ResourceExt, runtime::controller::Action};
 use std::{future::Future, panic::AssertUnwindSafe, sync::Arc, time::Duration};
@@ -21,6 +24,18 @@ use tokio::time::{Instant, timeout};
 const REST: Duration = Duration::from_mins(1);
 /// An object whose pass panicked or that cannot be read is looked at again this often.
 const RARELY: Duration = Duration::from_mins(10);
+
+/// How long a pass may take: a create and what it reads before and after it; the rest must still be able to record what the call
+/// did.
+fn longest(timing: Timing) -> Duration {
+    timing.permit + timing.call * 4 + REST
+}
+
+/// How far into its pass a call may begin that cannot be repeated: what is left is enough for its permit, the call, a read after
+/// it, and to record what it did.
+pub(super) fn latest(timing: Timing) -> Duration {
+    longest(timing).saturating_sub(timing.permit + timing.call * 2 + REST)
+}
 
 /// A pass over an object with a record.
 ///
@@ -68,9 +83,7 @@ async fn guarded(
     work: impl Future<Output = Result<Next, PassError>>,
 ) -> Result<Action, PassError> {
     let begun = Instant::now();
-    // A create and what it reads before and after it; the rest must still be able to record what the call did.
-    let timing = engine.timing();
-    let ended = within(timing.permit + timing.call * 4 + REST, work).await;
+    let ended = within(longest(engine.timing()), work).await;
     if matches!(ended, Err(PassError::Panicked)) {
         engine.metrics.panicked();
     }

@@ -4,7 +4,7 @@
 
 use super::{
     context::Engine,
-    error::PassError,
+    error::{PassError, bound},
     meta::{self, Change},
     object::Target,
     report,
@@ -38,7 +38,8 @@ pub(super) struct Given {
     pub(super) credentials: Option<AppliedCredentials>,
 }
 
-/// Stores an attempt in the annotation (with our finalizer, bound to the version seen) and then in status.
+/// Stores an attempt in the annotation (with our finalizer, bound to the version seen) and then in status. `None` where the account
+/// is being deleted by now: nothing is sent.
 ///
 /// # Errors
 /// [`PassError::Stale`] where the view was stale; then no call may follow, and none can: there is no permit.
@@ -48,10 +49,13 @@ pub(super) async fn open(
     intent: &StoredIntent,
     given: &Given,
     ticket: Ticket,
-) -> Result<CreatePermit, PassError> {
+) -> Result<Option<CreatePermit>, PassError> {
     // Counted from before the write: whoever sees the attempt stored must be able to outwait it.
     let expires = engine.clock.deadline(engine.timing().permit);
     meta::patch(engine, target, Change { bound: true, intent: Some(intent), answered: false }).await?;
+    if is_leaving(engine, target).await? {
+        return Ok(None);
+    }
     engine.memory.seen_for(&target.uid, &intent.nonce);
     let creating = State::Creating("The record is being created".to_owned());
     report::commit(engine, target, intent, Some(&creating), |status| {
@@ -66,5 +70,15 @@ pub(super) async fn open(
         status.applied_credentials.clone_from(&given.credentials);
     })
     .await?;
-    Ok(CreatePermit::mint(&intent.nonce, expires, ticket))
+    Ok(Some(CreatePermit::mint(&intent.nonce, expires, ticket)))
+}
+
+/// Whether the account of an object that is bound by now is being deleted, as the API server has it. Another operator may be letting
+/// it go: either it sees the binding when it asks who is bound, or the deletion is seen here, which came before it asked.
+///
+/// # Errors
+/// The API server's refusal.
+pub(super) async fn is_leaving(engine: &Engine, target: &Target) -> Result<bool, PassError> {
+    let account = engine.fetch_account(target).await.map_err(|e| bound(e, PassError::Resolve))?;
+    Ok(account.is_none_or(|account| account.deleting))
 }

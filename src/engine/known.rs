@@ -32,13 +32,20 @@ impl Parts {
 }
 
 impl Parts {
+    /// The record that a person has named as the answer to an open question.
+    pub(super) fn answer(&self) -> Option<&ExternalId> {
+        match (&self.creation, &self.resolution) {
+            (Creation::Pending(_) | Creation::Unverifiable(_), Some(Resolution::Adopt(id))) => Some(id),
+            (Creation::Pending(_) | Creation::Unverifiable(_) | Creation::Done(_) | Creation::NotStarted, _) => None,
+        }
+    }
+
     /// The record that the object is about, by its id: recorded, or named by its people.
     pub(super) fn record(&self) -> Option<&ExternalId> {
         match (&self.creation, &self.resolution) {
             (Creation::Done(_), _) => self.recorded.as_ref(),
             (Creation::NotStarted, _) => self.external_ref.as_ref(),
-            (Creation::Pending(_) | Creation::Unverifiable(_), Some(Resolution::Adopt(id))) => Some(id),
-            (Creation::Pending(_) | Creation::Unverifiable(_), _) => None,
+            (Creation::Pending(_) | Creation::Unverifiable(_), _) => self.answer(),
         }
     }
 }

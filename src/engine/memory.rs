@@ -11,6 +11,9 @@ use tokio::time::Instant;
 
 /// A cache that does not show a write by then most likely shows that there was none: watches are opened again sooner.
 pub(super) const SHOWN: Duration = Duration::from_secs(15);
+/// Every watch has ended and begun with a list by then: one that still shows what is older than our own write shows what a
+/// restored etcd knows.
+const TRUSTED: Duration = Duration::from_mins(10);
 
 /// The memory of one process.
 #[derive(Debug, Default)]
@@ -28,8 +31,8 @@ struct Entry {
     undecided: u32,
     /// The account's guard has counted its deletion.
     counted: bool,
-    /// Version of our last write: an older one from a cache is what we ourselves have overwritten.
-    written: Option<u64>,
+    /// Version of our last write, and when it was: an older one from a cache is what we ourselves have overwritten.
+    written: Option<(u64, Instant)>,
     /// When our finalizer may have been taken off it, and the version that it was taken off of.
     let_go: Option<(Instant, Option<u64>)>,
     /// What our last status said, as a digest.
@@ -40,6 +43,8 @@ struct Entry {
     differs: bool,
     /// How often in a row the provider has put a refresh off.
     put_off: u32,
+    /// Since when its creates have all been refused because the name was taken.
+    taken_since: Option<Instant>,
 }
 
 impl Memory {
@@ -144,7 +149,10 @@ impl Memory {
     /// This version is ours.
     pub(super) fn wrote(&self, uid: &str, version: &str) {
         if let Ok(version) = version.parse() {
-            self.with(uid, |entry| entry.written = entry.written.max(Some(version)));
+            self.with(uid, |entry| {
+                entry.written = entry.written.filter(|(written, at)| *written > version && at.elapsed() < TRUSTED);
+                entry.written.get_or_insert_with(|| (version, Instant::now()));
+            });
         }
     }
 
@@ -184,11 +192,20 @@ impl Memory {
         self.let_go_for(uid, version).is_some_and(|since| since < SHOWN)
     }
 
+    /// Its name was taken when it was to be made, or not. How long that has been so.
+    pub(super) fn name_taken(&self, uid: &str, taken: bool) -> Duration {
+        self.with(uid, |entry| {
+            entry.taken_since = taken.then(|| entry.taken_since.unwrap_or_else(Instant::now));
+            entry.taken_since.map_or(Duration::ZERO, |since| since.elapsed())
+        })
+    }
+
     /// Whether a cached version is older than our own last write. Versions are comparable numbers since Kubernetes 1.35
     /// and have been in every release before; one that is no number is never called old.
     pub(super) fn outdated(&self, uid: &str, version: &str) -> bool {
         let version: Option<u64> = version.parse().ok();
-        self.with(uid, |entry| version.is_some_and(|v| entry.written.is_some_and(|w| v < w)))
+        let is_older = |(written, at): (u64, Instant)| version.is_some_and(|v| v < written) && at.elapsed() < TRUSTED;
+        self.with(uid, |entry| entry.written.is_some_and(is_older))
     }
 
     /// Forgets objects that are gone.
@@ -242,6 +259,28 @@ mod tests {
         memory.wrote("u", "7");
         assert!(memory.outdated("u", "5") && !memory.outdated("u", "7") && !memory.outdated("u", "8"));
         assert!(!memory.outdated("u", "opaque"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_cache_that_goes_on_showing_an_older_version_is_believed_in_the_end() {
+        let memory = Memory::default();
+        memory.wrote("u", "7");
+        tokio::time::advance(TRUSTED).await;
+        assert!(!memory.outdated("u", "5"));
+        memory.wrote("u", "6");
+        assert!(memory.outdated("u", "5") && !memory.outdated("u", "6"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_name_is_taken_for_as_long_as_it_always_was() {
+        let (memory, long) = (Memory::default(), Duration::from_secs(5));
+        let later = || tokio::time::advance(long);
+        assert_eq!(memory.name_taken("u", true), Duration::ZERO);
+        later().await;
+        assert_eq!(memory.name_taken("u", true), long);
+        memory.name_taken("u", false);
+        later().await;
+        assert_eq!(memory.name_taken("u", true), Duration::ZERO);
     }
 
     #[tokio::test(start_paused = true)]

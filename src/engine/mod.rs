@@ -12,6 +12,7 @@ mod create;
 mod deletions;
 mod error;
 mod guard;
+mod halt;
 mod hold;
 mod intent;
 mod known;
@@ -93,13 +94,15 @@ pub async fn run(reach: Reach, settings: Settings, metrics: Metrics, gate: Gate,
     let lease = LeaderElection::new(client.clone(), &named.namespace, &named.name, &identity);
     let end = ended(stop.clone(), settings.shutdown_grace);
     let (begins, begun) = oneshot::channel();
+    let stopped = stop.clone();
     let waits = async {
         tokio::select! {
             biased;
-            _ = begun => {}
-            () = stand_by(client, &named, &identity, &gate) => {}
+            _ = begun => pending().await,
+            // It never led, and is not to begin.
+            () = stopped => {}
+            () = stand_by(client, &named, &identity, &gate) => pending().await,
         }
-        pending().await
     };
     let leads = async {
         // Nobody waits to be told where it is ready already.
@@ -108,14 +111,14 @@ pub async fn run(reach: Reach, settings: Settings, metrics: Metrics, gate: Gate,
         lead(reach, settings, metrics, &gate, stop).await;
     };
     tokio::select! {
-        led = lease.with_lease(leads) => led.ok_or(RunError::LeaseLost),
-        never = waits => never,
-        // It never led, or its passes did not end in time.
-        () = end => {
-            lease.release().await;
-            Ok(())
-        }
+        biased;
+        () = waits => {}
+        led = lease.with_lease(leads) => return led.ok_or(RunError::LeaseLost),
+        // Its passes did not end in time.
+        () = end => {}
     }
+    lease.release().await;
+    Ok(())
 }
 
 /// How often what is remembered of objects that are gone is thrown away.
@@ -156,10 +159,13 @@ async fn lead(reach: Reach, settings: Settings, metrics: Metrics, gate: &Gate, s
         },
         probe_interval: settings.probe_interval,
         suspects,
+        stop: stop.clone(),
     });
     tokio::select! {
         () = watches.run(Arc::clone(&engine), doubts, stop.clone()) => {}
-        // A stop before the first list is complete would never end the watches.
+        // A stop before the first lists are complete would never end the watches, and nothing has begun by then that could not be cut
+        // off.
+        () = stopped_before(Arc::clone(&engine), stop.clone()) => {}
         () = ended(stop, settings.shutdown_grace) => tracing::warn!("passes were still under way when the time to stop was over"),
         () = attend(&engine, &metrics, gate) => {}
     }
@@ -193,6 +199,14 @@ where
     K: Resource<DynamicType = ()> + Clone + 'static,
 {
     store.state().iter().filter_map(|o| o.meta().uid.clone()).collect()
+}
+
+/// Done at the stop, where that comes before the caches are complete.
+async fn stopped_before(engine: Arc<Engine>, stop: Stop) {
+    stop.await;
+    if engine.synced() {
+        pending::<()>().await;
+    }
 }
 
 /// Done this long after the stop.

@@ -23,7 +23,7 @@ use crate::{
         advice,
         conditions::Health,
         dates,
-        decide::{Drift, Facts, LinkState, Look, Resolution, Sighting, Step, decide},
+        decide::{Drift, Facts, LinkState, Look, Sighting, Step, decide},
         diff::Difference,
         ids::AccountIdentity,
         intent::{Authorship, Creation, LinkSpan, Window},
@@ -37,13 +37,17 @@ use jiff::Timestamp;
 use std::time::Duration;
 use tokio::time::Instant;
 
+/// An object that a cache shows as it was is looked at again after this long, should nothing newer come.
+const RARELY: Duration = Duration::from_mins(5);
+
 /// One pass.
 ///
 /// # Errors
 /// Where the API server did not take part; the provider's failures end in a status instead.
 pub(super) async fn pass(engine: &Engine, mut target: Target) -> Result<Next, PassError> {
     if engine.memory.outdated(&target.uid, &target.version) {
-        return Ok(Next::Change);
+        // The watch brings the newer one; after a restored etcd it never comes.
+        return Ok(Next::After(RARELY));
     }
     if target.deleting && !target.bound() {
         return Ok(Next::Change);
@@ -148,7 +152,8 @@ impl<E: External> Pass<'_, E> {
             engine: self.engine,
             session: self.session,
             external: self.external,
-            record: single(records, &step),
+            record: step.record().and_then(|id| records.into_iter().find(|record| record.id == *id)),
+            began: self.began,
             want: want.ok(),
             key,
             identity,
@@ -370,31 +375,4 @@ fn could_not_be<E: External>(want: Option<&E::Want>, look: &Look, record: &Recor
 
 fn health<E: External>(want: Option<&E::Want>, records: &[Record<E::Have>]) -> Option<Health> {
     records.first().and_then(|r| r.have.as_ref()).and_then(|have| E::summary(want, have).health)
-}
-
-/// The record that a step is about, with what was read of it.
-fn single<H>(records: Vec<Record<H>>, step: &Step) -> Option<Record<H>> {
-    let id = match step {
-        Step::Record(id)
-        | Step::RecordObserved(id)
-        | Step::Adopt(id)
-        | Step::Update(id)
-        | Step::Refresh(id)
-        | Step::Replace(id)
-        | Step::Idle(id)
-        | Step::Resolve(Resolution::Adopt(id)) => id,
-        Step::Look(_)
-        | Step::Release(_)
-        | Step::Rebind
-        | Step::Halt(..)
-        | Step::Blocked(_)
-        | Step::Wait(_)
-        | Step::Settle(..)
-        | Step::Resolve(Resolution::CreateAnew)
-        | Step::Create
-        | Step::Forget
-        | Step::Delete(_)
-        | Step::Suspended => return None,
-    };
-    records.into_iter().find(|r| r.id == *id)
 }

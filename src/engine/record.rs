@@ -2,11 +2,12 @@
 
 use super::{
     act::Scene,
+    claims::Claims,
     error::PassError,
-    intent::Given,
+    intent::{self, Given},
     meta::{self, Change},
     object::Target,
-    outcome::Next,
+    outcome::{Next, SOON},
     publish, report,
     supplies::Supplies,
 };
@@ -14,7 +15,7 @@ use crate::{
     api::v1alpha1::{AdoptionPolicy, AppliedCredentials, LastAction, ManagedStatus, RefreshPhase, StoredIntent},
     domain::{
         advice,
-        conditions::{Health, State},
+        conditions::{Health, State, Type},
         facts::Drift,
         ids::ExternalId,
         reason::Reason,
@@ -71,8 +72,7 @@ impl<E: External> Scene<'_, E> {
         let before = &target.status;
         let Some(id) = id else { return Ok(Given::default()) };
         let recorded = before.external_id.as_deref() == Some(id.as_str()) && !before.observed_only;
-        let candidates = before.creation.as_ref().map(|c| c.candidates.as_slice()).unwrap_or_default();
-        let ours = self.creation.pending().is_some() && candidates.iter().any(|candidate| candidate == id.as_str());
+        let ours = self.is_candidate(target, id);
         if !recorded && !ours {
             // What takes new ones is given them next.
             let credentials =
@@ -89,11 +89,25 @@ impl<E: External> Scene<'_, E> {
         }
     }
 
+    /// Whether the open attempt may have made it, as the object says.
+    fn is_candidate(&self, target: &Target, id: &ExternalId) -> bool {
+        let mut candidates = target.status.creation.iter().flat_map(|creation| &creation.candidates);
+        self.creation.pending().is_some() && candidates.any(|candidate| candidate == id.as_str())
+    }
+
+    /// The loads that a record asks for which a person names: those of its creation where the open attempt made it.
+    pub(super) fn loads_of(&self, target: &Target, id: &ExternalId) -> Vec<(Due, RefreshPhase)> {
+        if self.is_candidate(target, id) {
+            return self.first_loads(target, is_forgotten(target));
+        }
+        handled(target, id).into_iter().map(|due| (due, RefreshPhase::Handled)).collect()
+    }
+
     pub(super) async fn record(&self, target: &mut Target, id: &ExternalId) -> Result<Next, PassError> {
         let (Some(intent), Some(summary)) = (self.creation.pending(), self.summary()) else { return Ok(Next::Change) };
         // Whether they came back, nobody has said; a person is not likely to have entered them within the grace.
         let restored = summary.has_credentials == Some(true) && target.status.authorization.is_none();
-        let forgotten = target.status.creation.as_ref().is_none_or(|c| c.intent.is_none() || c.forgotten);
+        let forgotten = is_forgotten(target);
         self.record_own(target, intent, id, &summary, Before { restored, forgotten }).await
     }
 
@@ -134,7 +148,7 @@ impl<E: External> Scene<'_, E> {
             creation.key.clone_from(&intent.key);
             creation.restored = restored;
             status.authorization = None;
-            status.external_id = Some(id.to_string());
+            name(status, Some(id));
             status.account = Some(self.identity.recorded());
             status.observed_only = false;
             status.last_action = Some(action("Created", vec![], at));
@@ -150,7 +164,7 @@ impl<E: External> Scene<'_, E> {
 
     pub(super) async fn record_observed(&self, target: &mut Target, id: &ExternalId) -> Result<Next, PassError> {
         report::change(self.engine, target, None, |status| {
-            status.external_id = Some(id.to_string());
+            name(status, Some(id));
             status.observed_only = true;
             status.account = Some(self.identity.recorded());
         })
@@ -161,18 +175,32 @@ impl<E: External> Scene<'_, E> {
     /// Finalizer first: what is recorded must be cleaned up.
     pub(super) async fn adopt(&self, target: &mut Target, id: &ExternalId) -> Result<Next, PassError> {
         let Some(summary) = self.summary() else { return Ok(Next::Change) };
+        // Two objects that want it at the same moment: the second one waits until the cache shows what the first one did.
+        let account = self.identity.recorded();
+        let turn = self.engine.starting.turn_at(&account, id);
+        let of_key = self.key.as_ref().map(|key| self.engine.starting.turn(&account, key));
+        let claims = Claims::gather::<E>(self.engine, target, &self.identity);
+        let claimed = target.spec.external_ref().is_none() && claims.key_claimed();
+        if turn.is_none() || matches!(of_key, Some(None)) || claims.unsettled() || claims.held(id) || claimed {
+            return Ok(Next::After(SOON));
+        }
         if !target.bound() {
             meta::patch(self.engine, target, Change { bound: true, ..Change::default() }).await?;
+            if intent::is_leaving(self.engine, target).await? {
+                return Ok(Next::After(SOON));
+            }
         }
         let conflict = publish::publish(self.engine, target, summary.secret.as_ref()).await?;
-        let (handled, at) = (handled(target), self.engine.clock.now());
+        let (handled, at) = (handled(target, id), self.engine.clock.now());
         let state = conflict.map_or_else(|| present(summary.health.as_ref(), &target.status), State::Halted);
         let given = self.given_by_others(target).await?;
+        // It is as declared now, as far as can be seen. What can only be replaced is held to that from here on.
+        let taken = self.want.as_ref().filter(|_| !E::TAKES_CHANGES).map(E::fields).unwrap_or_default();
         report::change(self.engine, target, Some(&state), |status| {
-            status.external_id = Some(id.to_string());
+            name(status, Some(id));
             status.account = Some(self.identity.recorded());
             status.observed_only = false;
-            status.applied_fields.clear();
+            status.applied_fields.clone_from(&taken);
             status.applied_credentials.clone_from(&given);
             status.last_action = Some(action("Adopted", vec![], at));
             let creation = status.creation.get_or_insert_default();
@@ -198,6 +226,23 @@ pub(super) fn present(health: Option<&Health>, status: &ManagedStatus) -> State 
     }
 }
 
+/// Whether an id of the open attempt may have been recorded already, and been lost since.
+fn is_forgotten(target: &Target) -> bool {
+    target.status.creation.as_ref().is_none_or(|c| c.intent.is_none() || c.forgotten)
+}
+
+/// Names the record in status. What was said of another one says nothing of this one, nor does what was loaded into it.
+pub(super) fn name(status: &mut ManagedStatus, id: Option<&ExternalId>) {
+    if status.external_id.as_deref() == id.map(ExternalId::as_str) {
+        return;
+    }
+    status.conditions.retain(|c| c.type_ != Type::InitialRefreshComplete.to_string());
+    status.drifted_fields.clear();
+    (status.refresh, status.last_sync_time) = (None, None);
+    (status.platform, status.store_name, status.store_domain) = (None, None, None);
+    status.external_id = id.map(ToString::to_string);
+}
+
 pub(super) fn describe(status: &mut ManagedStatus, summary: &Summary) {
     let keep = |new: &Option<String>, old: &mut Option<String>| {
         if new.is_some() {
@@ -215,14 +260,12 @@ pub(super) fn describe(status: &mut ManagedStatus, summary: &Summary) {
     status.last_sync_time = last.map(Time).or(status.last_sync_time.take());
 }
 
-/// The refreshes that are asked for at this moment and have not been before: the record is there already.
-pub(super) fn handled(target: &Target) -> Vec<Due> {
-    let asked = |entity| {
-        let known = refresh::state(&target.status, entity).map(|known| &known.token);
-        let token = refresh::token(target.refresh.as_deref(), entity).filter(|token| Some(token) != known)?;
-        Some(Due { entity, token })
-    };
-    Entity::iter().filter_map(asked).collect()
+/// The refreshes that are asked for at this moment and have not been of this record: it is there already.
+pub(super) fn handled(target: &Target, id: &ExternalId) -> Vec<Due> {
+    let of_another = ManagedStatus::default();
+    let is_same = target.status.external_id.as_deref() == Some(id.as_str());
+    let known = if is_same { &target.status } else { &of_another };
+    Entity::iter().filter_map(|entity| refresh::asked(target.refresh.as_deref(), known, entity)).collect()
 }
 
 pub(super) fn action(cause: &str, fields: Vec<String>, at: Timestamp) -> LastAction {

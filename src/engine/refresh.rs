@@ -7,7 +7,7 @@ use super::{
     act::Scene,
     error::PassError,
     object::Target,
-    outcome::{self, Next},
+    outcome::{self, Next, SOON},
     record::action,
     report,
     writes::Write,
@@ -16,6 +16,7 @@ use crate::{
     api::v1alpha1::{ManagedStatus, RefreshPhase},
     domain::{
         dates,
+        facts::Drift,
         ids::ExternalId,
         reason::Reason,
         refresh::{self, Due, Entity},
@@ -55,6 +56,9 @@ impl<E: External> Scene<'_, E> {
         }
         let Some(want) = self.want.as_ref() else { return Ok(Next::Change) };
         let today = dates::today(self.engine.now_at(self.external));
+        if !self.may_begin() {
+            return Ok(Next::After(SOON));
+        }
         if let Some(problem) = self.external.objection(want, today, false) {
             let outcomes = due.into_iter().map(|due| Outcome { due, phase: RefreshPhase::Failed, job: None, at: now });
             return self
@@ -164,7 +168,8 @@ impl<E: External> Scene<'_, E> {
         edit(&mut after);
         let health = self.summary().and_then(|summary| summary.health);
         let rotation = after.applied_credentials.as_ref().and_then(|given| given.rotation);
-        let state = self.standing(health.as_ref(), &after, rotation);
+        // One that differs goes on saying so.
+        let state = matches!(self.drift, Drift::None).then(|| self.standing(health.as_ref(), &after, rotation));
         let all = |fresh: &Target, phase: fn(&Outcome) -> RefreshPhase| {
             let is_in = |outcome: &Outcome| {
                 let known = refresh::state(&fresh.status, outcome.due.entity).filter(|k| k.token == outcome.due.token);
@@ -174,7 +179,7 @@ impl<E: External> Scene<'_, E> {
         };
         let still = |fresh: &Target| all(fresh, |_| RefreshPhase::Requested);
         let written = |fresh: &Target| all(fresh, |outcome| outcome.phase);
-        report::insist(self.engine, target, Some(&state), still, written, edit).await?;
+        report::insist(self.engine, target, state.as_ref(), still, written, edit).await?;
         for (warning, reason, text) in news {
             self.engine.tell(&target.reference, warning, reason, "Refresh", &text).await;
         }

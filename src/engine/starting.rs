@@ -3,7 +3,7 @@
 //! The cache shows an intent a moment after it is stored. Two objects that declare the same store at the same moment
 //! would each see the other as one that has not started; here the second one waits until the cache tells the truth.
 
-use crate::domain::ids::NaturalKey;
+use crate::domain::ids::{ExternalId, NaturalKey};
 use std::{
     collections::{HashMap, HashSet},
     sync::{Mutex, MutexGuard, PoisonError},
@@ -11,10 +11,20 @@ use std::{
 };
 use tokio::time::Instant;
 
-/// All keys that a pass of this process is creating with now.
+/// What one pass at a time may take for its object, in an account by its identity.
+type Place = (String, Wanted);
+
+/// What two objects may want at the same moment.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Wanted {
+    Key(NaturalKey),
+    Record(ExternalId),
+}
+
+/// All keys that a pass of this process is creating with now, and the records that it is taking over.
 #[derive(Debug, Default)]
 pub(super) struct Starting {
-    keys: Mutex<HashSet<(String, NaturalKey)>>,
+    places: Mutex<HashSet<Place>>,
     /// When a create in an account that nobody can name yet last ended, by endpoint.
     nameless: Mutex<HashMap<String, Instant>>,
     joining: Mutex<Accounts>,
@@ -43,18 +53,26 @@ pub(super) struct LettingGo<'a> {
     account: String,
 }
 
-/// The sole right to create with a key, until it is dropped.
+/// The sole right to create with a key, or to take a record over, until it is dropped.
 #[derive(Debug)]
 pub(super) struct Turn<'a> {
     starting: &'a Starting,
-    place: (String, NaturalKey),
+    place: Place,
 }
 
 impl Starting {
     /// The turn to create with this key in this account; `None` while somebody else has it.
     pub(super) fn turn(&self, account: &str, key: &NaturalKey) -> Option<Turn<'_>> {
-        let place = (account.to_owned(), key.clone());
-        let is_free = self.keys.lock().unwrap_or_else(PoisonError::into_inner).insert(place.clone());
+        self.place((account.to_owned(), Wanted::Key(key.clone())))
+    }
+
+    /// The turn to take this record of this account over; `None` while somebody else has it.
+    pub(super) fn turn_at(&self, account: &str, record: &ExternalId) -> Option<Turn<'_>> {
+        self.place((account.to_owned(), Wanted::Record(record.clone())))
+    }
+
+    fn place(&self, place: Place) -> Option<Turn<'_>> {
+        let is_free = self.places.lock().unwrap_or_else(PoisonError::into_inner).insert(place.clone());
         is_free.then(|| Turn { starting: self, place })
     }
 
@@ -82,8 +100,10 @@ impl Starting {
     }
 
     /// A create in an account without a name has ended: another login there may be one of the same account.
-    pub(super) fn ended_nameless(&self, endpoint: &str) {
+    pub(super) fn ended_nameless(&self, endpoint: &str, lag: Duration) {
         let mut nameless = self.nameless.lock().unwrap_or_else(PoisonError::into_inner);
+        // Those that nobody has to wait for any more.
+        nameless.retain(|_, at| at.elapsed() < lag);
         nameless.insert(endpoint.to_owned(), Instant::now());
     }
 
@@ -96,7 +116,7 @@ impl Starting {
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
-        self.starting.keys.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.place);
+        self.starting.places.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.place);
     }
 }
 
@@ -126,8 +146,20 @@ mod tests {
         let first = starting.turn("a", &key);
         assert!(first.is_some() && starting.turn("a", &key).is_none());
         assert!(starting.turn("b", &key).is_some(), "another account has other records");
+        assert!(starting.turn_at("a", &ExternalId::new("k")).is_some(), "an id is no key");
         drop(first);
         assert!(starting.turn("a", &key).is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_nobody_waits_for_any_more_is_forgotten() {
+        let (starting, lag) = (Starting::default(), Duration::from_secs(3));
+        starting.ended_nameless("a", lag);
+        starting.ended_nameless("b", lag);
+        assert_eq!(starting.nameless_rest("a", lag), lag);
+        tokio::time::advance(lag).await;
+        starting.ended_nameless("c", lag);
+        assert_eq!(starting.nameless.lock().expect("a lock").keys().collect::<Vec<_>>(), ["c"]);
     }
 
     #[test]

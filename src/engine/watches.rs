@@ -102,12 +102,13 @@ impl Scope {
         self.configured(Controller::new(api, pages()))
     }
 
-    /// One that tells also when an object is gone, for which nobody is woken.
+    /// One that tells also when an object is gone, for which nobody is woken. What is gone by the time of a list is told by its
+    /// absence.
     fn objects<K: Managed>(&self) -> Objects<K> {
         let (store, writer) = reflector::store();
         let (rope, gone) = mpsc::channel(1);
         let changes = reflector::reflector(writer, watcher(self.api(), pages())).inspect(move |change| {
-            if let Ok(watcher::Event::Delete(_)) = change {
+            if let Ok(watcher::Event::Delete(_) | watcher::Event::InitDone) = change {
                 let _ = rope.try_send(());
             }
         });

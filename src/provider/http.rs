@@ -432,9 +432,10 @@ mod tests {
     async fn closed_after(statuses: &[u16], retry_after: Option<&'static str>) -> Vec<u64> {
         let meter = crate::telemetry::Metrics::new().at(crate::api::v1alpha1::Provider::Rutter);
         let gate = Arc::new(Gate::new(60_000, 8, meter.clone()));
-        let left = Arc::new(Mutex::new(statuses.to_vec().into_iter()));
+        let left: Vec<u16> = statuses.iter().rev().copied().collect();
+        let left = Arc::new(Mutex::new(left));
         let wire = BoxCloneSyncService::new(service_fn(move |_: Request<Bytes>| {
-            let status = left.lock().expect("statuses").next().expect("one more");
+            let status = left.lock().expect("statuses").pop().expect("one more");
             let mut answer = Response::builder().status(status);
             if let Some(text) = retry_after {
                 answer = answer.header(header::RETRY_AFTER, text);

@@ -231,6 +231,8 @@ pub trait External: Send + Sync + 'static {
     const STORE: &'static str;
     /// Whether a record takes new credentials in place.
     const TAKES_CREDENTIALS: bool;
+    /// Whether anything of a record can be changed in place.
+    const TAKES_CHANGES: bool;
     /// Whether data can be refreshed on request.
     const REFRESHES: bool;
 

@@ -73,10 +73,24 @@ impl Program {
         self.child.kill().await.expect("a process to kill");
     }
 
+    async fn signal(&self, name: &str) {
+        let pid = self.child.id().expect("a running process").to_string();
+        assert!(Command::new("kill").args([name, &pid]).status().await.expect("kill").success());
+    }
+
+    /// Waits until it has logged this.
+    async fn until_logged(&self, what: &str) {
+        let logged = async {
+            while !self.log().contains(what) {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(HANG, logged).await.unwrap_or_else(|_| panic!("no {what}: {}", self.log()));
+    }
+
     /// SIGTERM, and then the end; what it logged.
     pub(crate) async fn terminate(mut self) -> String {
-        let pid = self.child.id().expect("a running process").to_string();
-        assert!(Command::new("kill").args(["-TERM", &pid]).status().await.expect("kill").success());
+        self.signal("-TERM").await;
         let end = tokio::time::timeout(HANG, self.child.wait()).await.expect("an end").expect("an exit status");
         let log = self.log();
         assert!(end.success(), "{end}: {log}");
@@ -264,6 +278,26 @@ async fn asked_to_stop_it_records_the_call_under_way() {
     let object = world.sandbox.get::<Connection>("acme").await.expect("an object");
     let id = object.status.and_then(|s| s.external_id);
     assert_eq!(id.map(|id| vec![id]), Some(world.live()), "{log}");
+}
+
+#[tokio::test]
+async fn asked_to_stop_twice_it_waits_for_nothing() {
+    let world = World::quiet("stop-twice").await;
+    world.sandbox.apply(&world.account()).await;
+    world.sandbox.apply(&World::store_login()).await;
+    let endless = Effect::SlowAfter { delay: Duration::from_hours(1) };
+    world.simulator.push_fault(Fault::on(Operation::Create, endless));
+    let usual = arguments(&world).into_iter().filter(|argument| !argument.starts_with("--call-timeout"));
+    let patient = ["--call-timeout=1h", "--shutdown-grace=1h"].map(str::to_owned);
+    let mut program = Program::run(world.sandbox.operator_kubeconfig(), usual.chain(patient));
+    world.sandbox.apply(&connection("acme", &store("stop-twice"), "")).await;
+    world.until_asked(Operation::Create, 1).await;
+    program.signal("-TERM").await;
+    program.until_logged("stopping: calls under way come to their end").await;
+    assert_eq!(program.ended(), None);
+    program.signal("-INT").await;
+    let end = tokio::time::timeout(HANG, program.child.wait()).await.expect("an end").expect("an exit status");
+    assert_eq!(end.code(), Some(1), "{}", program.log());
 }
 
 #[tokio::test]

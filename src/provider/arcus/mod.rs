@@ -211,6 +211,7 @@ impl External for Arcus {
     const LOGIN: &'static str = "the login. Correct the api_key in the Secret that credentialsSecretRef names";
     const STORE: &'static str = "the connector's credentials. Enter them in Arcus";
     const TAKES_CREDENTIALS: bool = false;
+    const TAKES_CHANGES: bool = true;
     const REFRESHES: bool = false;
 
     fn want(declared: &Declaration) -> Result<ConnectorWant, Problem> {

@@ -300,9 +300,8 @@ async fn what_another_spelling_names_is_not_deleted(#[case] id: &str, #[case] se
 #[case::gone_by_its_status(410, &[LISTED], true)]
 #[tokio::test]
 async fn what_a_list_shows_is_not_gone(#[case] status: u16, #[case] listed: &'static [&str], #[case] is_gone: bool) {
-    let session = session(move |request| match request.starts_with("DELETE") {
-        true => (status, json!({"error_message": "no such path"})),
-        false => list(listed),
+    let session = session(move |request| {
+        if request.starts_with("DELETE") { (status, json!({"error_message": "no such path"})) } else { list(listed) }
     });
     let answer = of(&session).delete(DeletePermit::mint(ExternalId::new(LISTED))).await;
     assert_eq!(answer.map_err(|e| e.kind), if is_gone { Ok(()) } else { Err(Kind::NotFound) });

@@ -150,6 +150,7 @@ impl External for Rutter {
     const LOGIN: &'static str = "the login. Correct the Secret that credentialsSecretRef names";
     const STORE: &'static str = "the store's credentials. Correct the Secret that credentialsSecretRef names";
     const TAKES_CREDENTIALS: bool = false;
+    const TAKES_CHANGES: bool = false;
     const REFRESHES: bool = true;
 
     fn want(declared: &Declaration) -> Result<RutterWant, Problem> {

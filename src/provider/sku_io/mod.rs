@@ -104,6 +104,7 @@ impl External for SkuIo {
          wrong tenant in the same way";
     const STORE: &'static str = "the store's token. Correct the Secret that accessTokenSecretRef names";
     const TAKES_CREDENTIALS: bool = true;
+    const TAKES_CHANGES: bool = true;
     const REFRESHES: bool = true;
 
     fn want(declared: &Declaration) -> Result<InstanceWant, Problem> {

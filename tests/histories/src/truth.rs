@@ -71,12 +71,17 @@ fn is_witnessed(world: &World, object: &Value, records: &[Record]) -> bool {
     let own = recorded(object);
     let is_live = |id: &str| records.iter().any(|record| record.live && record.id == id);
     let matches = |record: &&Record| record.live && is_of_its_store(object, record);
+    // Who only looks on follows the name that it is given.
+    let (first, second) = if observes(object) { (named, own) } else { (own, named) };
     let is_other = |record: &Record| Some(record.id.as_str()) != own;
     let is_in_company = world.api().list(world.scenario().plural(), NAMESPACE).len() > 1;
     let witnesses = [
-        (Reason::ExternalNotFound, !own.or(named).map_or_else(|| records.iter().any(|r| matches(&r)), is_live)),
+        (Reason::ExternalNotFound, !first.or(second).map_or_else(|| records.iter().any(|r| matches(&r)), is_live)),
         (Reason::AlreadyExists, records.iter().filter(matches).any(is_other)),
-        (Reason::AdoptionForbidden, records.iter().filter(matches).any(is_other) || named.is_some_and(is_live)),
+        (
+            Reason::AdoptionForbidden,
+            records.iter().filter(matches).any(is_other) || named.is_some() || observes(object),
+        ),
         (Reason::NotMatch, records.iter().filter(matches).any(is_other) || named.is_some_and(is_live)),
         (Reason::AmbiguousMatch, records.iter().filter(matches).count() > 1),
         (Reason::ExternalIdConflict, is_in_company || named.is_some_and(|named| Some(named) != own)),

@@ -304,7 +304,7 @@ impl World {
     /// something keeps it.
     async fn overdue(&self, stop: &Stop) {
         stop.clone().await;
-        tokio::time::sleep(GRACE - ENDING).await;
+        tokio::time::sleep(GRACE.saturating_sub(ENDING)).await;
         if self.has_happened(|event| event.is_fault() && !event.is_light()) {
             tokio::time::sleep(ENDING * 2).await;
         }

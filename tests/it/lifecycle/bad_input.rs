@@ -15,7 +15,7 @@ use tradewind_simulator::{Entry, Operation};
 use super::expect::{assert_healed, assert_stalled, assert_waiting, changed};
 use crate::cluster::HANG;
 use crate::conditions::{Kstatus, Observed};
-use crate::world::{STORE_CANARY, World, connection, id_of, secret, store};
+use crate::world::{STORE_CANARY, World, connection, id_of, message, secret, store};
 
 /// Nobody has written at the provider.
 fn assert_untouched(world: &World) {
@@ -539,6 +539,48 @@ async fn an_external_ref_to_the_record_of_another_object_is_a_conflict() {
     goes_quietly(&world, "second").await;
     assert_healed(&world.looked_at::<Connection>("first").await);
     world.assert_made(1, &[&first]);
+}
+
+/// Nothing of it comes into the hands of the one that does not get it.
+#[tokio::test]
+async fn of_two_objects_that_name_one_record_at_the_same_moment_exactly_one_takes_it() {
+    const PAIRS: usize = 6;
+    let world = World::new("named-twice").await;
+    let ids: Vec<String> = (0..PAIRS).map(|pair| world.stranger(&store(&format!("pair-{pair}")))).collect();
+    let manifests = ids.iter().enumerate().flat_map(|(pair, id)| {
+        let policy = format!("  adoptionPolicy: Match\n  deletionPolicy: Retain\n  externalRef: {{id: {id}}}\n");
+        ["a", "b"].map(|name| connection(&format!("pair-{pair}-{name}"), &store(&format!("pair-{pair}")), &policy))
+    });
+    let manifests: Vec<String> = manifests.collect();
+    join_all(manifests.iter().map(|manifest| world.sandbox.apply(manifest))).await;
+    for (pair, id) in ids.iter().enumerate() {
+        let names = [format!("pair-{pair}-a"), format!("pair-{pair}-b")];
+        let is_decided =
+            |c: &Connection| c.says("Ready", "False", "ExternalIdConflict") || c.says("Ready", "True", "Succeeded");
+        let twins = join_all(names.iter().map(|n| world.sandbox.wait_for::<Connection>(n, HANG, is_decided))).await;
+        let (ready, halted): (Vec<_>, Vec<_>) = twins.into_iter().partition(|c| c.says("Ready", "True", "Succeeded"));
+        let ([ready], [halted]) = (ready.as_slice(), halted.as_slice()) else { panic!("{ready:#?}\n{halted:#?}") };
+        assert_eq!(id_of(ready), *id);
+        assert_eq!(halted.status.as_ref().and_then(|s| s.external_id.as_ref()), None);
+        let secret = format!("{}-connection", halted.name_any());
+        assert_eq!(world.secret_value(&secret, "access_token").await, None);
+    }
+    assert_untouched(&world);
+}
+
+/// What cannot be changed in place is held to what was declared when it was taken over.
+#[tokio::test]
+async fn an_edit_of_an_adopted_record_that_cannot_be_changed_in_place_is_said() {
+    let world = World::new("adopt-edit").await;
+    let id = world.stranger(&store("acme"));
+    let policy = "  adoptionPolicy: Match\n  deletionPolicy: Retain\n";
+    world.sandbox.apply(&connection("acme", &store("acme"), policy)).await;
+    assert_eq!(id_of(&world.settled("acme").await), id);
+    let edited = connection("acme", &store("acme"), policy).replace("  rutter:\n", "  rutter:\n    scope: write\n");
+    world.sandbox.apply(&edited).await;
+    let halted = world.until("acme", "Synced", "False", "ReplacementRequired").await;
+    assert!(message(&halted, "Synced").contains("spec.rutter.scope"), "{}", message(&halted, "Synced"));
+    assert_untouched(&world);
 }
 
 #[tokio::test]

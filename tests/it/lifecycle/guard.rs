@@ -13,6 +13,8 @@ use super::tenancy::{shared, sharing, team, until};
 use crate::cluster::{HANG, Kind, Sandbox};
 use crate::conditions::Observed;
 use crate::world::{World, connection, id_of, message, store, told};
+use tradewind_simulator::Operation;
+use tradewind_simulator::rutter::{Deed, Trouble};
 
 impl World {
     /// A running operator and an account with this guard.
@@ -186,6 +188,58 @@ async fn a_replacement_whose_deletion_is_held_rests() {
     let replaced = |c: &Connection| c.says("Ready", "True", "Succeeded") && id_of(c) != id;
     let ready = world.sandbox.wait_for("acme", HANG, replaced).await;
     world.ends_with(&[&id_of(&ready)], 2, 1);
+}
+
+/// A replacement that was held and is not wanted any more: a record that goes by itself later is a loss like any other.
+#[tokio::test]
+async fn a_held_replacement_that_is_taken_back_makes_nothing_anew() {
+    let world = World::with_guard("guard-back", "{maxDeletions: 0, window: 1h}").await;
+    world.sandbox.apply(&connection("acme", &store("first"), "  replacementPolicy: Recreate\n")).await;
+    let id = id_of(&world.settled("acme").await);
+    world.sandbox.apply(&connection("acme", &store("second"), "  replacementPolicy: Recreate\n")).await;
+    world.until("acme", "Synced", "False", "DeletionHeld").await;
+    world.sandbox.apply(&connection("acme", &store("second"), "  replacementPolicy: Never\n")).await;
+    world.until("acme", "Synced", "False", "ReplacementRequired").await;
+    world.deed(&id, |connection| Deed::Delete { connection });
+    world.request("acme").await;
+    world.until("acme", "Ready", "False", "ExternalNotFound").await;
+    assert_eq!(world.asked(Operation::Create), 1);
+}
+
+/// A deletion that was counted and did not come about does not count for the next one.
+#[tokio::test]
+async fn a_deletion_after_a_replacement_that_came_to_nothing_is_counted_of_its_own() {
+    use tradewind_simulator::{Effect, Fault};
+    let world = World::with_guard("guard-nothing", "{maxDeletions: 1, window: 1h}").await;
+    world.sandbox.apply(&connection("acme", &store("first"), "  replacementPolicy: Recreate\n")).await;
+    let id = id_of(&world.settled("acme").await);
+    let no = Effect::Refuse { status: 400, retry_after: None };
+    world.simulator.push_fault(Fault::on(Operation::Delete, no).forever());
+    world.sandbox.apply(&connection("acme", &store("second"), "  replacementPolicy: Recreate\n")).await;
+    world.until("acme", "Ready", "False", "ProviderRejected").await;
+    world.sandbox.apply(&connection("acme", &store("first"), "  replacementPolicy: Recreate\n")).await;
+    assert_eq!(id_of(&world.settled("acme").await), id);
+    world.simulator.clear_faults();
+    world.sandbox.delete::<Connection>("acme").await;
+    world.held("acme").await;
+    world.ends_with(&[&id], 1, 0);
+}
+
+/// What is held does not hide how the record is, and the Secret goes on telling it.
+#[tokio::test]
+async fn a_record_whose_replacement_is_held_is_told_of_as_it_is() {
+    let world = World::with_guard("guard-health", "{maxDeletions: 0, window: 1h}").await;
+    world.sandbox.apply(&connection("acme", &store("first"), "  replacementPolicy: Recreate\n")).await;
+    let id = id_of(&world.settled("acme").await);
+    world.sandbox.apply(&connection("acme", &store("second"), "  replacementPolicy: Recreate\n")).await;
+    let held = world.until("acme", "Synced", "False", "DeletionHeld").await;
+    assert!(held.says("Ready", "True", "Succeeded"), "{}", told(&held));
+    world.sandbox.delete::<k8s_openapi::api::core::v1::Secret>("acme-connection").await;
+    world.deed(&id, |connection| Deed::Upset { connection, trouble: Trouble::NeedsUpdate });
+    world.request("acme").await;
+    let held = world.until("acme", "Ready", "False", "DeletionHeld").await;
+    assert!(held.says("Synced", "False", "DeletionHeld"), "{}", told(&held));
+    assert_eq!(world.secret_value("acme-connection", "connection_id").await, Some(id));
 }
 
 /// A replacement is one deletion, also where its answer is lost; the object's own deletion is the next one.

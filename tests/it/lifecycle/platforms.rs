@@ -135,7 +135,7 @@ async fn what_nothing_tells_apart_is_never_created_twice_by_itself_and_a_person_
     world.sandbox.apply(&stripe("first", "")).await;
     let first = id_of(&world.settled("first").await);
     world.simulator.push_fault(Fault::on(Operation::Create, Effect::LostAnswer));
-    world.sandbox.apply(&stripe("acme", "")).await;
+    world.sandbox.apply(&stripe("acme", "  sync:\n    orders: {startDate: \"2025-01-01\"}\n")).await;
     world.until_asked(Operation::Create, 2).await;
     // Made at the same time, and none of them can be it: one has its object, one is of another platform.
     world.sandbox.apply(&stripe("other", "")).await;
@@ -148,6 +148,10 @@ async fn what_nothing_tells_apart_is_never_created_twice_by_itself_and_a_person_
     world.resolve(&asking, &Resolution::Adopt(ExternalId::new(&made[0]))).await;
     let ready = world.settled("acme").await;
     assert_eq!(id_of(&ready), made[0]);
+    // It is its own: the load that belongs to its creation is asked for, once.
+    world.until_asked(Operation::Refresh, 1).await;
+    world.reconciled("acme").await;
+    assert_eq!(world.asked(Operation::Refresh), 1);
     assert_eq!(world.secret_value("acme-connection", "connection_id").await.as_deref(), Some(made[0].as_str()));
     assert_eq!((world.asked(Operation::Create), world.live().len()), (3, 4));
     world.sandbox.delete::<Connection>("acme").await;

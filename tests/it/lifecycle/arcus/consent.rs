@@ -73,6 +73,19 @@ async fn a_link_that_nobody_used_is_followed_by_a_new_one_at_the_same_cost() {
     assert_eq!(world.at_arcus(Connector::Shopify).tally.creates, 1);
 }
 
+/// Whoever names a record is not asked for another one.
+#[tokio::test]
+async fn a_link_that_nobody_used_is_not_followed_by_another_where_a_record_is_named() {
+    let world = World::with_arcus("arcus-named").await;
+    world.simulator.configure_arcus(|s| s.link_lifetime = Duration::from_secs(9));
+    world.sandbox.apply(&connector("acme", "shopify", SHOP, SECRET)).await;
+    world.until("acme", "Authorized", "False", "AuthorizationRequired").await;
+    let named = format!("{SECRET}  adoptionPolicy: Match\n  deletionPolicy: Retain\n  externalRef: {{id: shopify}}\n");
+    world.sandbox.apply(&connector("acme", "shopify", SHOP, &named)).await;
+    world.until("acme", "Ready", "False", "ExternalNotFound").await;
+    assert_eq!(world.asked(Operation::Create), 1);
+}
+
 #[tokio::test]
 async fn a_deletion_waits_for_a_live_link_and_deletes_what_came_of_it() {
     let world = World::with_arcus("arcus-leave").await;

@@ -121,6 +121,21 @@ async fn a_stop_records_what_a_call_under_way_made() {
     world.ends_with(&[&id], 1, 0);
 }
 
+/// What could be cut off between its sending and its record is left to the next process.
+#[tokio::test]
+async fn a_process_that_is_to_end_begins_no_create() {
+    let mut world = World::new("stop-before").await;
+    world.simulator.push_fault(Fault::on(Operation::List, Effect::SlowBefore { delay: Duration::from_secs(3) }));
+    let lists = world.asked(Operation::List);
+    world.sandbox.apply(&connection("acme", &store("acme"), "")).await;
+    world.until_asked(Operation::List, lists + 1).await;
+    world.stop().await;
+    assert_eq!(world.asked(Operation::Create), 0);
+    world.start().await;
+    world.settled("acme").await;
+    assert_eq!(world.asked(Operation::Create), 1);
+}
+
 #[tokio::test]
 async fn a_stop_records_that_a_call_under_way_went_unanswered() {
     let mut world = World::new("stop-lost").await;

@@ -1,5 +1,7 @@
 //! An object that is restored under a new UID, or copied: nobody can tell whose the record is, so a person says it.
 
+use std::time::Duration;
+
 use kube::ResourceExt;
 use kube::api::{Patch, PatchParams, PostParams};
 use rstest::rstest;
@@ -122,6 +124,7 @@ async fn an_object_that_is_restored_with_an_open_attempt_asks_too() {
 #[tokio::test]
 async fn a_restored_object_starts_anew_when_a_person_says_so() {
     let (world, old) = restored("anew", ALL).await;
+    world.simulator.configure(|settings| settings.initial_sync = Duration::from_mins(10));
     let asking = asks(&world, &old).await;
     world.resolve(&asking, &Resolution::CreateAnew).await;
     let halted = world.until("acme", "Ready", "False", "AlreadyExists").await;
@@ -131,7 +134,9 @@ async fn a_restored_object_starts_anew_when_a_person_says_so() {
 
     world.deed(&old, |connection| Deed::Delete { connection });
     world.request("acme").await;
-    let new = id_of(&world.settled("acme").await);
+    // What was said of the first one's data says nothing of this one's.
+    let loads = |c: &Connection| c.says("InitialRefreshComplete", "False", "InitialRefreshRunning");
+    let new = id_of(&world.sandbox.wait_for::<Connection>("acme", HANG, loads).await);
     assert_ne!(new, old);
     world.ends_with(&[&new], 2, 1);
 }
@@ -192,7 +197,14 @@ async fn an_answer_to_another_question_counts_for_nothing(#[case] text: &str) {
     // One that fits, but names a record that is not there.
     let missing = Resolution::Adopt(ExternalId::new("00000000-0000-4000-8000-00000000dead"));
     world.resolve(&asking, &missing).await;
-    world.until("acme", "Ready", "False", "ExternalNotFound").await;
+    let wrong = world.until("acme", "Ready", "False", "ExternalNotFound").await;
+    let text = message(&wrong, "Ready");
+    assert!(text.contains("00000000dead") && text.contains("tradewind resolve --adopt"), "{text}");
+    assert_eq!(
+        status_of(&wrong).creation.expect("a creation").candidates,
+        std::slice::from_ref(&id),
+        "what else there is stays named"
+    );
     world.resolve(&asking, &Resolution::Adopt(ExternalId::new(&id))).await;
     assert_eq!(id_of(&world.settled("acme").await), id);
     world.ends_with(&[&id], 1, 0);
