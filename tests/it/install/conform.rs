@@ -151,7 +151,7 @@ async fn kubeconform_knows_every_field_of_what_the_pages_say_to_other_operators(
     for (_, kind, _) in gitops::schemas() {
         assert!(kinds.contains(kind), "{kind} is on no page: {kinds:?}");
     }
-    let manifests = |all: &[Value]| all.iter().map(|object| format!("---\n{object}\n")).collect::<String>();
+    let manifests = |all: &[Value]| all.iter().map(Value::to_string).collect::<Vec<_>>().join("\n---\n");
     let said = conform(&sandbox, &manifests(&all)).await;
     assert!(said.ok && said.out.contains("Invalid: 0, Errors: 0, Skipped: 0"), "{}{}", said.out, said.err);
 

@@ -19,9 +19,10 @@ const CANARY: &str = "test-canary";
 
 /// So long nobody asks anything of an object that is to rest.
 const WINDOW: Duration = Duration::from_millis(1500);
-/// The passes over all objects of its kind in that time: one that is due, and one more. A loop that asks for the next pass after
-/// 250 ms or less has at least three there, also where each of them takes as long again.
-const FEW_PASSES: u128 = 2;
+/// The passes over all objects of its kind in that time: what waits for somebody is looked at every 300 ms in these worlds, and one
+/// more pass may be due. A loop in which each pass asks for the next one at once, or after the 100 ms that follow a step, has twice as
+/// many.
+const FEW_PASSES: u128 = 7;
 /// A halted object's requests to the provider between two looks of a person and in that time: a look takes about six of them
 /// (lists, details, health), and on a slow machine some passes come due in between.
 const FEW_CALLS: usize = 40;

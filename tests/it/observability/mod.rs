@@ -4,7 +4,6 @@ mod dashboard;
 mod firing;
 mod health;
 mod labels;
-mod listening;
 pub(crate) mod metrics;
 mod queries;
 mod rules;
