@@ -28,7 +28,6 @@ use kube::{
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::time::Duration;
-use tokio::time::Instant;
 
 /// A volatile stamp of the provider is worth a write of its own only this often.
 const VOLATILE: SignedDuration = SignedDuration::from_hours(1);
@@ -37,8 +36,6 @@ const TRIES: usize = 16;
 /// What only this pass knows is tried again after these pauses, in seconds, while the API server is out of reach. As long as
 /// a Lease lasts that cannot be renewed meanwhile.
 const PAUSES: [u64; 5] = [1, 2, 2, 2, 2];
-/// No try begins later than this after the first: one that is not answered takes its time, and the pass has an end.
-const LONGEST: Duration = Duration::from_secs(20);
 
 /// Writes a state, bound to the version that the pass has seen.
 ///
@@ -96,7 +93,7 @@ pub(super) async fn insist(
     written: impl Fn(&Target) -> bool,
     edit: impl Fn(&mut ManagedStatus),
 ) -> Result<(), PassError> {
-    let (mut pauses, mut maybe_written, begun) = (PAUSES.into_iter(), false, Instant::now());
+    let (mut pauses, mut maybe_written) = (PAUSES.into_iter(), false);
     for _ in 0..TRIES + PAUSES.len() {
         match change(engine, target, state, &edit).await {
             Err(PassError::Stale) => {
@@ -107,8 +104,7 @@ pub(super) async fn insist(
                 }
             }
             Err(PassError::Report(error)) if is_passing(&error) => {
-                let pause = pauses.next().filter(|_| begun.elapsed() < LONGEST);
-                let Some(pause) = pause else { return Err(PassError::Report(error)) };
+                let Some(pause) = pauses.next() else { return Err(PassError::Report(error)) };
                 maybe_written = true;
                 wait(pause).await;
             }
@@ -133,10 +129,10 @@ async fn wait(seconds: u64) {
 }
 
 async fn read_anew(engine: &Engine, target: &mut Target, still: impl Fn(&Target) -> bool) -> Result<(), PassError> {
-    let (mut pauses, begun) = (PAUSES.into_iter(), Instant::now());
+    let mut pauses = PAUSES.into_iter();
     let read = loop {
         match (engine.fetch(target).await, pauses.next()) {
-            (Err(error), Some(pause)) if is_passing(&error) && begun.elapsed() < LONGEST => wait(pause).await,
+            (Err(error), Some(pause)) if is_passing(&error) => wait(pause).await,
             (read, _) => break read.map_err(|e| PassError::Report(Box::new(e)))?,
         }
     };

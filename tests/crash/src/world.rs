@@ -34,7 +34,8 @@ const LOOK: Duration = Duration::from_millis(100);
 
 /// The times that the operator is told.
 pub const TIMES: [(&str, Duration); 4] = [
-    ("--call-timeout", Duration::from_secs(4)),
+    // With the others a grace of 13 s: another operator takes over while the API server's client still waits for its answer, 15 s.
+    ("--call-timeout", Duration::from_secs(3)),
     ("--permit-life", Duration::from_secs(2)),
     // More than lists lag.
     ("--list-lag", Duration::from_secs(7)),
