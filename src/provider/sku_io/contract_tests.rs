@@ -730,6 +730,8 @@ async fn what_the_list_does_not_show_is_asked_for_by_itself() {
         lists.push(world.asked(Asked::List));
     }
     assert_eq!(lists, [3; 4]);
+    // And not again at once: whoever comes back for a look that found no place in the budget must find one in the end.
+    assert_eq!(world.asked(Asked::ReadDetail), 2);
 }
 
 /// A tenant of so many of these rows; and how many rows each page was asked for with.

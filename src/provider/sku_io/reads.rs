@@ -90,8 +90,12 @@ struct Known {
     newer: HashMap<i64, Instant>,
     /// Instances whose deletion was acknowledged: clean-up takes its time, and may show them meanwhile.
     deleted: HashMap<i64, Instant>,
+    /// What instances are called that the shared list does not show, and when they told.
+    names: HashMap<i64, (Option<Box<str>>, Instant)>,
 }
 
+/// What an instance is called that the shared list does not show is believed for this long.
+const NAMED: Duration = Duration::from_mins(1);
 /// Nothing that was written or deleted longer ago matters to any list.
 const MEMORY: Duration = Duration::from_hours(24);
 
@@ -282,10 +286,23 @@ impl Reads {
         let snapshot = self.list(WHOSE, Pace::InTurn).await?;
         let name = match snapshot.rows.get(&number) {
             Some(row) => row.name.clone(),
-            // It may have been made since, be archived, or gone: it is asked for by itself, and not with all others.
-            None => self.one(id, number, Pace::InTurn).await?.and_then(|row| row.name),
+            None => self.name_of(id, number).await?,
         };
         Ok(Box::new(move |key| name.as_deref() == Some(key.as_str())))
+    }
+
+    /// What an instance is called that the shared list does not show: it may have been made since, be archived, or gone. Asked for by
+    /// itself, and not at once again: whoever comes back for the look that follows would spend here what that look needs.
+    async fn name_of(&self, id: &ExternalId, number: i64) -> Result<Option<Box<str>>, ApiError> {
+        let recent = |(_, at): &(Option<Box<str>>, Instant)| at.elapsed() < NAMED;
+        if let Some((name, _)) = self.known().names.get(&number).filter(|told| recent(told)) {
+            return Ok(name.clone());
+        }
+        let name = self.one(id, number, Pace::InTurn).await?.and_then(|row| row.name);
+        let mut known = self.known();
+        known.names.retain(|_, told| recent(told));
+        known.names.insert(number, (name.clone(), Instant::now()));
+        Ok(name)
     }
 
     /// The instance with this id. The shared list will do where it shows the settings and is newer than what we last wrote,
