@@ -92,11 +92,7 @@ pub(super) async fn without_account(engine: &Engine, target: &mut Target, step: 
             Ok(Next::Change)
         }
         Step::Wait(Waiting::Link) => link::wait(engine, target, Waiting::Link, engine.clock.now()).await,
-        Step::Wait(Waiting::Listing) => {
-            let rest = engine.patience(&target.uid, &target.creation());
-            report::report(engine, target, &State::Deleting(Problem::new(Reason::Deleting, UNLISTED))).await?;
-            Ok(Next::After(rest + Duration::from_millis(100)))
-        }
+        Step::Wait(Waiting::Listing) => wait_for_lists(engine, target).await,
         // Each of these follows a look, and there was none: the account comes first.
         Step::Wait(_)
         | Step::Look(_)
@@ -113,6 +109,13 @@ pub(super) async fn without_account(engine: &Engine, target: &mut Target, step: 
         | Step::Refresh(_)
         | Step::Idle(_) => Ok(Next::After(Duration::from_secs(1))),
     }
+}
+
+/// What it leaves behind may not show in lists yet; no account is needed to wait until it must.
+async fn wait_for_lists(engine: &Engine, target: &mut Target) -> Result<Next, PassError> {
+    let rest = engine.patience(&target.uid, &target.creation());
+    report::report(engine, target, &State::Deleting(Problem::new(Reason::Deleting, UNLISTED))).await?;
+    Ok(Next::After(rest + Duration::from_millis(100)))
 }
 
 impl<E: External> Scene<'_, E> {
@@ -171,7 +174,7 @@ impl<E: External> Scene<'_, E> {
         let state = match what {
             Waiting::Grace if target.deleting => State::Deleting(Problem::new(Reason::Deleting, OUTCOME_OPEN)),
             Waiting::Grace => State::Creating(OUTCOME_OPEN.to_owned()),
-            Waiting::Listing => State::Deleting(Problem::new(Reason::Deleting, UNLISTED)),
+            Waiting::Listing => return wait_for_lists(self.engine, target).await,
             // A record that a list does not show yet is no news.
             Waiting::Absence => return Ok(Next::After(rest + Duration::from_millis(100))),
             Waiting::Person | Waiting::LostLink | Waiting::Link => {
