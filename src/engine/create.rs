@@ -10,7 +10,7 @@ use super::{
     context::Engine,
     error::PassError,
     halt::names,
-    intent::{self, Given},
+    intent::{self, Given, Opened},
     link,
     object::Target,
     outcome::{self, Next, SOON},
@@ -81,8 +81,12 @@ pub(super) async fn create<E: External>(scene: Scene<'_, E>, target: &mut Target
     // Before anything is stored: whoever sees the attempt takes its link for lost a grace later.
     let until = Instant::now() + engine.timing().permit + engine.timing().call;
     let given = Given { fields: E::fields(want), credentials: scene.supplies.version.clone() };
-    let Some(permit) = intent::open(engine, target, &intent, &given, ticket).await? else {
-        return unsent(&scene, target, &intent).await;
+    let permit = match intent::open(engine, target, &intent, &given, ticket).await? {
+        Opened::Stored(permit) => permit,
+        Opened::Unsent(why) => {
+            let next = unsent(&scene, target, &intent).await?;
+            return why.map_or(Ok(next), Err);
+        }
     };
     let cause = if scene.creation.pending().is_some() { Cause::NewLink } else { Cause::Declared };
     let fields = given.fields.iter().map(|field| field.path.clone()).collect();
@@ -241,14 +245,14 @@ async fn applied<E: External>(
     Ok(next)
 }
 
-/// The permit expired while the attempt was stored: the API server is slow. Or its account is being deleted by now. That is nobody's
-/// refusal.
+/// The permit expired while the attempt was stored: the API server is slow. Or its account is being deleted by now, or could not be
+/// read. That is nobody's refusal.
 async fn unsent<E: External>(
     scene: &Scene<'_, E>,
     target: &mut Target,
     intent: &StoredIntent,
 ) -> Result<Next, PassError> {
-    tracing::warn!(object = %target, attempt = intent.attempt, "not sent: it took too long to store the attempt, or the account goes");
+    tracing::warn!(object = %target, attempt = intent.attempt, "not sent: it took too long to store the attempt, or its account goes or cannot be read");
     let state = State::Creating("The create was not sent. Trying again".to_owned());
     came_to_nothing(scene, target, intent, &state, None).await?;
     Ok(Next::After(Duration::from_secs(1)))

@@ -38,8 +38,15 @@ pub(super) struct Given {
     pub(super) credentials: Option<AppliedCredentials>,
 }
 
-/// Stores an attempt in the annotation (with our finalizer, bound to the version seen) and then in status. `None` where the account
-/// is being deleted by now: nothing is sent.
+/// What has come of storing an attempt.
+pub(super) enum Opened {
+    /// It stands in both places: it may be sent.
+    Stored(CreatePermit),
+    /// It stands in the annotation, and will not be sent: its account is being deleted by now, or nobody could say.
+    Unsent(Option<PassError>),
+}
+
+/// Stores an attempt in the annotation (with our finalizer, bound to the version seen) and then in status.
 ///
 /// # Errors
 /// [`PassError::Stale`] where the view was stale; then no call may follow, and none can: there is no permit.
@@ -49,12 +56,14 @@ pub(super) async fn open(
     intent: &StoredIntent,
     given: &Given,
     ticket: Ticket,
-) -> Result<Option<CreatePermit>, PassError> {
+) -> Result<Opened, PassError> {
     // Counted from before the write: whoever sees the attempt stored must be able to outwait it.
     let expires = engine.clock.deadline(engine.timing().permit);
     meta::patch(engine, target, Change { bound: true, intent: Some(intent), answered: false }).await?;
-    if is_leaving(engine, target).await? {
-        return Ok(None);
+    match is_leaving(engine, target).await {
+        Ok(false) => {}
+        Ok(true) => return Ok(Opened::Unsent(None)),
+        Err(error) => return Ok(Opened::Unsent(Some(error))),
     }
     engine.memory.seen_for(&target.uid, &intent.nonce);
     let creating = State::Creating("The record is being created".to_owned());
@@ -70,7 +79,7 @@ pub(super) async fn open(
         status.applied_credentials.clone_from(&given.credentials);
     })
     .await?;
-    Ok(Some(CreatePermit::mint(&intent.nonce, expires, ticket)))
+    Ok(Opened::Stored(CreatePermit::mint(&intent.nonce, expires, ticket)))
 }
 
 /// Whether the account of an object that is bound by now is being deleted, as the API server has it. Another operator may be letting

@@ -39,7 +39,7 @@ const QUIET: usize = 3;
 /// Nothing that is not broken moves longer than this many looks.
 const RESTLESS: usize = 240;
 /// How long a refusal keeps an object from trying again, and some more.
-const PATIENCE: Duration = Duration::from_mins(12);
+const PATIENCE: Duration = Duration::from_mins(11);
 
 /// So often people mend and wait; more is of no use.
 const ROUNDS: usize = 3;

@@ -16,7 +16,7 @@ use crate::{
     ledger,
     life::{Step, says},
     people::{is_deleting, name, observes, recorded},
-    scenario::{ACCOUNT, LOGIN, NAME, NAMESPACE, Policy, TWIN},
+    scenario::{ACCOUNT, LOGIN, NAME, NAMESPACE, Policy, STORE_LOGIN, TWIN},
     world::World,
 };
 
@@ -46,9 +46,13 @@ impl World {
                 _ => ("provideraccounts", ACCOUNT),
             };
             if self.api().get(plural, NAMESPACE, name).is_none() && self.api().apply(NAMESPACE, &manifest).is_ok() {
-                // As the account has it by now.
+                // As the account has it by now, and the store.
                 if name == LOGIN && self.track().rotated {
                     self.write_secret(LOGIN, &self.scenario().other_login());
+                }
+                let store_login = self.track().store_login.clone().filter(|_| name == STORE_LOGIN);
+                if let Some(login) = store_login {
+                    self.write_secret(STORE_LOGIN, &login);
                 }
             }
         }

@@ -234,6 +234,9 @@ impl World {
     fn rotate_credentials(&self) -> bool {
         let data = json!({"oauth_access_token": format!("test-store-token-{}", self.revision())});
         let rotated = self.write_secret(STORE_LOGIN, &data);
+        if rotated {
+            self.track().store_login = Some(data);
+        }
         if let Some(instance) = self.recorded(NAME).and_then(|id| id.parse().ok()).filter(|_| rotated) {
             let _ = self.simulator().act_sku(&sku_io::Deed::RefuseStoreToken { instance, refused: true });
         }

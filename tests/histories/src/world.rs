@@ -10,6 +10,7 @@ use std::{
 
 use http::Method;
 use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
 use tokio::time::Instant;
 use tradewind::{
     api::crd,
@@ -104,6 +105,8 @@ pub(crate) struct Track {
     pub(crate) blind: bool,
     /// The account has the other secret of its login.
     pub(crate) rotated: bool,
+    /// What the store's login was last changed to.
+    pub(crate) store_login: Option<Value>,
     /// Records that were to stay from some moment on.
     pub(crate) kept: Vec<Which>,
     /// Somebody has said so of one that may have been deleted by then.
