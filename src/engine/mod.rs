@@ -3,6 +3,7 @@
 mod account;
 mod accounts;
 mod act;
+mod callers;
 mod census;
 mod claims;
 mod clock;

@@ -5,6 +5,7 @@
 use super::{
     Stop,
     accounts::{Accounts, Shared},
+    callers::{Caller, Callers, Dependents},
     context::Engine,
     error::PassError,
     guard,
@@ -13,7 +14,7 @@ use super::{
     users::Users,
 };
 use crate::api::v1alpha1::{
-    Account, AccountKind, AccountRef, ClusterProviderAccount, Connection, IntegrationInstance, Managed, ProviderAccount,
+    Account, AccountKind, ClusterProviderAccount, Connection, IntegrationInstance, Managed, ProviderAccount,
 };
 use futures::{FutureExt, Stream, StreamExt, future, stream::FuturesUnordered};
 use k8s_openapi::{
@@ -25,7 +26,7 @@ use kube::{
     core::PartialObjectMeta,
     runtime::{
         Controller, WatchStreamExt, controller,
-        reflector::{self, ObjectRef, Store, store::Writer},
+        reflector::{self, Store, store::Writer},
         utils::Backoff,
         watcher,
         watcher::DefaultBackoff,
@@ -39,13 +40,15 @@ use tokio::sync::mpsc;
 /// own: with kube's half minute and more, an operator that is there before its CRDs would see them minutes late.
 const PAUSE: Duration = Duration::from_secs(10);
 
-/// The controllers, one for each kind, and the caches that they fill once they run.
+/// The controllers, one for each kind, and the caches that they fill once they run. Each kind is watched once, whoever is woken by
+/// its changes.
 pub(super) struct Watches {
     connections: Objects<Connection>,
     instances: Objects<IntegrationInstance>,
     accounts: Controller<Lean<ProviderAccount>>,
     /// What only an operator of the whole cluster watches.
     shared: Option<SharedWatches>,
+    callers: Callers,
     scope: Scope,
 }
 
@@ -95,16 +98,29 @@ impl Scope {
         }
     }
 
-    fn controller<K>(&self, api: Api<Lean<K>>) -> Controller<Lean<K>>
-    where
-        K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
-    {
-        self.configured(Controller::new(api, pages()))
+    /// A controller over accounts of one kind, whose changes have those looked at who name them.
+    fn accounts<K: Account>(
+        &self,
+        api: Api<Lean<K>>,
+        kind: AccountKind,
+        dependents: &Arc<Dependents>,
+    ) -> (Controller<Lean<K>>, Caller<K>) {
+        let (store, writer) = reflector::store();
+        let dependents = Arc::clone(dependents);
+        let changes = reflector::reflector(writer, watcher(api, pages())).inspect(move |change| match change {
+            Ok(watcher::Event::Apply(account) | watcher::Event::Delete(account)) => {
+                dependents.of_account(kind, account);
+            }
+            // Also those whose account is gone by the time of a list.
+            Ok(watcher::Event::InitDone) => dependents.all(),
+            Ok(watcher::Event::Init | watcher::Event::InitApply(_)) | Err(_) => {}
+        });
+        self.controller(changes.applied_objects(), store)
     }
 
-    /// One that tells also when an object is gone, for which nobody is woken. What is gone by the time of a list is told by its
-    /// absence.
-    fn objects<K: Managed>(&self) -> Objects<K> {
+    /// A controller that tells also when an object is gone, for which nobody is woken. What is gone by the time of a list is told by
+    /// its absence.
+    fn objects<K: Managed>(&self) -> (Objects<K>, Caller<K>) {
         let (store, writer) = reflector::store();
         let (rope, gone) = mpsc::channel(1);
         let changes = reflector::reflector(writer, watcher(self.api(), pages())).inspect(move |change| {
@@ -112,103 +128,82 @@ impl Scope {
                 let _ = rope.try_send(());
             }
         });
-        Objects { passes: self.configured(Controller::for_stream(changes.applied_objects(), store)), gone }
+        let (passes, caller) = self.controller(changes.applied_objects(), store);
+        (Objects { passes, gone }, caller)
     }
 
-    fn configured<K>(&self, controller: Controller<Lean<K>>) -> Controller<Lean<K>>
-    where
-        K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
-    {
-        // The default, no limit on concurrency, would open one connection an object to the API server.
-        controller
-            .trigger_backoff(Pauses::default())
-            .with_config(controller::Config::default().concurrency(self.concurrency))
-    }
-
-    /// Runs the passes over the objects of one kind, which its own changes wake, those of its accounts and, through
-    /// `admitted`, of the namespaces that may use these, and those of the Secrets that it names where they are watched.
-    async fn managed<K: Managed>(&self, objects: Objects<K>, admitted: Bell, engine: Arc<Engine>, stop: Stop) {
-        let Objects { passes: mut controller, gone } = objects;
-        let meta = watcher::Config::default;
-        let store = controller.store();
-        controller = controller.watches(self.api::<PartialObjectMeta<ProviderAccount>>(), meta(), move |account| {
-            let (namespace, named) = (account.namespace(), named(AccountKind::ProviderAccount, &account));
-            referring(&store, move |object| object.meta().namespace == namespace && *object.account_ref() == named)
-        });
-        if self.namespace.is_none() {
-            let (store, all) = (controller.store(), Api::<PartialObjectMeta<ClusterProviderAccount>>::all);
-            controller = controller.watches(all(self.client.clone()), meta(), move |account| {
-                let named = named(AccountKind::ClusterProviderAccount, &account);
-                referring(&store, move |object| *object.account_ref() == named)
-            });
-        }
-        if self.secrets {
-            let store = controller.store();
-            controller = controller.watches(self.api::<PartialObjectMeta<Secret>>(), meta(), move |secret| {
-                let (namespace, name) = (secret.namespace(), secret.name_any());
-                referring(&store, move |object| object.meta().namespace == namespace && object.names_secret(&name))
-            });
-        }
-        let ends = controller.reconcile_all_on(rings(admitted)).graceful_shutdown_on(stop).run(
-            guard::managed::<K>,
-            |_, e, _| guard::retry(e),
-            Arc::clone(&engine),
-        );
-        let mut gone = pin!(rings(gone));
-        let hear = async {
-            while gone.next().await.is_some() {
-                Users::one_is_gone(&engine);
-            }
-            future::pending::<()>().await;
-        };
-        // What is gone is of no use without the passes.
-        tokio::select! {
-            () = drain(K::KIND, ends) => {}
-            () = hear => {}
-        }
-    }
-
-    /// Runs the passes over the accounts of one kind, which their own changes wake, doubts, and those of the Secrets with
-    /// their logins where these are watched.
-    async fn accounts<K: Account>(
+    fn controller<K>(
         &self,
-        mut controller: Controller<Lean<K>>,
-        doubts: Bell,
-        engine: Arc<Engine>,
-        stop: Stop,
-    ) where
-        AccountTarget: for<'a> From<&'a K>,
+        changes: impl Stream<Item = watcher::Result<Lean<K>>> + Send + 'static,
+        store: Store<Lean<K>>,
+    ) -> (Controller<Lean<K>>, Caller<K>)
+    where
+        K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
     {
-        if self.secrets {
-            let store = controller.store();
-            let secrets = self.api::<PartialObjectMeta<Secret>>();
-            controller = controller.watches(secrets, watcher::Config::default(), move |secret| {
-                let (namespace, name) = (secret.namespace().unwrap_or_default(), secret.name_any());
-                referring(&store, move |account| account.names_secret(&namespace, &name))
-            });
-        }
-        let ends = controller.reconcile_all_on(rings(doubts)).graceful_shutdown_on(stop).run(
-            guard::account::<K>,
-            |_, error, _| guard::retry(error),
-            engine,
-        );
-        drain(K::KIND, ends).await;
+        let (caller, calls) = Caller::new(store.clone());
+        let controller = Controller::for_stream(changes, store)
+            .reconcile_on(calls)
+            .trigger_backoff(Pauses::default())
+            // The default, no limit on concurrency, would open one connection an object to the API server.
+            .with_config(controller::Config::default().concurrency(self.concurrency));
+        (controller, caller)
     }
+}
+
+/// Runs the passes over the objects of one kind, which its own changes wake, those of what it names and, through `admitted`, of the
+/// namespaces that may use shared accounts.
+async fn run_objects<K: Managed>(objects: Objects<K>, admitted: Bell, engine: Arc<Engine>, stop: Stop) {
+    let Objects { passes, gone } = objects;
+    let ends = passes.reconcile_all_on(rings(admitted)).graceful_shutdown_on(stop).run(
+        guard::managed::<K>,
+        |_, e, _| guard::retry(e),
+        Arc::clone(&engine),
+    );
+    let mut gone = pin!(rings(gone));
+    let hear = async {
+        while gone.next().await.is_some() {
+            Users::one_is_gone(&engine);
+        }
+        future::pending::<()>().await;
+    };
+    // What is gone is of no use without the passes.
+    tokio::select! {
+        () = drain(K::KIND, ends) => {}
+        () = hear => {}
+    }
+}
+
+/// Runs the passes over the accounts of one kind, which their own changes wake, doubts, and those of the Secrets with their logins.
+async fn run_accounts<K: Account>(accounts: Controller<Lean<K>>, doubts: Bell, engine: Arc<Engine>, stop: Stop)
+where
+    AccountTarget: for<'a> From<&'a K>,
+{
+    let ends = accounts.reconcile_all_on(rings(doubts)).graceful_shutdown_on(stop).run(
+        guard::account::<K>,
+        |_, error, _| guard::retry(error),
+        engine,
+    );
+    drain(K::KIND, ends).await;
 }
 
 impl Watches {
     pub(super) fn new(scope: Scope) -> Self {
-        let shared = scope.namespace.is_none().then(|| {
-            let (namespaces, writer) = reflector::store();
-            SharedWatches { accounts: scope.controller(Api::all(scope.client.clone())), namespaces, writer }
-        });
-        Self {
-            connections: scope.objects(),
-            instances: scope.objects(),
-            accounts: scope.controller(scope.api()),
-            shared,
-            scope,
-        }
+        let (connections, of_connections) = scope.objects();
+        let (instances, of_instances) = scope.objects();
+        let dependents = Arc::new(Dependents { connections: of_connections, instances: of_instances });
+        let (accounts, of_accounts) = scope.accounts(scope.api(), AccountKind::ProviderAccount, &dependents);
+        let (shared, of_shared) = scope
+            .namespace
+            .is_none()
+            .then(|| {
+                let all = Api::all(scope.client.clone());
+                let (accounts, caller) = scope.accounts(all, AccountKind::ClusterProviderAccount, &dependents);
+                let (namespaces, writer) = reflector::store();
+                (SharedWatches { accounts, namespaces, writer }, caller)
+            })
+            .unzip();
+        let callers = Callers { dependents, accounts: of_accounts, shared: of_shared };
+        Self { connections, instances, accounts, shared, callers, scope }
     }
 
     pub(super) fn stores(&self) -> Stores {
@@ -221,15 +216,15 @@ impl Watches {
     /// Runs until `stop`, and then until the passes under way have ended. `doubts`: see [`Engine::doubt`]; one for each
     /// kind of account.
     pub(super) async fn run(self, engine: Arc<Engine>, doubts: [Bell; 2], stop: Stop) {
-        let Self { connections, instances, accounts, shared, scope } = self;
+        let Self { connections, instances, accounts, shared, callers, scope } = self;
         let [local_doubts, shared_doubts] = doubts;
         let (ropes, [of_connections, of_instances]) = bells();
-        let connections = scope.managed(connections, of_connections, Arc::clone(&engine), stop.clone());
-        let instances = scope.managed(instances, of_instances, Arc::clone(&engine), stop.clone());
-        let accounts = scope.accounts(accounts, local_doubts, Arc::clone(&engine), stop.clone());
+        let connections = run_objects(connections, of_connections, Arc::clone(&engine), stop.clone());
+        let instances = run_objects(instances, of_instances, Arc::clone(&engine), stop.clone());
+        let accounts = run_accounts(accounts, local_doubts, Arc::clone(&engine), stop.clone());
         let shared = async {
             let Some(SharedWatches { accounts, writer, .. }) = shared else { return };
-            let passes = scope.accounts(accounts, shared_doubts, Arc::clone(&engine), stop.clone());
+            let passes = run_accounts(accounts, shared_doubts, Arc::clone(&engine), stop.clone());
             let labels = follow_labels(&engine, &scope, writer, ropes);
             // The labels are of no use without the passes.
             tokio::select! {
@@ -237,10 +232,31 @@ impl Watches {
                 () = labels => {}
             }
         };
+        let secrets = follow_secrets(&scope, &callers);
+        let all = [connections.boxed(), instances.boxed(), accounts.boxed(), shared.boxed(), secrets.boxed()];
         // Whatever wakes one of them is no reason to look at the streams of all.
-        let kinds = [connections.boxed(), instances.boxed(), accounts.boxed(), shared.boxed()];
-        let mut running: FuturesUnordered<_> = kinds.into_iter().collect();
-        while running.next().await.is_some() {}
+        let mut running: FuturesUnordered<_> = all.into_iter().collect();
+        // The Secrets, which are never done, are of no use without the passes.
+        while running.len() > 1 {
+            running.next().await;
+        }
+    }
+}
+
+/// Where they are watched: has all looked at who name a Secret that has changed, also one that is gone. Never done.
+async fn follow_secrets(scope: &Scope, callers: &Callers) {
+    if !scope.secrets {
+        return future::pending().await;
+    }
+    let api: Api<PartialObjectMeta<Secret>> = scope.api();
+    let mut changes = pin!(watcher(api, pages()).backoff(Pauses::default()));
+    while let Some(change) = changes.next().await {
+        match change {
+            Ok(watcher::Event::Apply(secret) | watcher::Event::Delete(secret)) => callers.of_secret(&secret),
+            Ok(watcher::Event::InitDone) => callers.all(),
+            Ok(watcher::Event::Init | watcher::Event::InitApply(_)) => {}
+            Err(error) => has_failed("Secret", &error),
+        }
     }
 }
 
@@ -258,7 +274,7 @@ async fn follow_labels(engine: &Engine, scope: &Scope, writer: Writer<Labels>, b
             Ok(watcher::Event::Apply(namespace) | watcher::Event::Delete(namespace)) => namespace.name_any(),
             Ok(watcher::Event::Init | watcher::Event::InitApply(_) | watcher::Event::InitDone) => continue,
             Err(error) => {
-                tracing::warn!(kind = "Namespace", "the watch failed and is opened again: {}", watch_error(&error));
+                has_failed("Namespace", &error);
                 continue;
             }
         };
@@ -317,22 +333,6 @@ fn rings(bell: Bell) -> impl Stream<Item = ()> {
     futures::stream::unfold(bell, |mut bell| async { bell.recv().await.map(|()| ((), bell)) })
 }
 
-fn named(kind: AccountKind, account: &impl ResourceExt) -> AccountRef {
-    AccountRef { kind, name: account.name_any() }
-}
-
-fn referring<K>(store: &Store<Lean<K>>, refers: impl Fn(&K) -> bool) -> Vec<ObjectRef<Lean<K>>>
-where
-    K: Resource<DynamicType = ()> + Clone + 'static,
-{
-    let all = store.state();
-    let objects = all.iter().filter(|o| o.good().is_some_and(&refers)).map(|o| ObjectRef::from_obj(o.as_ref()));
-    let mut objects: Vec<ObjectRef<_>> = objects.collect();
-    // Who is looked at first is no chance of a hash.
-    objects.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
-    objects
-}
-
 /// Runs a controller to its end. Its passes log for themselves; what is left is the watch itself.
 async fn drain<K: Debug, T>(kind: &'static str, ends: impl Stream<Item = Result<K, controller::Error<PassError, T>>>)
 where
@@ -342,12 +342,17 @@ where
         match end {
             Ok(_) | Err(controller::Error::ReconcilerFailed(..) | controller::Error::ObjectNotFound(_)) => {}
             Err(error @ (controller::Error::QueueError(_) | controller::Error::RunnerError(_))) => {
-                tracing::warn!(kind, "the watch failed and is opened again: {}", watch_error(&error));
+                has_failed(kind, &error);
             }
         }
         future::ready(())
     })
     .await;
+}
+
+/// A watch goes on by itself after a pause.
+fn has_failed(kind: &str, error: &(dyn std::error::Error + 'static)) {
+    tracing::warn!(kind, "the watch failed and is opened again: {}", watch_error(error));
 }
 
 /// The innermost error: the API server's own words, mostly.
