@@ -279,6 +279,19 @@ mod tests {
         );
     }
 
+    /// Whoever answers could make as many series as there are numbers otherwise.
+    #[test]
+    fn a_status_that_http_does_not_know_makes_no_series_of_its_own() {
+        let metrics = Metrics::new();
+        let meter = metrics.at(Provider::Arcus);
+        for status in [600, 999, u16::MAX] {
+            meter.request("create", Some(status), Duration::ZERO);
+        }
+        let codes = |code: &str| metrics.text().matches(&format!("code=\"{code}\"")).count();
+        assert!(codes("599") > 0, "{}", metrics.text());
+        assert_eq!([codes("600"), codes("999"), codes("65535")], [0; 3], "{}", metrics.text());
+    }
+
     #[test]
     fn what_is_left_of_nothing_is_no_error() {
         let metrics = Metrics::new();

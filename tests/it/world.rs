@@ -378,12 +378,18 @@ spec:
 
     /// How often people were told this about an object: the events with this reason, each as often as it was counted.
     pub(crate) async fn events(&self, name: &str, reason: &str) -> i32 {
-        let all = self.sandbox.api::<Event>().list(&ListParams::default()).await.expect("the events");
-        let about = |event: &&Event| {
+        let all = self.events_of(name, reason).await;
+        all.iter().map(|event| event.series.as_ref().map_or(1, |series| series.count)).sum()
+    }
+
+    /// The events about an object with this reason.
+    pub(crate) async fn events_of(&self, name: &str, reason: &str) -> Vec<Event> {
+        let mut all = self.sandbox.api::<Event>().list(&ListParams::default()).await.expect("the events").items;
+        all.retain(|event| {
             let regarding = event.regarding.as_ref().and_then(|object| object.name.as_deref());
             regarding == Some(name) && event.reason.as_deref() == Some(reason)
-        };
-        all.items.iter().filter(about).map(|event| event.series.as_ref().map_or(1, |series| series.count)).sum()
+        });
+        all
     }
 
     /// A Secret's value as text.

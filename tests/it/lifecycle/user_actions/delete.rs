@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use rstest::rstest;
+use serde_json::json;
 use tradewind::api::v1alpha1::Connection;
 use tradewind_simulator::{Effect, Fault, Operation};
 
 use crate::cluster::HANG;
 use crate::conditions::{Kstatus, Observed};
-use crate::world::{World, connection, id_of, message, status_of, store, told};
+use crate::world::{CLIENT_ID, World, connection, id_of, message, secret, status_of, store, told};
 
 const RETAIN: &str = "  deletionPolicy: Retain\n";
 
@@ -64,6 +65,26 @@ async fn an_object_that_is_deleted_while_its_create_is_under_way_leaves_nothing(
     world.ends_with(&[], 1, 1);
 }
 
+/// Nobody else knows of the record by then.
+#[tokio::test]
+async fn a_create_whose_object_somebody_has_torn_away_says_which_record_it_leaves() {
+    let mut world = World::new("torn").await;
+    world.simulator.push_fault(Fault::on(Operation::Create, Effect::SlowBefore { delay: Duration::from_secs(2) }));
+    world.sandbox.apply(&connection("acme", &store("acme"), "")).await;
+    world.until_asked(Operation::Create, 1).await;
+    world.sandbox.delete::<Connection>("acme").await;
+    world.change("acme", &json!({"metadata": {"finalizers": null}})).await;
+    world.sandbox.wait_gone::<Connection>("acme", HANG).await;
+    world.provider_until("all requests have ended", |s| s.stats().in_flight == 0).await;
+    // What is under way comes to its end.
+    world.stop().await;
+    let [id] = world.live().try_into().expect("one record");
+    let told = world.events_of("acme", "CreateOutcomeUnknown").await;
+    let note = told.first().and_then(|event| event.note.as_deref()).unwrap_or_default();
+    assert!(note.contains(&id) && note.contains("stays at the provider, unowned"), "{told:?}");
+    world.ends_with(&[&id], 1, 0);
+}
+
 #[tokio::test]
 async fn a_retained_record_stays_and_the_object_goes_without_a_look_at_the_provider() {
     let mut world = World::new("retain").await;
@@ -100,6 +121,24 @@ async fn a_record_that_stays_is_found_by_who_declares_it_again_at_once(#[case] c
     let halted = world.until("acme", "Ready", "False", "AlreadyExists").await;
     assert!(message(&halted, "Ready").contains(&id), "{}", told(&halted));
     assert_eq!(world.asked(Operation::Create), 1);
+    world.ends_with(&[&id], 1, 0);
+}
+
+/// No account is needed to wait, and none to say why.
+#[tokio::test]
+async fn a_record_that_stays_is_waited_for_also_where_the_login_is_refused() {
+    let mut world = World::new("left-alone").await;
+    world.sandbox.apply(&connection("acme", &store("acme"), RETAIN)).await;
+    let id = id_of(&world.settled("acme").await);
+    world.crash().await;
+    let wrong = [("client_id", CLIENT_ID), ("client_secret", "test-canary-wrong")];
+    world.sandbox.apply(&secret("rutter-api", &wrong)).await;
+    world.sandbox.delete::<Connection>("acme").await;
+    world.start().await;
+    let waiting = world.until("acme", "Ready", "False", "Deleting").await;
+    assert!(message(&waiting, "Ready").contains("may not show"), "{}", told(&waiting));
+    world.sandbox.wait_gone::<Connection>("acme", HANG).await;
+    world.account_until("Ready", "False", "CredentialsRejected").await;
     world.ends_with(&[&id], 1, 0);
 }
 
