@@ -83,10 +83,7 @@ pub(super) async fn create<E: External>(scene: Scene<'_, E>, target: &mut Target
     let given = Given { fields: E::fields(want), credentials: scene.supplies.version.clone() };
     let permit = match intent::open(engine, target, &intent, &given, ticket).await? {
         Opened::Stored(permit) => permit,
-        Opened::Unsent(why) => {
-            let next = unsent(&scene, target, &intent).await?;
-            return why.map_or(Ok(next), Err);
-        }
+        Opened::Unsent(why) => return unsent(&scene, target, &intent, why).await,
     };
     let cause = if scene.creation.pending().is_some() { Cause::NewLink } else { Cause::Declared };
     let fields = given.fields.iter().map(|field| field.path.clone()).collect();
@@ -97,7 +94,7 @@ pub(super) async fn create<E: External>(scene: Scene<'_, E>, target: &mut Target
     let result = match made {
         Ok(Made::Created(created)) => applied(&scene, target, &intent, *created).await,
         Ok(Made::Accepted(accepted)) => scene.hand_out(target, &intent, accepted, until).await,
-        Err(error) if error.local => unsent(&scene, target, &intent).await,
+        Err(error) if error.local => unsent(&scene, target, &intent, None).await,
         Err(error) if error.effect == Effect::None => not_made(&scene, target, &intent, &error).await,
         Err(error) => unanswered(&scene, target, &intent, &error).await,
     };
@@ -251,11 +248,12 @@ async fn unsent<E: External>(
     scene: &Scene<'_, E>,
     target: &mut Target,
     intent: &StoredIntent,
+    why: Option<PassError>,
 ) -> Result<Next, PassError> {
     tracing::warn!(object = %target, attempt = intent.attempt, "not sent: it took too long to store the attempt, or its account goes or cannot be read");
     let state = State::Creating("The create was not sent. Trying again".to_owned());
     came_to_nothing(scene, target, intent, &state, None).await?;
-    Ok(Next::After(Duration::from_secs(1)))
+    why.map_or(Ok(Next::After(Duration::from_secs(1))), Err)
 }
 
 /// Nothing was made: settled in the same write that says why.

@@ -60,7 +60,7 @@ pub(super) async fn open(
     // Counted from before the write: whoever sees the attempt stored must be able to outwait it.
     let expires = engine.clock.deadline(engine.timing().permit);
     meta::patch(engine, target, Change { bound: true, intent: Some(intent), answered: false }).await?;
-    match is_leaving(engine, target).await {
+    match loses_account(engine, target).await {
         Ok(false) => {}
         Ok(true) => return Ok(Opened::Unsent(None)),
         Err(error) => return Ok(Opened::Unsent(Some(error))),
@@ -87,7 +87,7 @@ pub(super) async fn open(
 ///
 /// # Errors
 /// The API server's refusal.
-pub(super) async fn is_leaving(engine: &Engine, target: &Target) -> Result<bool, PassError> {
+pub(super) async fn loses_account(engine: &Engine, target: &Target) -> Result<bool, PassError> {
     let account = engine.fetch_account(target).await.map_err(|e| bound(e, PassError::Resolve))?;
     Ok(account.is_none_or(|account| account.deleting))
 }

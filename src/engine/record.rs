@@ -186,7 +186,7 @@ impl<E: External> Scene<'_, E> {
         }
         if !target.bound() {
             meta::patch(self.engine, target, Change { bound: true, ..Change::default() }).await?;
-            if intent::is_leaving(self.engine, target).await? {
+            if intent::loses_account(self.engine, target).await? {
                 return Ok(Next::After(SOON));
             }
         }

@@ -36,8 +36,8 @@ use serde::de::DeserializeOwned;
 use std::{fmt::Debug, pin::pin, sync::Arc, time::Duration};
 use tokio::sync::mpsc;
 
-/// The longest pause after a watch has failed. All watches of a controller pause together, and each that fails adds its
-/// own: with kube's half minute and more, an operator that is there before its CRDs would see them minutes late.
+/// The longest pause after a watch has failed: with kube's half minute and more, an operator that is there before its CRDs would see
+/// them late.
 const PAUSE: Duration = Duration::from_secs(10);
 
 /// The controllers, one for each kind, and the caches that they fill once they run. Each kind is watched once, whoever is woken by
@@ -168,7 +168,7 @@ async fn run_objects<K: Managed>(objects: Objects<K>, admitted: Bell, engine: Ar
     };
     // What is gone is of no use without the passes.
     tokio::select! {
-        () = drain(K::KIND, ends) => {}
+        () = drain(&engine, K::KIND, ends) => {}
         () = hear => {}
     }
 }
@@ -181,9 +181,9 @@ where
     let ends = accounts.reconcile_all_on(rings(doubts)).graceful_shutdown_on(stop).run(
         guard::account::<K>,
         |_, error, _| guard::retry(error),
-        engine,
+        Arc::clone(&engine),
     );
-    drain(K::KIND, ends).await;
+    drain(&engine, K::KIND, ends).await;
 }
 
 impl Watches {
@@ -232,7 +232,7 @@ impl Watches {
                 () = labels => {}
             }
         };
-        let secrets = follow_secrets(&scope, &callers);
+        let secrets = follow_secrets(&engine, &scope, &callers);
         let all = [connections.boxed(), instances.boxed(), accounts.boxed(), shared.boxed(), secrets.boxed()];
         // Whatever wakes one of them is no reason to look at the streams of all.
         let mut running: FuturesUnordered<_> = all.into_iter().collect();
@@ -244,7 +244,7 @@ impl Watches {
 }
 
 /// Where they are watched: has all looked at who name a Secret that has changed, also one that is gone. Never done.
-async fn follow_secrets(scope: &Scope, callers: &Callers) {
+async fn follow_secrets(engine: &Engine, scope: &Scope, callers: &Callers) {
     if !scope.secrets {
         return future::pending().await;
     }
@@ -255,7 +255,7 @@ async fn follow_secrets(scope: &Scope, callers: &Callers) {
             Ok(watcher::Event::Apply(secret) | watcher::Event::Delete(secret)) => callers.of_secret(&secret),
             Ok(watcher::Event::InitDone) => callers.all(),
             Ok(watcher::Event::Init | watcher::Event::InitApply(_)) => {}
-            Err(error) => has_failed("Secret", &error),
+            Err(error) => has_failed(engine, "Secret", &error),
         }
     }
 }
@@ -274,7 +274,7 @@ async fn follow_labels(engine: &Engine, scope: &Scope, writer: Writer<Labels>, b
             Ok(watcher::Event::Apply(namespace) | watcher::Event::Delete(namespace)) => namespace.name_any(),
             Ok(watcher::Event::Init | watcher::Event::InitApply(_) | watcher::Event::InitDone) => continue,
             Err(error) => {
-                has_failed("Namespace", &error);
+                has_failed(engine, "Namespace", &error);
                 continue;
             }
         };
@@ -334,15 +334,18 @@ fn rings(bell: Bell) -> impl Stream<Item = ()> {
 }
 
 /// Runs a controller to its end. Its passes log for themselves; what is left is the watch itself.
-async fn drain<K: Debug, T>(kind: &'static str, ends: impl Stream<Item = Result<K, controller::Error<PassError, T>>>)
-where
+async fn drain<K: Debug, T>(
+    engine: &Engine,
+    kind: &'static str,
+    ends: impl Stream<Item = Result<K, controller::Error<PassError, T>>>,
+) where
     T: std::error::Error + 'static,
 {
     ends.for_each(|end| {
         match end {
             Ok(_) | Err(controller::Error::ReconcilerFailed(..) | controller::Error::ObjectNotFound(_)) => {}
             Err(error @ (controller::Error::QueueError(_) | controller::Error::RunnerError(_))) => {
-                has_failed(kind, &error);
+                has_failed(engine, kind, &error);
             }
         }
         future::ready(())
@@ -351,7 +354,8 @@ where
 }
 
 /// A watch goes on by itself after a pause.
-fn has_failed(kind: &str, error: &(dyn std::error::Error + 'static)) {
+fn has_failed(engine: &Engine, kind: &str, error: &(dyn std::error::Error + 'static)) {
+    engine.metrics.watch_failed(kind);
     tracing::warn!(kind, "the watch failed and is opened again: {}", watch_error(error));
 }
 

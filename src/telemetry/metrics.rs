@@ -38,6 +38,7 @@ pub struct Metrics {
     throttled: Labelled<Counter, 2>,
     quota: Labelled<Histogram, 1>,
     writes: Labelled<Counter, 4>,
+    watch_failures: Labelled<Counter, 1>,
     passes: Labelled<Counter, 2>,
     pass_time: Labelled<Histogram, 1>,
     panics: Counter,
@@ -122,6 +123,7 @@ impl Metrics {
                 "What was left of a login's quota, by the answers that tell it",
                 parts,
             ),
+            watch_failures: all.counter("watch_failures", ["kind"], "Watches that failed and were opened again"),
             passes: all.counter("reconciles", ["kind", "result"], "Passes by how they ended"),
             pass_time: all.histogram("reconcile_duration", Unit::Seconds, ["kind"], "Time of a pass", moments),
             panics: all.plain_counter("reconcile_panics", "Passes that panicked; each is a bug"),
@@ -161,6 +163,11 @@ impl Metrics {
     pub fn pass(&self, kind: &str, result: &str, took: Duration) {
         self.passes.of([kind, result]).inc();
         self.pass_time.of([kind]).observe(took.as_secs_f64());
+    }
+
+    /// A watch of this kind failed.
+    pub fn watch_failed(&self, kind: &str) {
+        self.watch_failures.of([kind]).inc();
     }
 
     /// A pass panicked.

@@ -423,6 +423,8 @@ async fn in_a_pod_it_reads_its_token_again() {
         }
     };
     tokio::time::timeout(HANG, logs(&program, "Unauthorized")).await.expect("a refusal");
+    let metrics = world.get(&format!("http://{}/metrics", program.address().await)).await;
+    assert!(metrics.contains("tradewind_watch_failures_total{kind=\"Connection\"}"), "{metrics}");
     account.put(&account.token);
     tokio::time::timeout(HANG, logs(&program, "watching")).await.expect("all lists, with the new token");
     assert_eq!(program.ended(), None, "{}", program.log());

@@ -188,6 +188,7 @@ const ON_COUNTERS: &[Case] = &[
         &[("tradewind_reconciles_total{kind=\"Connection\",result=\"publish\"}", "0x9 6+6x39 240x20")],
         30..=53,
     ),
+    ("TradewindWatchFailing", &[("tradewind_watch_failures_total{kind=\"Secret\"}", "0x9 5+5x29 150x30")], 19..=44),
     (
         "TradewindProviderUnreachable",
         &[

@@ -14,6 +14,8 @@ use tradewind::telemetry::{Declared, Metrics, Throttle};
 const KINDS: [&str; 4] = ["ClusterProviderAccount", "Connection", "IntegrationInstance", "ProviderAccount"];
 /// Those of them whose objects each have a record.
 const MANAGED: [&str; 2] = ["Connection", "IntegrationInstance"];
+/// Those that are watched beside them.
+const BESIDE: [&str; 2] = ["Namespace", "Secret"];
 /// `done`, or the stage at which a pass ended early.
 const RESULTS: [&str; 9] =
     ["done", "stale", "superseded", "resolve", "intent", "publish", "report", "deadline", "panic"];
@@ -39,6 +41,7 @@ pub(super) fn values(metric: &str, label: &str) -> Vec<String> {
         "cause" => all::<Cause>(),
         "outcome" => all::<Outcome>(),
         "kind" if metric == "tradewind_drifts_total" => owned(&MANAGED),
+        "kind" if metric == "tradewind_watch_failures_total" => owned(&[KINDS.as_slice(), &BESIDE].concat()),
         "kind" => owned(&KINDS),
         "result" => owned(&RESULTS),
         "type" => all::<Type>(),

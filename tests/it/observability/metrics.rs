@@ -24,6 +24,7 @@ fn sampled() -> Metrics {
     meter.quota(1, 2);
     metrics.write(Provider::Rutter, Operation::Create.into(), Cause::Declared, Outcome::Applied);
     metrics.pass("Connection", "done", Duration::ZERO);
+    metrics.watch_failed("Secret");
     metrics.error("Connection", Reason::InvalidSpec);
     metrics.drift("Connection");
     metrics.rotation(Provider::Rutter, true);
