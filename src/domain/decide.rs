@@ -188,6 +188,10 @@ fn adopt(f: &Facts<'_>, one: &Sighting) -> Step {
 
 /// Rows 5 and 10: what became of an open attempt?
 fn pending(f: &Facts<'_>, intent: &StoredIntent) -> Step {
+    // No look says more than that. A link would be another attempt's, which may still come to something.
+    if f.comes_to_nothing && f.link == LinkState::None {
+        return Step::Settle(None, vec![]);
+    }
     let Some(seen) = f.seen else { return Step::Look(look_for(intent)) };
     let ours: Vec<&Sighting> = seen.iter().filter(|s| s.authored && !s.held && !s.doubtful).collect();
     let doubt = seen.iter().any(|s| s.doubtful);

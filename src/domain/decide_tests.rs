@@ -64,6 +64,7 @@ fn step<'a>(creation: &'a Creation, seen: Option<&'a [Sighting]>, change: impl F
         key_claimed: false,
         in_grace: false,
         unlisted: false,
+        comes_to_nothing: false,
         link: LinkState::None,
         any_link: false,
         unreachable: None,
@@ -511,6 +512,23 @@ mod open_attempt {
     #[case::ours_beside_one_that_another_object_holds(Some(vec![ours("a"), held("b")]), false, Step::Record(id("a")))]
     fn with_a_key(#[case] look: Option<Vec<Sighting>>, #[case] grace: bool, #[case] want: Step) {
         assert_eq!(step(&pending(), look.as_deref(), |f| f.in_grace = grace), want);
+    }
+
+    /// Whatever the grace, and also where nothing tells records apart.
+    #[test]
+    fn one_of_which_nothing_comes_is_settled_without_a_look() {
+        for creation in [pending(), nameless()] {
+            let nothing = |change: fn(&mut Facts<'_>)| {
+                step(&creation, None, |f| {
+                    (f.comes_to_nothing, f.in_grace) = (true, true);
+                    change(f);
+                })
+            };
+            assert_eq!(nothing(|_| ()), Step::Settle(None, vec![]));
+            assert_eq!(nothing(|f| f.deleting = true), Step::Release(Release::NothingMade));
+            let linked = nothing(|f| f.link = LinkState::Live);
+            assert!(matches!(linked, Step::Look(_)), "what an attempt before it has handed out may come to something");
+        }
     }
 
     #[test]

@@ -123,6 +123,8 @@ pub struct Facts<'a> {
     pub in_grace: bool,
     /// Its attempt may have made what a look by key does not show yet.
     pub unlisted: bool,
+    /// It is known that nothing comes of the open attempt: it was not sent, or was refused.
+    pub comes_to_nothing: bool,
     /// The link of the open attempt.
     pub link: LinkState,
     /// A link of this object, be it of an earlier attempt, may still be used.

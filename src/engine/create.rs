@@ -10,7 +10,7 @@ use super::{
     context::Engine,
     error::PassError,
     halt::names,
-    intent::{self, Given, Opened},
+    intent::{self, Given},
     link,
     object::Target,
     outcome::{self, Next, SOON},
@@ -81,9 +81,8 @@ pub(super) async fn create<E: External>(scene: Scene<'_, E>, target: &mut Target
     // Before anything is stored: whoever sees the attempt takes its link for lost a grace later.
     let until = Instant::now() + engine.timing().permit + engine.timing().call;
     let given = Given { fields: E::fields(want), credentials: scene.supplies.version.clone() };
-    let permit = match intent::open(engine, target, &intent, &given, ticket).await? {
-        Opened::Stored(permit) => permit,
-        Opened::Unsent(why) => return unsent(&scene, target, &intent, why).await,
+    let Some(permit) = intent::open(engine, target, &intent, &given, ticket).await? else {
+        return unsent(&scene, target, &intent).await;
     };
     let cause = if scene.creation.pending().is_some() { Cause::NewLink } else { Cause::Declared };
     let fields = given.fields.iter().map(|field| field.path.clone()).collect();
@@ -94,7 +93,7 @@ pub(super) async fn create<E: External>(scene: Scene<'_, E>, target: &mut Target
     let result = match made {
         Ok(Made::Created(created)) => applied(&scene, target, &intent, *created).await,
         Ok(Made::Accepted(accepted)) => scene.hand_out(target, &intent, accepted, until).await,
-        Err(error) if error.local => unsent(&scene, target, &intent, None).await,
+        Err(error) if error.local => unsent(&scene, target, &intent).await,
         Err(error) if error.effect == Effect::None => not_made(&scene, target, &intent, &error).await,
         Err(error) => unanswered(&scene, target, &intent, &error).await,
     };
@@ -242,18 +241,17 @@ async fn applied<E: External>(
     Ok(next)
 }
 
-/// The permit expired while the attempt was stored: the API server is slow. Or its account is being deleted by now, or could not be
-/// read. That is nobody's refusal.
+/// The permit expired while the attempt was stored: the API server is slow. Or its account is being deleted by now. That is nobody's
+/// refusal.
 async fn unsent<E: External>(
     scene: &Scene<'_, E>,
     target: &mut Target,
     intent: &StoredIntent,
-    why: Option<PassError>,
 ) -> Result<Next, PassError> {
-    tracing::warn!(object = %target, attempt = intent.attempt, "not sent: it took too long to store the attempt, or its account goes or cannot be read");
+    tracing::warn!(object = %target, attempt = intent.attempt, "not sent: it took too long to store the attempt, or its account goes");
     let state = State::Creating("The create was not sent. Trying again".to_owned());
     came_to_nothing(scene, target, intent, &state, None).await?;
-    why.map_or(Ok(Next::After(Duration::from_secs(1))), Err)
+    Ok(Next::After(Duration::from_secs(1)))
 }
 
 /// Nothing was made: settled in the same write that says why.
@@ -309,6 +307,7 @@ async fn came_to_nothing<E: External>(
     state: &State,
     refused: Option<Refused>,
 ) -> Result<(), PassError> {
+    scene.engine.memory.comes_to_nothing(&target.uid, &intent.nonce);
     let stays_open = former_link_works(scene, target);
     report::commit(scene.engine, target, intent, Some(state), |status| {
         if !stays_open {

@@ -38,32 +38,25 @@ pub(super) struct Given {
     pub(super) credentials: Option<AppliedCredentials>,
 }
 
-/// What has come of storing an attempt.
-pub(super) enum Opened {
-    /// It stands in both places: it may be sent.
-    Stored(CreatePermit),
-    /// It stands in the annotation, and will not be sent: its account is being deleted by now, or nobody could say.
-    Unsent(Option<PassError>),
-}
-
-/// Stores an attempt in the annotation (with our finalizer, bound to the version seen) and then in status.
+/// Stores an attempt in the annotation (with our finalizer, bound to the version seen) and then in status. `None` where the account
+/// is being deleted by now: nothing is sent.
 ///
 /// # Errors
-/// [`PassError::Stale`] where the view was stale; then no call may follow, and none can: there is no permit.
+/// [`PassError::Stale`] where the view was stale; then no call may follow, and none can: there is no permit. Whatever of it is stored
+/// all the same, this process remembers that nothing comes of it.
 pub(super) async fn open(
     engine: &Engine,
     target: &mut Target,
     intent: &StoredIntent,
     given: &Given,
     ticket: Ticket,
-) -> Result<Opened, PassError> {
+) -> Result<Option<CreatePermit>, PassError> {
     // Counted from before the write: whoever sees the attempt stored must be able to outwait it.
     let expires = engine.clock.deadline(engine.timing().permit);
+    engine.memory.comes_to_nothing(&target.uid, &intent.nonce);
     meta::patch(engine, target, Change { bound: true, intent: Some(intent), answered: false }).await?;
-    match loses_account(engine, target).await {
-        Ok(false) => {}
-        Ok(true) => return Ok(Opened::Unsent(None)),
-        Err(error) => return Ok(Opened::Unsent(Some(error))),
+    if loses_account(engine, target).await? {
+        return Ok(None);
     }
     engine.memory.seen_for(&target.uid, &intent.nonce);
     let creating = State::Creating("The record is being created".to_owned());
@@ -79,7 +72,8 @@ pub(super) async fn open(
         status.applied_credentials.clone_from(&given.credentials);
     })
     .await?;
-    Ok(Opened::Stored(CreatePermit::mint(&intent.nonce, expires, ticket)))
+    engine.memory.may_come_to_something(&target.uid, &intent.nonce);
+    Ok(Some(CreatePermit::mint(&intent.nonce, expires, ticket)))
 }
 
 /// Whether the account of an object that is bound by now is being deleted, as the API server has it. Another operator may be letting

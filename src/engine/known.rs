@@ -75,6 +75,7 @@ pub(super) fn facts_without_account<'a>(
         key_claimed: false,
         in_grace: false,
         unlisted: has_key && !engine.patience(&target.uid, &parts.creation).is_zero(),
+        comes_to_nothing: parts.creation.pending().is_some_and(|i| engine.memory.is_nothing(&target.uid, &i.nonce)),
         link: LinkState::None,
         any_link: link::any(target, engine.clock.now()),
         unreachable: problem,

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     hash::{DefaultHasher, Hash, Hasher},
     sync::{Mutex, PoisonError},
     time::Duration,
@@ -15,6 +15,9 @@ pub(super) const SHOWN: Duration = Duration::from_secs(15);
 /// restored etcd knows.
 const TRUSTED: Duration = Duration::from_mins(10);
 
+/// So many attempts of an object are remembered of which nothing comes: one is stored at most, and it is among the last ones.
+const NOTHING: usize = 4;
+
 /// The memory of one process.
 #[derive(Debug, Default)]
 pub(super) struct Memory(Mutex<HashMap<String, Entry>>);
@@ -23,6 +26,8 @@ pub(super) struct Memory(Mutex<HashMap<String, Entry>>);
 struct Entry {
     /// When an attempt (by nonce) or an id was first seen here.
     first_saw: Option<(String, Instant)>,
+    /// Attempts (by nonce) that this process began itself, and of which it knows that nothing comes.
+    nothing: VecDeque<String>,
     /// Since when the record is missing in every list that this process read.
     absent_since: Option<Instant>,
     /// Failures in a row.
@@ -62,6 +67,27 @@ impl Memory {
                 Duration::ZERO
             }
         })
+    }
+
+    /// Nothing comes of this attempt: it was not sent, or was refused. Only who began it may say so.
+    pub(super) fn comes_to_nothing(&self, uid: &str, nonce: &str) {
+        self.may_come_to_something(uid, nonce);
+        self.with(uid, |entry| {
+            entry.nothing.push_back(nonce.to_owned());
+            if entry.nothing.len() > NOTHING {
+                entry.nothing.pop_front();
+            }
+        });
+    }
+
+    /// This attempt is about to be sent.
+    pub(super) fn may_come_to_something(&self, uid: &str, nonce: &str) {
+        self.with(uid, |entry| entry.nothing.retain(|known| known != nonce));
+    }
+
+    /// Whether this process knows that nothing comes of an attempt.
+    pub(super) fn is_nothing(&self, uid: &str, nonce: &str) -> bool {
+        self.with(uid, |entry| entry.nothing.iter().any(|known| known == nonce))
     }
 
     /// A list shows the record, or not.
@@ -231,6 +257,19 @@ mod tests {
         tokio::time::advance(Duration::from_secs(5)).await;
         assert_eq!(memory.seen_for("u", "n1"), Duration::from_secs(5));
         assert_eq!(memory.seen_for("u", "n2"), Duration::ZERO);
+    }
+
+    #[test]
+    fn an_attempt_that_is_sent_after_all_may_come_to_something() {
+        let memory = Memory::default();
+        for nonce in ["n1", "n2", "n3", "n4", "n5"] {
+            assert!(!memory.is_nothing("u", nonce), "nobody has said so of {nonce}");
+            memory.comes_to_nothing("u", nonce);
+        }
+        assert!(!memory.is_nothing("u", "n1") && memory.is_nothing("u", "n5"), "of the last ones it is known");
+        memory.may_come_to_something("u", "n5");
+        assert!(!memory.is_nothing("u", "n5") && memory.is_nothing("u", "n4"));
+        assert!(!memory.is_nothing("v", "n4"), "it is another object's");
     }
 
     #[tokio::test(start_paused = true)]
