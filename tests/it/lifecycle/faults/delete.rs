@@ -9,11 +9,12 @@ use crate::cluster::HANG;
 use crate::conditions::{Kstatus, Observed};
 use crate::world::{World, connection, id_of, message, store, told};
 
-/// A world with one connection that is ready, and its id.
+/// A world with one connection that is ready, and its id. A list has shown it: a 404 to its deletion is believed from then on.
 async fn ready(name: &str) -> (World, String) {
     let world = World::new(name).await;
     world.sandbox.apply(&connection("acme", &store("acme"), "")).await;
-    let id = id_of(&world.settled("acme").await);
+    world.settled("acme").await;
+    let id = id_of(&world.reconciled("acme").await);
     (world, id)
 }
 
