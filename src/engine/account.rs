@@ -338,8 +338,29 @@ fn is_sure(target: &AccountTarget, session: &Session) -> bool {
     session.identity().organisation.is_some() || target.status.identity.is_none()
 }
 
+/// Asks who the account of an object is, before something is made or taken over in one that has no name: others of the same account
+/// may hold or claim it. Says when to come back where the pass is to begin anew, with the name or without an answer.
+///
+/// # Errors
+/// The API server's refusal.
+pub(super) async fn name_it<E: External>(
+    engine: &Engine,
+    external: &E,
+    object: &mut Target,
+) -> Result<Option<Next>, PassError> {
+    // The list of the pass's own look is new enough: nothing was made without a name since. Another one would use up a
+    // small budget, again and again.
+    match external.probe(Freshness::Within(engine.timing().call), Pace::InTurn).await {
+        Ok(None) => Ok(None),
+        Err(error) if names_nobody(&error) => Ok(None),
+        // Now it has a name: the next pass sees what others of that account claim.
+        Ok(Some(_)) => Ok(Some(Next::After(SOON))),
+        Err(error) => outcome::failed::<E>(engine, object, &error).await.map(Some),
+    }
+}
+
 /// Whether a probe failed although the login works: only whose it is could not be told for now.
-pub(super) fn names_nobody(error: &ApiError) -> bool {
+fn names_nobody(error: &ApiError) -> bool {
     error.operation == Operation::Status && error.kind != Kind::RateLimited
 }
 

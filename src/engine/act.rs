@@ -1,7 +1,6 @@
 //! One step carried out: at most one write at the provider, and what it leaves in the object.
 
 use super::{
-    account,
     claims::Claims,
     context::Engine,
     create, deletions,
@@ -11,7 +10,7 @@ use super::{
     intent, link,
     meta::{self, Change},
     object::Target,
-    outcome::{self, Next, SOON},
+    outcome::{self, Next},
     publish,
     record::{describe, name},
     refused, report, rotation,
@@ -301,11 +300,6 @@ impl<E: External> Scene<'_, E> {
         let secret = summary.secret.as_ref().filter(|_| !observed);
         let conflict = publish::publish(self.engine, target, secret).await?;
         let in_the_way = conflict.is_some();
-        // The look itself may have told who the account is.
-        let identity = self.session.identity();
-        if !account::keep_identity(self.engine, target, &identity).await? {
-            return Ok(Next::After(SOON));
-        }
         let ended = self.follow_jobs(target).await;
         let rotation = self.verify_again(target, id).await;
         let now = self.engine.clock.now();
@@ -323,7 +317,7 @@ impl<E: External> Scene<'_, E> {
             note(status);
             describe(status, &summary);
             status.drifted_fields.clear();
-            status.account = Some(identity.recorded());
+            status.account = Some(self.identity.recorded());
             if let Some(given) = &mut status.applied_credentials {
                 given.rotation = rotation;
             }

@@ -63,7 +63,7 @@ pub(super) async fn create<E: External>(scene: Scene<'_, E>, target: &mut Target
     let turn = scene.key.as_ref().map(|key| engine.starting.turn(&scene.identity.recorded(), key));
     let nameless = scene.identity.organisation.is_none();
     let first = nameless.then(|| engine.starting.turn(&scene.session.endpoint, &NaturalKey::new(FIRST)));
-    if nameless && let Some(next) = name_it(&scene, target, matches!(first, Some(None))).await? {
+    if nameless && let Some(next) = first_of_all(&scene, target, matches!(first, Some(None))).await? {
         return Ok(next);
     }
     let claims = Claims::gather::<E>(engine, target, &scene.identity);
@@ -172,7 +172,7 @@ async fn remembered<E: External>(
 
 /// The first record of an account tells who the account is. Until it does, two logins may be of one account: they make
 /// their first records one after the other, each when lists must show what the other one made.
-async fn name_it<E: External>(
+async fn first_of_all<E: External>(
     scene: &Scene<'_, E>,
     target: &mut Target,
     busy: bool,
@@ -182,15 +182,7 @@ async fn name_it<E: External>(
     if busy || !rest.is_zero() {
         return Ok(Some(Next::After(rest.max(SOON))));
     }
-    // The list of this pass's own look is new enough: nothing was made without a name since. Another one would use up a
-    // small budget, again and again.
-    match scene.external.probe(Freshness::Within(engine.timing().call), Pace::InTurn).await {
-        Ok(None) => Ok(None),
-        Err(error) if account::names_nobody(&error) => Ok(None),
-        // Now it has a name: the next pass sees what others of that account claim.
-        Ok(Some(_)) => Ok(Some(Next::After(SOON))),
-        Err(error) => outcome::failed::<E>(engine, target, &error).await.map(Some),
-    }
+    account::name_it(engine, scene.external, target).await
 }
 
 /// An answered id is ours only if our call made it: a server that de-duplicates answers somebody else's.
@@ -210,8 +202,8 @@ async fn applied<E: External>(
     };
     let declared = scene.external.now().map_or(target.declared, |now| engine.clock.translate(target.declared, now));
     let author = Window::of(intent, declared, None, engine.timing()).author(Stamps::born(Some(born)));
-    // Another object may have recorded it while the call was under way.
-    let claims = Claims::gather::<E>(engine, target, &scene.identity);
+    // Another object may have recorded it while the call was under way, in an account that nobody could name before.
+    let claims = Claims::gather::<E>(engine, target, &scene.session.identity());
     let is_known = created.known_before || claims.held(&created.id);
     if !is_known && author != Authorship::Attempt && intent.key.is_none() {
         // By a clock that is off it may be ours all the same. Where records have no key no look would show it, and the next

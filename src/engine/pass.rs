@@ -121,7 +121,6 @@ impl<E: External> Pass<'_, E> {
             problem: supplies.problem.as_ref(),
             refused: refused.as_ref(),
             key: key.as_ref(),
-            adoption_allowed: self.adoption_allowed,
             ..self.facts(&target, &parts, &claims, &identity, link)
         };
         let mut step = decide(&facts);
@@ -139,16 +138,18 @@ impl<E: External> Pass<'_, E> {
                 Ok(found) => found,
                 Err(error) => return outcome::failed::<E>(self.engine, &mut target, &error).await,
             };
-            self.note_absence(&mut facts, &target, &sightings);
-            let fresh = supplies.fresh(&target, &parts.creation);
-            self.compare(&mut facts, &target, want.as_ref().ok(), &records, fresh);
+            // It has told who the account is: the next pass sees what others of that account claim.
+            if self.session.identity() != identity {
+                return Ok(Next::After(SOON));
+            }
+            self.note_seen(&mut facts, &target, &sightings);
+            self.compare(&mut facts, &target, want.as_ref().ok(), &records, &supplies);
             late = self.obstacle(&target, &facts, want.as_ref()).await?;
             facts.problem = late.as_ref().or(facts.problem);
-            facts.seen = Some(&sightings);
             step = decide(&facts);
         }
-        let drift = facts.drift;
         let scene = Scene {
+            drift: facts.drift,
             engine: self.engine,
             session: self.session,
             external: self.external,
@@ -159,7 +160,6 @@ impl<E: External> Pass<'_, E> {
             identity,
             creation: parts.creation,
             supplies,
-            drift,
             claims,
         };
         scene.act(&mut target, step).await
@@ -230,12 +230,14 @@ impl<E: External> Pass<'_, E> {
             restored: target.fears_restored() && target.status.creation.as_ref().is_some_and(|c| c.restored),
             link,
             any_link: link::any(target, self.now()),
+            adoption_allowed: self.adoption_allowed,
             ..facts_without_account(self.engine, target, parts, None)
         }
     }
 
-    /// A record that is not shown is waited for.
-    fn note_absence(&self, facts: &mut Facts<'_>, target: &Target, sightings: &[Sighting]) {
+    /// What the look has shown. A recorded one that it has not is waited for.
+    fn note_seen<'a>(&self, facts: &mut Facts<'a>, target: &Target, sightings: &'a [Sighting]) {
+        facts.seen = Some(sightings);
         if let Creation::Done(id) = facts.creation {
             self.engine.memory.missed(&target.uid, !sightings.iter().any(|sighting| sighting.id == *id));
             facts.in_grace = !self.engine.patience(&target.uid, facts.creation).is_zero();
@@ -249,8 +251,9 @@ impl<E: External> Pass<'_, E> {
         target: &Target,
         want: Option<&E::Want>,
         records: &[Record<E::Have>],
-        fresh: Option<&Credentials>,
+        supplies: &Supplies,
     ) {
+        let fresh = supplies.fresh(target, facts.creation);
         facts.drift = Self::drift(target, facts.creation, want, records, fresh);
         let health = health::<E>(want, records);
         facts.needs_person = health.as_ref().is_some_and(Health::needs_person);

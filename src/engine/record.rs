@@ -1,6 +1,7 @@
 //! An id comes into an object's status: made by its own attempt, adopted, or only observed.
 
 use super::{
+    account,
     act::Scene,
     claims::Claims,
     error::PassError,
@@ -175,6 +176,11 @@ impl<E: External> Scene<'_, E> {
     /// Finalizer first: what is recorded must be cleaned up.
     pub(super) async fn adopt(&self, target: &mut Target, id: &ExternalId) -> Result<Next, PassError> {
         let Some(summary) = self.summary() else { return Ok(Next::Change) };
+        if self.identity.organisation.is_none()
+            && let Some(next) = account::name_it(self.engine, self.external, target).await?
+        {
+            return Ok(next);
+        }
         // Two objects that want it at the same moment: the second one waits until the cache shows what the first one did.
         let account = self.identity.recorded();
         let turn = self.engine.starting.turn_at(&account, id);

@@ -16,12 +16,16 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use serde_json::Value;
 use strum::IntoEnumIterator;
+use tokio::process::Command;
 use tradewind::api::crd;
 use tradewind::domain::conditions::{Health, History, State, Type, lay_over, picture};
 use tradewind::domain::connectors::{CONNECTORS, Connector};
 use tradewind::domain::instances::{SETTINGS, Setting, setting_path};
 use tradewind::domain::reason::{Problem, Reason};
 use tradewind::domain::rules::{Form, Identity, Parameter, RUTTER_PLATFORMS, RUTTER_VERSIONS, RutterPlatform};
+
+use crate::cli::{Programs, Ran};
+use crate::world::World;
 
 /// The table between the marks of this name is what the program says, or is written.
 pub(crate) fn hold(page: &str, name: &str, table: &str) {
@@ -54,6 +58,25 @@ pub(crate) fn blocks(text: &str, language: &str) -> Vec<String> {
         lines.flat_map(|line| [line.strip_prefix(indent).unwrap_or(line), "\n"]).collect()
     };
     text.match_indices(&fence).map(body).collect()
+}
+
+/// The part of a page below a heading.
+pub(crate) fn section(page: &str, heading: &str) -> String {
+    let (_, rest) = page.split_once(&format!("\n## {heading}\n")).unwrap_or_else(|| panic!("no section {heading}"));
+    rest.split_once("\n## ").map_or(rest, |(section, _)| section).to_owned()
+}
+
+/// Carries commands of a page out: in the folder of these programs, and in the world's namespace where they say `shop`.
+pub(crate) async fn carry_out(world: &World, programs: &Programs, commands: &str) -> Ran {
+    let (cluster, namespace) = (world.sandbox.cluster(), world.sandbox.namespace());
+    let here = ["-n", "namespace"].into_iter().fold(commands.to_owned(), |text, before| {
+        text.replace(&format!("{before} shop"), &format!("{before} {namespace}"))
+    });
+    let mut bash = Command::new("bash");
+    bash.args(["--norc", "-euo", "pipefail", "-c", &here]).env_remove("BASH_ENV").current_dir(programs.folder());
+    bash.env("PATH", programs.path()).env("KUBECONFIG", cluster.kubeconfig()).env("KUBECACHEDIR", programs.folder());
+    bash.env("TRADEWIND_ALLOW_ENDPOINT", world.endpoint.trim_end_matches("/versioned"));
+    Ran::from(bash.output().await.expect("bash"))
 }
 
 #[test]

@@ -14,8 +14,8 @@
 //! 4. `go build` in `tests/controlplane`, which takes several minutes once.
 //!
 //! # The map of the crate
-//! * `find`: where the programs come from (four ways, in a fixed order), `build`: the last of them, `go build`. `tool`: helm and
-//!   kubeconform, which are built the same way when a test asks for them.
+//! * `find`: where the programs come from (four ways, in a fixed order), `build`: the last of them, `go build`. `tool`: helm,
+//!   kubeconform and a jq, which are built the same way when a test asks for them.
 //! * `cluster`: a control plane's life. `component`: the command lines. `material`: keys, certificates, tokens, policies.
 //! * `running`: the child processes and what ends them, `process`: a process that can be told from a later one of the same id.
 //! * `kubeconfig`: who may speak to the API server. `audit`: what was said to it.

@@ -1,4 +1,4 @@
-//! Programs that tests call beside the control plane: helm and kubeconform.
+//! Programs that tests call beside the control plane: helm, kubeconform, and jq.
 //!
 //! It owns the list of them. It must never look on `PATH`: a test would depend on which version happens to be installed.
 
@@ -16,6 +16,8 @@ pub enum Tool {
     Helm,
     /// Compares manifests with schemas.
     Kubeconform,
+    /// Filters JSON as jq does.
+    Gojq,
 }
 
 impl Tool {
@@ -34,6 +36,7 @@ impl Tool {
         let (program, names, version_of): (_, &[&str], _) = match self {
             Self::Helm => ("helm", &["helm"], "helm.sh/helm/v4"),
             Self::Kubeconform => ("kubeconform", &["kubeconform"], "github.com/yannh/kubeconform"),
+            Self::Gojq => ("gojq", &["gojq"], "github.com/itchyny/gojq"),
         };
         let flags = |_: &str| "-s -w".to_owned();
         Recipe { what: program, package: "tool", program, names, version_of, flags, otherwise: "" }

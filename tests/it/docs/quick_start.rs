@@ -4,20 +4,12 @@
 use std::collections::BTreeSet;
 
 use serde_json::Value;
-use tokio::process::Command;
 use tradewind::api::v1alpha1::{Connection, ProviderAccount};
 
-use super::{blocks, read};
-use crate::cli::{Programs, Ran};
+use super::{blocks, carry_out, read, section};
+use crate::cli::Programs;
 use crate::cluster::documents;
-use crate::world::World;
 use crate::{examples, install};
-
-/// The part of the page below a heading.
-fn section(page: &str, heading: &str) -> String {
-    let (_, rest) = page.split_once(&format!("\n## {heading}\n")).unwrap_or_else(|| panic!("no section {heading}"));
-    rest.split_once("\n## ").map_or(rest, |(section, _)| section).to_owned()
-}
 
 /// The commands of a section, without comments.
 fn commands(section: &str) -> Vec<String> {
@@ -107,6 +99,10 @@ async fn the_page_carried_out_connects_a_store_and_deletes_it_again() {
             if command.starts_with("helm ") || command.starts_with("kind ") {
                 continue;
             }
+            assert!(
+                command.contains("-n shop") || command.starts_with("tradewind validate "),
+                "{command} names no namespace"
+            );
             let ran = carry_out(&world, &programs, &command).await;
             assert_eq!(ran.code, Some(0), "{command}: {ran:?}");
             said.push_str(&ran.out);
@@ -118,18 +114,6 @@ async fn the_page_carried_out_connects_a_store_and_deletes_it_again() {
     let left =
         (world.sandbox.get::<Connection>("acme-outdoor").await, world.sandbox.get::<ProviderAccount>("rutter").await);
     assert!(left.0.is_none() && left.1.is_none(), "{left:?}");
-}
-
-/// Runs a command of the page in the world's namespace, where its files are.
-async fn carry_out(world: &World, programs: &Programs, command: &str) -> Ran {
-    let here = command.replace("-n shop", &format!("-n {}", world.sandbox.namespace()));
-    assert!(here != command || command.starts_with("tradewind validate "), "{command} names no namespace");
-    let cluster = world.sandbox.cluster();
-    let mut bash = Command::new("bash");
-    bash.args(["--norc", "-euo", "pipefail", "-c", &here]).env_remove("BASH_ENV").current_dir(programs.folder());
-    bash.env("PATH", programs.path()).env("KUBECONFIG", cluster.kubeconfig()).env("KUBECACHEDIR", programs.folder());
-    bash.env("TRADEWIND_ALLOW_ENDPOINT", world.endpoint.trim_end_matches("/versioned"));
-    Ran::from(bash.output().await.expect("bash"))
 }
 
 #[test]

@@ -32,12 +32,14 @@ use crate::cluster::Said;
 pub(crate) const CHART: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/charts/tradewind");
 
 /// A tool, which is looked for, and built where need be, once for all tests.
-async fn tool(tool: Tool) -> &'static Path {
+pub(crate) async fn tool(tool: Tool) -> &'static Path {
     static HELM: OnceCell<PathBuf> = OnceCell::const_new();
     static KUBECONFORM: OnceCell<PathBuf> = OnceCell::const_new();
+    static GOJQ: OnceCell<PathBuf> = OnceCell::const_new();
     let cell = match tool {
         Tool::Helm => &HELM,
         Tool::Kubeconform => &KUBECONFORM,
+        Tool::Gojq => &GOJQ,
     };
     cell.get_or_init(async || tool.path().await.unwrap_or_else(|why| panic!("{why}"))).await
 }

@@ -755,6 +755,33 @@ async fn a_record_of_an_account_without_a_name_is_not_adopted_from_a_colleagues_
     world.assert_made(1, &[&id_of(&first)]);
 }
 
+/// The look that finds the record is the first that tells whose the colleague's login is.
+#[rstest]
+#[case::by_its_store(false)]
+#[case::by_its_id(true)]
+#[tokio::test]
+async fn a_record_is_not_adopted_by_the_look_that_tells_whose_the_login_is(#[case] by_id: bool) {
+    let world = world_of_logins("late-name").await;
+    world.sandbox.apply(&secret("colleague", &[("client_id", COLLEAGUE.0), ("client_secret", COLLEAGUE.1)])).await;
+    let twin = changed(&world.account(), &json!({"credentialsSecretRef": {"name": "colleague"}}));
+    world.sandbox.apply(&twin.replace(r#""name":"rutter""#, r#""name":"colleague""#)).await;
+    let nobody = world.looked_at::<ProviderAccount>("colleague").await;
+    assert_eq!((nobody.says("Ready", "True", "Succeeded"), status(&nobody).identity), (true, None));
+    world.sandbox.apply(&connection("acme", &store("acme"), "")).await;
+    let first = world.settled("acme").await;
+
+    let mut by_twin =
+        json!({"accountRef": {"name": "colleague"}, "adoptionPolicy": "Match", "deletionPolicy": "Delete"});
+    if by_id {
+        by_twin["externalRef"] = json!({"id": id_of(&first)});
+    }
+    world.sandbox.apply(&changed(&connection("twin", &store("acme"), ""), &by_twin)).await;
+    let halted = world.until("twin", "Ready", "False", "ExternalIdConflict").await;
+    assert_stalled(&halted, "ExternalIdConflict", &[&id_of(&first)]);
+    assert_eq!(world.sandbox.get::<Secret>("twin-connection").await, None, "the token is not its own");
+    world.assert_made(1, &[&id_of(&first)]);
+}
+
 #[rstest]
 #[case::that_the_account_was_known_by(true)]
 #[case::before_anybody_asked_who_the_account_is(false)]

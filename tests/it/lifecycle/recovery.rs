@@ -4,17 +4,20 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::Secret;
-use kube::api::{ApiResource, DynamicObject, ListParams, Patch, PatchParams, PostParams};
+use kube::api::{ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams};
 use kube::{Api, ResourceExt};
 use rstest::rstest;
 use serde_json::{Value, json};
 use tradewind::api::v1alpha1::{Connection, IntegrationInstance, ProviderAccount};
+use tradewind_cluster::Tool;
 use tradewind_simulator::arcus::{Act, Connector};
 use tradewind_simulator::{Operation, Simulator};
 
-use crate::cli::run_in;
+use crate::cli::{Programs, run_in};
 use crate::cluster::{HANG, Kind, Sandbox};
 use crate::conditions::{Kstatus, Observed};
+use crate::docs::{blocks, carry_out, read, section};
+use crate::install::tool;
 use crate::lifecycle::arcus::connector;
 use crate::lifecycle::expect::changed;
 use crate::lifecycle::instances::instance;
@@ -266,6 +269,76 @@ mod real {
         };
         restored.sandbox.wait_for::<Secret>("acme-connection", HANG, owned).await;
         let id = restored.secret_value("acme-connection", "connection_id").await;
+        assert_eq!(id.as_ref(), Some(&before["connection/acme"]));
+    }
+
+    /// The namespace with all that is in it is lost, and its operator.
+    async fn lose(world: &mut World) {
+        let all = back_up(&world.sandbox).await;
+        world.crash().await;
+        let unheld = Patch::Merge(json!({"metadata": {"finalizers": null}}));
+        for object in &all {
+            let (api, name) = (world.sandbox.dynamic_api(object).await, object.name_any());
+            if api.get_opt(&name).await.expect("an answer").is_some() {
+                api.patch(&name, &PatchParams::default(), &unheld).await.expect("an object that nothing holds");
+                api.delete(&name, &DeleteParams::default()).await.expect("an end");
+            }
+        }
+    }
+
+    /// The only block of a part of the page that holds this.
+    fn block(page: &str, heading: &str, says: &str) -> String {
+        let mut found = blocks(&section(page, heading), "sh");
+        found.retain(|block| block.contains(says));
+        assert_eq!(found.len(), 1, "blocks with {says}: {found:?}");
+        found.remove(0)
+    }
+
+    /// With kubectl and jq, as the page has it: what its filters keep is enough, and what they leave out is not missed.
+    #[tokio::test]
+    async fn the_commands_of_the_page_bring_a_lost_namespace_back() {
+        let mut world = furnished("page").await;
+        let before = ids(&world).await;
+        let page = read("recovery.md");
+        let programs = Programs::new("recovery");
+        programs.link(world.sandbox.cluster().kubectl().as_std().get_program(), "kubectl");
+        programs.link(tool(Tool::Gojq).await.as_os_str(), "jq");
+        let run = async |world: &World, commands: &str| {
+            let ran = carry_out(world, &programs, commands).await;
+            assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""), "{commands}{}", ran.out);
+            ran.out
+        };
+        run(&world, &block(&page, "Backup", "CLEAN=")).await;
+        let list = run(&world, &block(&page, "Backup", "ID:.status.externalId")).await;
+        assert!(before.values().all(|id| list.contains(id)), "{list}");
+
+        lose(&mut world).await;
+        assert_eq!(back_up(&world.sandbox).await, []);
+        let writes = written(&world.simulator);
+        // The CRDs are those of all namespaces here, and have been there all along.
+        let restore = block(&page, "Restore", "kubectl create -n shop -f shop.json");
+        let (crds, restore) = restore.split_once('\n').expect("several commands");
+        assert!(crds.starts_with("kubectl apply --server-side -f crds/"), "{crds}");
+        run(&world, restore).await;
+        world.start().await;
+        asks::<Connection>(&world, "acme", &before["connection/acme"]).await;
+        asks::<Connection>(&world, "labels", &before["connection/labels"]).await;
+        asks::<IntegrationInstance>(&world, "acme", &before["integrationinstance/acme"]).await;
+
+        let answers = block(&page, "Restore", "while read -r name id");
+        run(&world, &answers).await;
+        let instances = answers.replace("connections", "integrationinstances").replace("\"$name\"", "\"ii/$name\"");
+        run(&world, &instances).await;
+        all_work(&world).await;
+        assert_eq!(ids(&world).await, before);
+        world.looked_at::<IntegrationInstance>("acme").await;
+        let [creates, updates, deletes, refreshes] = writes;
+        assert_eq!(
+            written(&world.simulator),
+            [creates, updates + 1, deletes, refreshes],
+            "but for the token of SKU.io"
+        );
+        let id = world.secret_value("acme-connection", "connection_id").await;
         assert_eq!(id.as_ref(), Some(&before["connection/acme"]));
     }
 }

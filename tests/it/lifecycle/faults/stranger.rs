@@ -105,6 +105,33 @@ async fn a_named_record_that_is_something_else_is_not_adopted(#[case] platform: 
     world.ends_with(&[&id], 0, 0);
 }
 
+/// Another object names the record while the answer to the create is under way, and has it first.
+#[tokio::test]
+async fn a_record_that_another_object_has_taken_before_its_create_is_answered_stays_with_that_one() {
+    let mut world = World::quiet("outrun").await;
+    world.furnish().await;
+    world.settings.timing.call = HANG;
+    world.simulator.push_fault(Fault::on(Operation::Create, Effect::SlowAfter { delay: Duration::from_secs(8) }));
+    world.start().await;
+    world.sandbox.apply(&connection("acme", &store("acme"), "")).await;
+    world.provider_until("a create is under way", |s| s.stats().creates == 1).await;
+    let made = world.live();
+    let [id] = made.as_slice() else { panic!("one record: {made:?}") };
+    let named = format!("  adoptionPolicy: Match\n  deletionPolicy: Delete\n  externalRef: {{id: {id}}}\n");
+    world.sandbox.apply(&connection("other", &store("acme"), &named)).await;
+    world.settled("other").await;
+    let unanswered = world.sandbox.get::<Connection>("acme").await.expect("an object");
+    assert!(unanswered.says("Ready", "False", "Creating"), "the answer came too early: {}", told(&unanswered));
+
+    let halted = world.until("acme", "Ready", "False", "AlreadyExists").await;
+    assert!(message(&halted, "Ready").contains(id), "{}", told(&halted));
+    assert_eq!(status_of(&halted).external_id, None);
+    world.sandbox.delete::<Connection>("acme").await;
+    world.sandbox.wait_gone::<Connection>("acme", HANG).await;
+    assert_eq!(id_of(&world.looked_at::<Connection>("other").await), *id);
+    world.ends_with(&[id], 1, 0);
+}
+
 /// A stranger connects the store while a create is unanswered: two records that may both be the object's. A person says which.
 #[rstest]
 #[case::of_the_two_ours(Origin::Api)]
