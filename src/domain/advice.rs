@@ -187,6 +187,22 @@ mod tests {
         assert!(adopted.starts_with("a exists but ") && adopted.contains(what) && adopted.contains(then), "{adopted}");
     }
 
+    #[rstest]
+    #[case::gone(
+        Reason::ExternalNotFound,
+        "The provider has no record a, which `tradewind resolve` has named. Answer once more"
+    )]
+    #[case::held(
+        Reason::ExternalIdConflict,
+        "a belongs to another object, which `tradewind resolve` has named. Answer once more"
+    )]
+    #[case::not_allowed(Reason::AdoptionForbidden, "The account forbids adoption. Ask whoever owns it")]
+    fn an_answer_that_is_not_taken_says_why(#[case] reason: Reason, #[case] says: &str) {
+        let problem = unanswered(reason, &ExternalId::new("a"));
+        assert_eq!(problem.reason, reason);
+        assert!(problem.message.starts_with(says), "{}", problem.message);
+    }
+
     #[test]
     fn a_replacement_is_told_by_its_fields() {
         let said = said(Reason::ReplacementRequired, &["a"], &Drift::Replacement(vec!["spec.x".into()]));

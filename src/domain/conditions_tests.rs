@@ -194,6 +194,20 @@ fn what_stays_as_it_was_is_seen_in_the_new_generation() {
     assert!(after.iter().all(|c| c.observed_generation == Some(2)), "{after:?}");
 }
 
+/// `Ready=Unknown/Progressing` is what an object is declared with.
+#[test]
+fn who_is_suspended_says_so_before_anything_else_was_said_and_keeps_what_was() {
+    let said = |before: &[Condition]| of(&laid(before, &State::Suspended, 2), Type::Ready);
+    let (mut declared, ready) = (laid(&[], &State::Suspended, 1), laid(&[], &works(History::Loaded), 1));
+    declared.retain(|c| c.type_ == Type::Ready.to_string());
+    declared[0].reason = Reason::Progressing.to_string();
+    let suspended = Some(("Unknown".to_owned(), "Suspended".to_owned()));
+    assert_eq!((said(&[]), said(&declared)), (suspended.clone(), suspended.clone()));
+    assert_eq!(said(&ready), of(&ready, Type::Ready));
+    let synced: Vec<Condition> = ready.into_iter().filter(|c| c.type_ != Type::Ready.to_string()).collect();
+    assert_eq!(said(&synced), suspended, "another condition is another matter");
+}
+
 #[test]
 fn a_passing_failure_leaves_ready_as_it_was() {
     let ready = laid(&[], &State::Present(Health::Works { history: History::Loaded }), 1);

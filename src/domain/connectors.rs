@@ -469,7 +469,17 @@ mod tests {
             assert!(!bank.differs(Some(&json!(told)), &[]), "{declared} and {told}");
         }
         let seller = ConnectorWant::new(&spec("ebay", &json!({"sellerId": spelled}))).expect("a want");
-        assert!(seller.fields().iter().any(|field| field.value == json!(spelled)), "no UUID, for all that is known");
+        let seller =
+            seller.fields().iter().find(|field| field.value == json!(spelled)).expect("no UUID, for all that is known");
+        assert!(!seller.differs(Some(&json!(spelled)), &[]) && seller.differs(Some(&json!(id)), &[]));
+    }
+
+    #[rstest]
+    #[case::nothing_declared(json!({}), false)]
+    #[case::on(json!({"active": true}), false)]
+    #[case::off(json!({"active": false}), true)]
+    fn only_what_is_declared_off_is_off(#[case] arcus: Value, #[case] off: bool) {
+        assert_eq!(ConnectorWant::new(&spec("shippo", &arcus)).expect("a want").is_off(), off);
     }
 
     #[rstest]

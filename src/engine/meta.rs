@@ -38,12 +38,8 @@ pub(super) async fn patch(engine: &Engine, target: &mut Target, change: Change<'
     if change.answered && target.resolve.is_some() {
         annotations.insert(keys::RESOLVE.to_owned(), Value::Null);
     }
-    let mut metadata = json!({"resourceVersion": target.version, "finalizers": finalizers});
-    if let (Some(metadata), false) = (metadata.as_object_mut(), annotations.is_empty()) {
-        metadata.insert("annotations".to_owned(), Value::Object(annotations));
-    }
     let api = engine.object(target);
-    let body = json!({"metadata": metadata});
+    let body = body(target, &finalizers, annotations);
     let written = api.patch_metadata(&target.name, &Engine::patch_params(), &Patch::Merge(&body)).await;
     match &written {
         // Whoever took it off, it is gone.
@@ -65,4 +61,42 @@ pub(super) async fn patch(engine: &Engine, target: &mut Target, change: Change<'
     }
     engine.memory.wrote(&target.uid, &target.version);
     Ok(())
+}
+
+/// The patch. Without the version, another process' attempt and somebody's finalizer would be written over.
+fn body(target: &Target, finalizers: &[String], annotations: Map<String, Value>) -> Value {
+    let mut metadata = json!({"resourceVersion": target.version, "finalizers": finalizers});
+    if let (Some(metadata), false) = (metadata.as_object_mut(), annotations.is_empty()) {
+        metadata.insert("annotations".to_owned(), Value::Object(annotations));
+    }
+    json!({"metadata": metadata})
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::v1alpha1::Connection;
+
+    #[test]
+    fn what_is_written_is_bound_to_the_version_that_was_seen() {
+        let object: Connection = serde_json::from_value(json!({
+            "apiVersion": "tradewind.dev/v1alpha1", "kind": "Connection",
+            "metadata": {"name": "acme", "namespace": "shop", "uid": "u", "resourceVersion": "7", "finalizers": ["a.dev/b"]},
+            "spec": {
+                "provider": "Rutter", "accountRef": {"name": "main"},
+                "rutter": {"platform": "Shopify", "credentialsSecretRef": {"name": "login"}}
+            }
+        }))
+        .expect("an object");
+        let target = Target::from(&object);
+        let of = |bound: bool, annotations: Map<String, Value>| body(&target, &target.finalizers(bound), annotations);
+        let bound =
+            json!({"metadata": {"resourceVersion": "7", "finalizers": ["a.dev/b", "tradewind.dev/connection"]}});
+        assert_eq!(of(true, Map::new()), bound);
+        let told = of(false, Map::from_iter([("k".to_owned(), Value::Null)]));
+        assert_eq!(
+            told,
+            json!({"metadata": {"resourceVersion": "7", "finalizers": ["a.dev/b"], "annotations": {"k": null}}})
+        );
+    }
 }

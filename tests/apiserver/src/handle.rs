@@ -166,7 +166,19 @@ impl ApiServer {
 
     /// From now on watches show a change this late. Reads and lists are never late.
     pub fn lag(&self, lag: Duration) {
-        self.with(|state| state.lag = lag);
+        self.with(|state| state.lag = (lag, vec![]));
+    }
+
+    /// The same for these kinds alone: each is watched on its own, and all others are shown at once.
+    ///
+    /// # Errors
+    /// Where it does not know one of them.
+    pub fn lag_of(&self, plurals: &[&str], lag: Duration) -> Result<(), Failure> {
+        self.with(|state| {
+            let kinds = plurals.iter().map(|plural| state.place(plural, "", "").map(|key| key.kind));
+            state.lag = (lag, kinds.collect::<Result<_, _>>()?);
+            Ok(())
+        })
     }
 
     /// Ends all watches, and forgets what they would have shown next: who watches has to list anew.

@@ -65,7 +65,10 @@ pub(crate) struct State {
     pub(crate) log: Vec<Change>,
     /// What each manager last applied.
     pub(crate) applied: BTreeMap<(Key, String), Value>,
-    pub(crate) lag: Duration,
+    /// How late watches show a change of one of these kinds, or of any where none is named.
+    pub(crate) lag: (Duration, Vec<usize>),
+    /// Watches show the changes of a kind in their order: up to when the last one is not shown.
+    shown: BTreeMap<usize, Instant>,
     /// What it is given is not compared with schemas.
     pub(crate) trusts: bool,
     /// Watches from before this version are told to list anew.
@@ -83,7 +86,8 @@ impl State {
             objects: BTreeMap::new(),
             log: Vec::new(),
             applied: BTreeMap::new(),
-            lag: Duration::ZERO,
+            lag: (Duration::ZERO, vec![]),
+            shown: BTreeMap::new(),
             trusts: false,
             expired: 0,
             revision: 1000,
@@ -175,9 +179,12 @@ impl State {
     }
 
     fn record(&mut self, key: &Key, what: What, object: Object) {
-        let visible = Instant::now() + self.lag;
-        // A watch shows changes in their order.
-        let visible = self.log.last().map_or(visible, |last| last.visible.max(visible));
+        let (lag, kinds) = &self.lag;
+        let lags = kinds.is_empty() || kinds.contains(&key.kind);
+        let visible = if lags { Instant::now() + *lag } else { Instant::now() };
+        let shown = self.shown.entry(key.kind).or_insert(visible);
+        *shown = visible.max(*shown);
+        let visible = *shown;
         self.log.push(Change { revision: self.revision, key: key.clone(), what, object, visible });
     }
 }

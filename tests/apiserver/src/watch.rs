@@ -110,7 +110,7 @@ impl State {
         let (now, mut lines, mut seen) = (Instant::now(), String::new(), revision);
         let from = self.log.partition_point(|change| change.revision <= revision);
         for change in self.log.iter().skip(from) {
-            if change.visible > now {
+            if change.key.kind == selection.kind && change.visible > now {
                 return (lines.into(), seen, Some(change.visible));
             }
             seen = change.revision;

@@ -6,6 +6,8 @@
     reason = "a test ends at the first thing that is not as it must be"
 )]
 
+use std::time::Duration;
+
 use futures::StreamExt;
 use http::StatusCode;
 use jiff::Timestamp;
@@ -17,6 +19,7 @@ use kube::{
     },
 };
 use serde_json::{Value, json};
+use tokio::time::Instant;
 use tradewind_apiserver::{ApiServer, Clock, Definition};
 
 /// A server with one object of a small kind.
@@ -138,4 +141,33 @@ async fn who_watches_from_a_version_that_is_too_old_has_to_list_anew() {
         matches!(&shown, Some(Ok(WatchEvent::Deleted(one))) if one.metadata.name.as_deref() == Some("one")),
         "{shown:?}"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_kind_is_shown_as_late_as_it_lags() {
+    let (server, things) = server();
+    let kind = ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk("", "v1", "Secret"), "secrets");
+    let secrets: Api<DynamicObject> = Api::namespaced_with(Client::new(server.service(), "home"), "home", &kind);
+    let now = server.revision().to_string();
+    let watch =
+        async |api: &Api<DynamicObject>| api.watch(&WatchParams::default(), &now).await.expect("a watch").boxed();
+    let (mut of_things, mut of_secrets) = (watch(&things).await, watch(&secrets).await);
+    let late = Duration::from_secs(20);
+    server.lag_of(&["things"], late).expect("a kind");
+    assert!(server.lag_of(&["others"], late).is_err());
+
+    server.patch("things", "home", "one", &json!({"spec": {"size": 2}})).expect("a thing");
+    let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "two"}});
+    server.create("home", &secret).expect("a secret");
+    let start = Instant::now();
+    assert!(matches!(of_secrets.next().await, Some(Ok(WatchEvent::Added(_)))));
+    assert_eq!(start.elapsed(), Duration::ZERO);
+    server.lag(Duration::ZERO);
+    server.patch("things", "home", "one", &json!({"spec": {"size": 3}})).expect("a thing");
+    let mut shown = async || match of_things.next().await {
+        Some(Ok(WatchEvent::Modified(thing))) => thing.data["spec"]["size"].clone(),
+        other => panic!("a change, and not {other:?}"),
+    };
+    assert_eq!([shown().await, shown().await], [json!(2), json!(3)], "in their order");
+    assert_eq!(start.elapsed(), late);
 }

@@ -32,6 +32,8 @@ pub enum Event {
     KubeOut,
     /// Watches lag from here on, until the next rest.
     StaleView,
+    /// Those of the objects do, and those of what they name do not.
+    StaleObjects,
     /// All watches end, and who watches has to list anew.
     WatchLost,
     // To a request to a provider.
@@ -153,6 +155,7 @@ impl Event {
                     | Self::Stall
                     | Self::Takeover
                     | Self::StaleView
+                    | Self::StaleObjects
                     | Self::WatchLost
             )
     }
@@ -184,6 +187,7 @@ impl Event {
             self,
             Self::Stop
                 | Self::StaleView
+                | Self::StaleObjects
                 | Self::WatchLost
                 | Self::Edit
                 | Self::Suspend
@@ -203,8 +207,9 @@ impl Event {
     /// of it.
     #[must_use]
     pub fn is_uncertain(self) -> bool {
-        let is_told = [Self::Stop, Self::StaleView, Self::WatchLost, Self::KubeDown, Self::Refuse400, Self::Refuse429];
-        self.is_fault() && !is_told.contains(&self)
+        let is_told = [Self::Stop, Self::KubeDown, Self::Refuse400, Self::Refuse429];
+        let is_view = [Self::StaleView, Self::StaleObjects, Self::WatchLost];
+        self.is_fault() && !is_told.contains(&self) && !is_view.contains(&self)
     }
 
     /// Whether it brings the object back from a backup, under another UID.

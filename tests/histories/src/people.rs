@@ -52,6 +52,7 @@ impl World {
                 self.api().lag(STALE);
                 true
             }
+            Event::StaleObjects => self.api().lag_of(&["connections", "integrationinstances"], STALE).is_ok(),
             Event::WatchLost => {
                 self.api().expire();
                 true
