@@ -139,7 +139,7 @@ impl<E: External> Pass<'_, E> {
                 Err(error) => return outcome::failed::<E>(self.engine, &mut target, &error).await,
             };
             // It has told who the account is: the next pass sees what others of that account claim.
-            if self.session.identity() != identity {
+            if identity.organisation.is_none() && self.session.identity().organisation.is_some() {
                 return Ok(Next::After(SOON));
             }
             self.note_seen(&mut facts, &target, &sightings);
