@@ -704,6 +704,18 @@ mod recorded {
     }
 
     #[test]
+    fn what_can_only_be_replaced_is_loaded_again_all_the_same() {
+        let broken = Problem::new(Reason::InvalidSpec, "no");
+        let of = |due, problem| {
+            let drift = Drift::Replacement(vec!["x".into()]);
+            step(&done(), Some(&[seen("a")]), |f| (f.drift, f.refresh_due, f.problem) = (drift, due, problem))
+        };
+        assert_eq!(of(true, None), Step::Refresh(id("a")));
+        let halted = Step::Halt(Reason::ReplacementRequired, vec![id("a")]);
+        assert_eq!((of(false, None), of(true, Some(&broken))), (halted.clone(), halted));
+    }
+
+    #[test]
     fn a_person_comes_before_a_change_and_a_change_before_a_refresh() {
         let fields = || Drift::Fields(vec!["x".into()]);
         let got =

@@ -198,6 +198,8 @@ mod tests {
             }
         }
         assert!(["first", "second", "third"].iter().all(|token| due(Some(token), &status, at(9)).is_empty()));
+        let earlier = state(&status, Entity::Orders).map(|known| known.earlier.clone());
+        assert_eq!(earlier, Some(vec!["second".into(), "first".into()]), "each once, whatever came of it");
     }
 
     #[test]
