@@ -140,3 +140,32 @@ impl Step {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    fn id() -> ExternalId {
+        ExternalId::new("a")
+    }
+
+    #[rstest]
+    #[case::change(Step::Update(id()), true)]
+    #[case::refresh(Step::Refresh(id()), true)]
+    #[case::idle(Step::Idle(id()), true)]
+    #[case::what_is_not_replaced(Step::Halt(Reason::ReplacementRequired, vec![id()]), true)]
+    #[case::replacement(Step::Replace(id()), false)]
+    #[case::adoption(Step::Adopt(id()), false)]
+    fn a_step_at_a_record_names_it_and_says_whether_it_stays(#[case] step: Step, #[case] stays: bool) {
+        assert_eq!((step.record(), step.keeps_record()), (Some(&id()), stays));
+    }
+
+    #[rstest]
+    #[case::another_halt(Step::Halt(Reason::ExternalNotFound, vec![id()]))]
+    #[case::create(Step::Create)]
+    #[case::delete_without_a_look(Step::Delete(id()))]
+    fn of_others_nothing_was_read(#[case] step: Step) {
+        assert_eq!((step.record(), step.keeps_record()), (None, false));
+    }
+}
