@@ -67,8 +67,6 @@ pub(crate) struct State {
     pub(crate) applied: BTreeMap<(Key, String), Value>,
     /// How late watches show a change of one of these kinds, or of any where none is named.
     pub(crate) lag: (Duration, Vec<usize>),
-    /// Watches show the changes of a kind in their order: up to when the last one is not shown.
-    shown: BTreeMap<usize, Instant>,
     /// What it is given is not compared with schemas.
     pub(crate) trusts: bool,
     /// Watches from before this version are told to list anew.
@@ -87,7 +85,6 @@ impl State {
             log: Vec::new(),
             applied: BTreeMap::new(),
             lag: (Duration::ZERO, vec![]),
-            shown: BTreeMap::new(),
             trusts: false,
             expired: 0,
             revision: 1000,
@@ -182,9 +179,9 @@ impl State {
         let (lag, kinds) = &self.lag;
         let lags = kinds.is_empty() || kinds.contains(&key.kind);
         let visible = if lags { Instant::now() + *lag } else { Instant::now() };
-        let shown = self.shown.entry(key.kind).or_insert(visible);
-        *shown = visible.max(*shown);
-        let visible = *shown;
+        // A watch shows the changes of its kind in their order.
+        let before = self.log.iter().rev().find(|change| change.key.kind == key.kind);
+        let visible = before.map_or(visible, |before| before.visible.max(visible));
         self.log.push(Change { revision: self.revision, key: key.clone(), what, object, visible });
     }
 }

@@ -44,6 +44,22 @@ async fn world_of_logins(name: &str) -> World {
     world
 }
 
+/// An account `colleague` with the colleague's login, beside the usual one.
+async fn add_colleague(world: &World) {
+    world.sandbox.apply(&secret("colleague", &[("client_id", COLLEAGUE.0), ("client_secret", COLLEAGUE.1)])).await;
+    let twin = changed(&world.account(), &json!({"credentialsSecretRef": {"name": "colleague"}}));
+    world.sandbox.apply(&twin.replace(r#""name":"rutter""#, r#""name":"colleague""#)).await;
+}
+
+/// The record of the store `acme` stays with its object when `twin`, declared with this, asks for it.
+async fn assert_not_adopted(world: &World, twin: &Value, id: &str) {
+    world.sandbox.apply(&changed(&connection("twin", &store("acme"), ""), twin)).await;
+    let halted = world.until("twin", "Ready", "False", "ExternalIdConflict").await;
+    assert_stalled(&halted, "ExternalIdConflict", &[id]);
+    assert_eq!(world.sandbox.get::<Secret>("twin-connection").await, None, "the token is not its own");
+    world.assert_made(1, &[id]);
+}
+
 /// The organisation of the usual login.
 fn organisation() -> String {
     rutter::Account::default().org_id
@@ -711,10 +727,7 @@ async fn a_new_login_is_nobodys_before_a_connection_has_told_whose_it_is() {
 async fn two_new_logins_of_one_organisation_make_no_store_twice() {
     const PAIRS: usize = 6;
     let world = world_of_logins("two-logins").await;
-    world.sandbox.apply(&secret("colleague", &[("client_id", COLLEAGUE.0), ("client_secret", COLLEAGUE.1)])).await;
-    let twin = changed(&world.account(), &json!({"credentialsSecretRef": {"name": "colleague"}}));
-    let twin = twin.replace(r#""name":"rutter""#, r#""name":"colleague""#);
-    world.sandbox.apply(&twin).await;
+    add_colleague(&world).await;
     let by_twin = json!({"accountRef": {"name": "colleague"}});
     let manifests = (0..PAIRS).flat_map(|pair| {
         let manifest = |name: &str| connection(&format!("{name}-{pair}"), &store(&format!("pair-{pair}")), "");
@@ -744,15 +757,9 @@ async fn a_record_of_an_account_without_a_name_is_not_adopted_from_a_colleagues_
     world.sandbox.apply(&connection("acme", &store("acme"), "")).await;
     let first = world.until("acme", "Ready", "False", "InitialRefreshRunning").await;
     world.looked_at::<ProviderAccount>("rutter").await;
-    world.sandbox.apply(&secret("colleague", &[("client_id", COLLEAGUE.0), ("client_secret", COLLEAGUE.1)])).await;
-    let twin = changed(&world.account(), &json!({"credentialsSecretRef": {"name": "colleague"}}));
-    world.sandbox.apply(&twin.replace(r#""name":"rutter""#, r#""name":"colleague""#)).await;
+    add_colleague(&world).await;
     let by_twin = json!({"accountRef": {"name": "colleague"}, "adoptionPolicy": "Match", "deletionPolicy": "Delete"});
-    world.sandbox.apply(&changed(&connection("twin", &store("acme"), ""), &by_twin)).await;
-    let halted = world.until("twin", "Ready", "False", "ExternalIdConflict").await;
-    assert_stalled(&halted, "ExternalIdConflict", &[&id_of(&first)]);
-    assert_eq!(world.sandbox.get::<Secret>("twin-connection").await, None, "the token is not its own");
-    world.assert_made(1, &[&id_of(&first)]);
+    assert_not_adopted(&world, &by_twin, &id_of(&first)).await;
 }
 
 /// The look that finds the record is the first that tells whose the colleague's login is.
@@ -762,9 +769,7 @@ async fn a_record_of_an_account_without_a_name_is_not_adopted_from_a_colleagues_
 #[tokio::test]
 async fn a_record_is_not_adopted_by_the_look_that_tells_whose_the_login_is(#[case] by_id: bool) {
     let world = world_of_logins("late-name").await;
-    world.sandbox.apply(&secret("colleague", &[("client_id", COLLEAGUE.0), ("client_secret", COLLEAGUE.1)])).await;
-    let twin = changed(&world.account(), &json!({"credentialsSecretRef": {"name": "colleague"}}));
-    world.sandbox.apply(&twin.replace(r#""name":"rutter""#, r#""name":"colleague""#)).await;
+    add_colleague(&world).await;
     let nobody = world.looked_at::<ProviderAccount>("colleague").await;
     assert_eq!((nobody.says("Ready", "True", "Succeeded"), status(&nobody).identity), (true, None));
     world.sandbox.apply(&connection("acme", &store("acme"), "")).await;
@@ -775,11 +780,7 @@ async fn a_record_is_not_adopted_by_the_look_that_tells_whose_the_login_is(#[cas
     if by_id {
         by_twin["externalRef"] = json!({"id": id_of(&first)});
     }
-    world.sandbox.apply(&changed(&connection("twin", &store("acme"), ""), &by_twin)).await;
-    let halted = world.until("twin", "Ready", "False", "ExternalIdConflict").await;
-    assert_stalled(&halted, "ExternalIdConflict", &[&id_of(&first)]);
-    assert_eq!(world.sandbox.get::<Secret>("twin-connection").await, None, "the token is not its own");
-    world.assert_made(1, &[&id_of(&first)]);
+    assert_not_adopted(&world, &by_twin, &id_of(&first)).await;
 }
 
 #[rstest]
