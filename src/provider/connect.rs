@@ -4,9 +4,9 @@ use super::{
     AllowList, Backend, External,
     arcus::{self, Arcus},
     gate::Gate,
-    http::{self, Wire},
     rutter::Rutter,
     sku_io::SkuIo,
+    wire::{self, Wire},
 };
 use crate::{
     api::v1alpha1::{AdoptionPolicy, ArcusMode, Declaration, Limits, ManagementPolicy, Provider, ProviderAccountSpec},
@@ -243,7 +243,7 @@ pub fn connect(
     let gate = Arc::new(Gate::new(positive(limits.requests_per_minute), in_flight, meter.clone()));
     let wire = match &settings.wire {
         Some(wire) => wire.clone(),
-        None => http::over_reqwest(client(settings).map_err(|_| {
+        None => wire::over_reqwest(client(settings).map_err(|_| {
             Problem::new(
                 Reason::InvalidSpec,
                 "The operator has no CA certificates that it can use. Check that its image holds those of the system, and \

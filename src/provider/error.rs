@@ -2,7 +2,7 @@
 //!
 //! It holds no URL, no body and no header: Rutter puts a token into the query, and bodies echo credentials.
 
-use super::{gate::Refusal, http::WireError};
+use super::{gate::Refusal, wire::WireError};
 use crate::domain::verdict::{Detail, Effect, Kind};
 use std::{fmt, time::Duration};
 use strum::{Display, EnumIter, EnumMessage, IntoStaticStr};

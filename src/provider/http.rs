@@ -1,17 +1,18 @@
-//! The only place that sends HTTP to a provider: one request, one answer, both bounded in time and size.
+//! What is asked of a provider: one request with a ticket of its budget, one answer, both bounded in time and size.
 //!
-//! It never retries, never follows a redirect, and never lets a URL or a body out in an error.
+//! It never retries, and never lets a URL or a body out in an error.
 
 use super::{
     ApiError, CreatePermit, Deadline, Operation,
     gate::{Gate, Ticket},
+    wire::{BODY_CAP, Cap, Held, LIST_CAP, Turn, Wire, WireError, needed},
 };
 use crate::{
     domain::{ids::ExternalId, verdict::Kind},
     telemetry::{Meter, Throttle},
 };
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, header};
 use jiff::{Timestamp, fmt::rfc2822};
 use serde_json::Value;
 use std::{
@@ -22,53 +23,8 @@ use std::{
     time::Duration,
 };
 use tokio::time::Instant;
-use tower::{ServiceExt, service_fn, util::BoxCloneSyncService};
+use tower::ServiceExt;
 use url::Url;
-
-/// How a request reaches a provider: reqwest in the operator, a router in deterministic tests.
-pub type Wire = BoxCloneSyncService<Request<Bytes>, Response<Bytes>, WireError>;
-
-/// Why there is no whole answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum WireError {
-    /// Nothing was sent: no connection, no TLS, no such host.
-    #[error("nothing was sent")]
-    NotSent,
-    /// The permit had expired: nothing was sent.
-    #[error("the permit expired before sending")]
-    Expired,
-    /// No whole answer in time.
-    #[error("no answer in time")]
-    Timeout,
-    /// The connection broke.
-    #[error("the connection broke")]
-    Broken,
-    /// The answer is larger than this many bytes.
-    #[error("the answer is larger than {0} bytes")]
-    TooBig(usize),
-}
-
-/// The largest answer to anything but a list, in bytes.
-const BODY_CAP: usize = 1 << 20;
-/// The largest page of a list, in bytes.
-const LIST_CAP: usize = 2 << 20;
-/// A page that is larger than this is read while no other one of its account is.
-const LARGE: usize = 256 << 10;
-
-/// How much of an answer its request wants: nobody reads more only to throw it away.
-#[derive(Clone, Copy)]
-struct Cap(usize);
-
-/// Whose turn it is to read a large page, among the requests of one account. Not the others': one whose provider lets its
-/// bytes drip holds up nobody else's.
-#[derive(Clone, Default)]
-struct Turn(Arc<tokio::sync::Mutex<()>>);
-
-/// Held as long as the page is there.
-#[derive(Clone)]
-struct Held {
-    _turn: Arc<tokio::sync::OwnedMutexGuard<()>>,
-}
 
 /// What is left for what is kept of a list. A provider without an end to its pages must not fill the memory.
 pub(super) struct Room {
@@ -332,88 +288,12 @@ fn plain(value: Option<&HeaderValue>) -> Option<String> {
     (text.len() <= 128 && text.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c))).then(|| text.to_owned())
 }
 
-/// The wire of the operator.
-pub(super) fn over_reqwest(client: reqwest::Client) -> Wire {
-    BoxCloneSyncService::new(service_fn(move |request: Request<Bytes>| {
-        let client = client.clone();
-        async move {
-            let cap = request.extensions().get().map_or(BODY_CAP, |Cap(cap)| *cap);
-            let turn = request.extensions().get::<Turn>().cloned();
-            let request = reqwest::Request::try_from(request).map_err(|_| WireError::NotSent)?;
-            let mut response = client.execute(request).await.map_err(|e| classify(&e))?;
-            let mut head = Response::builder().status(response.status());
-            if let Some(headers) = head.headers_mut() {
-                headers.clone_from(response.headers());
-            }
-            let mut turn_taken = None;
-            let read = body(&mut response, cap, turn, &mut turn_taken).await;
-            let mut answer = head.body(needed(response.status(), read)?).map_err(|_| WireError::Broken)?;
-            if let Some(turn_taken) = turn_taken {
-                answer.extensions_mut().insert(turn_taken);
-            }
-            Ok(answer)
-        }
-    }))
-}
-
-/// Reads a body of no more bytes than this: one that becomes large when it is its turn.
-async fn body(
-    response: &mut reqwest::Response,
-    cap: usize,
-    turn: Option<Turn>,
-    held: &mut Option<Held>,
-) -> Result<Bytes, WireError> {
-    let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(|e| classify(&e))? {
-        let length = body.len() + chunk.len();
-        if length > cap {
-            return Err(WireError::TooBig(cap));
-        }
-        if length > LARGE
-            && held.is_none()
-            && let Some(Turn(turn)) = &turn
-        {
-            *held = Some(Held { _turn: Arc::new(Arc::clone(turn).lock_owned().await) });
-        }
-        if length > LARGE {
-            // At once all that there may be, of which only what is written to is taken: what grows is there twice.
-            body.reserve_exact(cap - body.len());
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Ok(body.into())
-}
-
-/// The body of an answer, or none where it failed and is not needed: who is refused, or asked to slow down, is so by the
-/// status, and when to come back stands in the head. What is wrong with a request only the body tells. A deadline that ran out
-/// stays one.
-fn needed(status: StatusCode, body: Result<Bytes, WireError>) -> Result<Bytes, WireError> {
-    let says_all = [StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN, StatusCode::TOO_MANY_REQUESTS].contains(&status);
-    match body {
-        Err(error) if error != WireError::Timeout && (says_all || status.is_server_error()) => Ok(Bytes::new()),
-        body => body,
-    }
-}
-
-/// Only a failed connection is certain to have sent nothing.
-fn classify(error: &reqwest::Error) -> WireError {
-    if error.is_connect() || error.is_builder() {
-        WireError::NotSent
-    } else if error.is_timeout() {
-        WireError::Timeout
-    } else {
-        WireError::Broken
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use http::Response;
     use rstest::rstest;
-    use tokio::{
-        io::{AsyncReadExt, AsyncWriteExt},
-        net::TcpListener,
-    };
+    use tower::{service_fn, util::BoxCloneSyncService};
 
     #[rstest]
     #[case::seconds("120", Some(120))]
@@ -428,8 +308,8 @@ mod tests {
         assert_eq!(retry_after(&value, now), seconds.map(Duration::from_secs));
     }
 
-    /// A provider that answers with these statuses, one after the other, and how long its gate is closed after each.
-    async fn closed_after(statuses: &[u16], retry_after: Option<&'static str>) -> Vec<u64> {
+    /// A provider that answers with these statuses, one after the other.
+    fn answers(statuses: &[u16], retry_after: Option<&'static str>) -> Http {
         let meter = crate::telemetry::Metrics::new().at(crate::api::v1alpha1::Provider::Rutter);
         let gate = Arc::new(Gate::new(60_000, 8, meter.clone()));
         let left: Vec<u16> = statuses.iter().rev().copied().collect();
@@ -444,12 +324,21 @@ mod tests {
         }));
         let (base, id) = ("https://a.example.com/".parse().expect("a URL"), HeaderName::from_static("x-request-id"));
         let minute = Duration::from_mins(1);
-        let http = Http::new(wire, base, HeaderMap::new(), id, minute, Arc::clone(&gate), meter);
+        Http::new(wire, base, HeaderMap::new(), id, minute, gate, meter)
+    }
+
+    async fn answer(http: &Http, operation: Operation) -> Reply {
+        let call = Call { operation, method: Method::GET, path: &["a"], query: &[], body: None, key: None };
+        http.send(call, Pace::Now).await.expect("an answer")
+    }
+
+    /// How long the gate is closed after each of these.
+    async fn closed_after(statuses: &[u16], retry_after: Option<&'static str>) -> Vec<u64> {
+        let http = answers(statuses, retry_after);
         let mut closed = vec![];
         for _ in statuses {
             let operation = Operation::Read;
-            let call = Call { operation, method: Method::GET, path: &["a"], query: &[], body: None, key: None };
-            let reply = http.send(call, Pace::Now).await.expect("an answer");
+            let reply = answer(&http, operation).await;
             let limit = ApiError {
                 retry_after: reply.retry_after,
                 ..ApiError::answered(operation, 429, Kind::RateLimited, crate::domain::verdict::Effect::None)
@@ -458,7 +347,7 @@ mod tests {
                 // Two that were under way at once are one limit.
                 http.heed(http.heed(limit, Duration::from_secs(10)), Duration::from_secs(10));
             }
-            let rest = gate.closed_for().unwrap_or_default();
+            let rest = http.gate.closed_for().unwrap_or_default();
             closed.push(rest.as_secs());
             tokio::time::advance(rest).await;
         }
@@ -471,83 +360,6 @@ mod tests {
         assert_eq!(closed_after(&in_a_row, None).await, [10, 20, 40, 0, 10, 0, 20]);
         assert_eq!(closed_after(&[429; 9], None).await[5..], [320, 600, 600, 600]);
         assert_eq!(closed_after(&[429; 3], Some("7")).await, [7; 3], "who says when is believed");
-    }
-
-    /// What the operator's wire makes of these bytes, after which the server says nothing more: it closes the connection, or
-    /// else holds it.
-    async fn said(bytes: &str, closes: bool, cap: usize, turn: Turn) -> Result<Response<Bytes>, WireError> {
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let url = format!("http://{}/", listener.local_addr().expect("an address"));
-        let server = async {
-            let (mut stream, _) = listener.accept().await.expect("a connection");
-            let _ = stream.read(&mut [0; 1024]).await.expect("a request");
-            stream.write_all(bytes.as_bytes()).await.expect("an answer");
-            if !closes {
-                std::future::pending::<()>().await;
-            }
-        };
-        // Long where nothing shall run out, however busy the machine is.
-        let patience = if closes { Duration::from_secs(30) } else { Duration::from_millis(300) };
-        let client = reqwest::Client::builder().timeout(patience).build().expect("a client");
-        let request = Request::get(url).extension(Cap(cap)).extension(turn).body(Bytes::new()).expect("a request");
-        let answer = over_reqwest(client).oneshot(request);
-        tokio::select! {
-            biased;
-            answer = answer => answer,
-            () = async { server.await; std::future::pending().await } => unreachable!("it answers"),
-        }
-    }
-
-    #[rstest]
-    #[case::a_limit(
-        "HTTP/1.1 429 Too Many Requests\r\nretry-after: 7\r\ncontent-length: 100\r\n\r\nno",
-        Ok((429, Some("7"), ""))
-    )]
-    #[case::chunks_without_an_end(
-        "HTTP/1.1 503 Service Unavailable\r\nretry-after: 7\r\ntransfer-encoding: chunked\r\n\r\n5\r\nho",
-        Ok((503, Some("7"), ""))
-    )]
-    #[case::no_gzip(
-        "HTTP/1.1 401 Unauthorized\r\ncontent-encoding: gzip\r\ncontent-length: 4\r\n\r\noops",
-        Ok((401, None, ""))
-    )]
-    #[case::larger_than_is_wanted("HTTP/1.1 403 Forbidden\r\ncontent-length: 12\r\n\r\ntwelve bytes", Ok((403, None, "")))]
-    #[case::only_the_body_tells("HTTP/1.1 422 Unprocessable\r\ncontent-length: 100\r\n\r\nno", Err(WireError::Broken))]
-    #[case::a_whole_one("HTTP/1.1 400 Bad Request\r\ncontent-length: 2\r\n\r\nno", Ok((400, None, "no")))]
-    #[case::a_success("HTTP/1.1 200 OK\r\nretry-after: 7\r\ncontent-length: 100\r\n\r\nno", Err(WireError::Broken))]
-    #[case::a_large_success("HTTP/1.1 200 OK\r\ncontent-length: 12\r\n\r\ntwelve bytes", Err(WireError::TooBig(8)))]
-    #[tokio::test]
-    async fn a_refusal_whose_body_fails_is_one_by_its_head_and_a_success_is_none(
-        #[case] bytes: &'static str,
-        #[case] expected: Result<(u16, Option<&str>, &str), WireError>,
-    ) {
-        let answer = said(bytes, true, 8, Turn::default()).await;
-        let told = answer.as_ref().map(|r| {
-            let wait = r.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok());
-            (r.status().as_u16(), wait, std::str::from_utf8(r.body()).expect("text"))
-        });
-        assert_eq!(told.map_err(|e| *e), expected);
-    }
-
-    #[tokio::test]
-    async fn a_refusal_that_does_not_come_to_its_end_in_time_is_no_answer() {
-        let bytes = "HTTP/1.1 429 Too Many Requests\r\nretry-after: 7\r\ncontent-length: 100\r\n\r\nno";
-        assert_eq!(said(bytes, false, 8, Turn::default()).await.err(), Some(WireError::Timeout));
-    }
-
-    /// Of the pages of one account, and for as long as it is there.
-    #[rstest]
-    #[case::small(LARGE, true)]
-    #[case::large(LARGE + 1, false)]
-    #[tokio::test]
-    async fn a_large_page_is_there_while_no_other_one_is(#[case] length: usize, #[case] free: bool) {
-        let (turn, body) = (Turn::default(), "x".repeat(length));
-        let bytes = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n{body}");
-        let answer = said(&bytes, true, LIST_CAP, turn.clone()).await.expect("an answer");
-        assert_eq!((answer.body().len(), turn.0.try_lock().is_ok()), (length, free));
-        drop(answer);
-        assert!(turn.0.try_lock().is_ok(), "the next one's turn");
     }
 
     #[test]

@@ -19,6 +19,7 @@ mod http;
 mod inventory;
 pub mod rutter;
 pub mod sku_io;
+mod wire;
 
 pub use backend::Backend;
 pub(crate) use backend::with_external;
@@ -27,7 +28,8 @@ pub(crate) use deadline::{Deadline, Wall};
 pub use endpoint::{AllowList, BadEndpoint};
 pub use error::{ApiError, Operation};
 pub use gate::{Gate, Refusal, Slot, Ticket, on_behalf_of};
-pub use http::{Pace, Wire, WireError};
+pub use http::Pace;
+pub use wire::{Wire, WireError};
 
 use crate::{
     api::v1alpha1::{AppliedField, Declaration, RefreshPhase},

@@ -16,8 +16,9 @@ use super::{
     Accepted, ApiError, ConnectSettings, CreatePermit, Created, DeletePermit, External, Freshness, Job, Login, Made,
     Operation, Record, Summary, answer,
     gate::Gate,
-    http::{Call, Http, Pace, Reply, Room, Wire},
+    http::{Call, Http, Pace, Reply, Room},
     inventory::Inventory,
+    wire::Wire,
 };
 use crate::{
     api::v1alpha1::{AppliedField, Declaration, RefreshPhase},

@@ -14,7 +14,8 @@ use super::{
     ApiError, ConnectSettings, ConnectionSecret, CreatePermit, Created, DeletePermit, External, Freshness, Job, Login,
     Made, Operation, Recogniser, Record, Summary,
     gate::Gate,
-    http::{Call, Http, Pace, Wire, headers},
+    http::{Call, Http, Pace, headers},
+    wire::Wire,
 };
 use crate::{
     api::{

@@ -13,7 +13,8 @@ use super::{
     ApiError, ConnectSettings, CreatePermit, Created, DeletePermit, External, Freshness, Job, Login, Made, Operation,
     Recogniser, Record, Summary, answer,
     gate::Gate,
-    http::{Call, Http, Pace, Wire, headers},
+    http::{Call, Http, Pace, headers},
+    wire::Wire,
 };
 use crate::{
     api::v1alpha1::{AppliedField, Declaration, RefreshPhase},
