@@ -2,7 +2,8 @@
 //!
 //! Who is refused gives up its worker and comes back when it is told to: a throttled account must never hold the others
 //! up. Nor may a tenant, which is a namespace, or an account that is looked at: while another one waits, none has more
-//! than half of the places, and the next request is that of whoever has sent the least.
+//! than half of the places, and the next request is that of whoever has sent the least. What was in vain counts more: a
+//! tenant whose objects fail again and again slows one down whose objects get on, but not to half of its pace.
 
 use crate::telemetry::{Meter, Throttle};
 use governor::{
@@ -91,7 +92,7 @@ struct State {
 struct Tenant {
     /// The slots that it holds.
     held: u32,
-    /// Requests that it has sent, those of long ago counted less, and when they were counted.
+    /// Requests that it has sent, those of long ago counted less and those in vain more, and when they were counted.
     sent: (f64, Instant),
     /// The moment that its last one refused was told to come back at.
     queue_end: Option<Instant>,
@@ -113,6 +114,10 @@ impl Tenant {
         let (sent, at) = self.sent;
         sent * 0.5_f64.powf(now.duration_since(at).as_secs_f64() / HALF_LIFE.as_secs_f64())
     }
+
+    fn count(&mut self, requests: f64, now: Instant) {
+        self.sent = (self.sent(now) + requests, now);
+    }
 }
 
 /// Nobody is told to come back later than this: the queue may drain faster than it looks.
@@ -121,6 +126,8 @@ const LONGEST_QUEUE: Duration = Duration::from_mins(1);
 const LATE: Duration = Duration::from_secs(1);
 /// After this long, what somebody has sent counts half.
 const HALF_LIFE: Duration = Duration::from_secs(30);
+/// A write that comes to nothing counts as so many requests.
+const IN_VAIN: f64 = 3.0;
 
 impl State {
     fn tenant(&mut self, name: &str, now: Instant) -> &mut Tenant {
@@ -232,6 +239,12 @@ impl Gate {
         self.open(&tenant())
     }
 
+    /// What this task has sent last was a write, and it came to nothing.
+    pub fn in_vain(&self) {
+        let now = Instant::now();
+        self.lock().tenant(&tenant(), now).count(IN_VAIN - 1.0, now);
+    }
+
     /// One request of this tenant, or how long it has to wait at least.
     fn take(&self, tenant: &str) -> Result<Ticket, Duration> {
         let now = Instant::now();
@@ -244,7 +257,7 @@ impl Gate {
         let tenant = state.tenant(tenant, now);
         tenant.wants_ticket = granted.is_err();
         granted.map(|()| {
-            tenant.sent = (tenant.sent(now) + 1.0, now);
+            tenant.count(1.0, now);
             Ticket(())
         })
     }
@@ -297,6 +310,13 @@ impl Gate {
         let moment = after_the_last.clamp(now + at_least, now + at_most);
         tenant.queue_end = Some(moment);
         moment.duration_since(now)
+    }
+
+    /// What counts as sent by this task.
+    #[cfg(test)]
+    pub(super) fn counted(&self) -> f64 {
+        let now = Instant::now();
+        self.lock().tenant(&tenant(), now).sent(now)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -484,6 +504,23 @@ mod tests {
         let later = (between(&many, 180, 240), between(&few, 180, 240));
         assert!(later.0.abs_diff(later.1) * 10 < later.0 + later.1, "both ask all the time: {later:?}");
         assert!(later.0 + later.1 > 500, "nothing is left unused: {later:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whose_every_other_request_is_in_vain_has_a_third_of_what_both_ask_for() {
+        let gate = gate(600, 8);
+        let (mut fails, mut gets_on) = (0_u32, 0_u32);
+        for _ in 0..3 * 60 * 100 {
+            if ticket(&gate, "fails").is_ok() {
+                fails += 1;
+                if fails.is_multiple_of(2) {
+                    TENANT.sync_scope("fails".to_owned(), || gate.in_vain());
+                }
+            }
+            gets_on += u32::from(ticket(&gate, "gets on").is_ok());
+            tokio::time::advance(Duration::from_millis(10)).await;
+        }
+        assert!(gets_on.abs_diff(fails * 2) * 20 < gets_on, "{gets_on} beside {fails}");
     }
 
     #[tokio::test(start_paused = true)]

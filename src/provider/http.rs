@@ -188,6 +188,10 @@ impl Http {
         let answer = answer.unwrap_or(Err(WireError::Timeout));
         let status = answer.as_ref().ok().map(|r| r.status().as_u16());
         self.meter.request(operation.into(), status, begun.elapsed());
+        // Being asked to slow down is nobody's own failure.
+        if operation.writes() && !status.is_some_and(|status| matches!(status, 200..=299 | 429)) {
+            self.gate.in_vain();
+        }
         let (mut head, body) = answer.map_err(wire_error)?.into_parts();
         if head.status.is_success() {
             self.limits.store(0, Ordering::Relaxed);
@@ -360,6 +364,23 @@ mod tests {
         assert_eq!(closed_after(&in_a_row, None).await, [10, 20, 40, 0, 10, 0, 20]);
         assert_eq!(closed_after(&[429; 9], None).await[5..], [320, 600, 600, 600]);
         assert_eq!(closed_after(&[429; 3], Some("7")).await, [7; 3], "who says when is believed");
+    }
+
+    #[rstest]
+    #[case::a_write_that_is_refused(Operation::Create, 409, true)]
+    #[case::a_write_that_breaks_something(Operation::Update, 502, true)]
+    #[case::a_write_that_is_done(Operation::Create, 201, false)]
+    #[case::a_write_that_comes_too_soon(Operation::Create, 429, false)]
+    #[case::a_read(Operation::Read, 404, false)]
+    #[tokio::test(start_paused = true)]
+    async fn a_write_that_comes_to_nothing_counts_more_than_another_request(
+        #[case] operation: Operation,
+        #[case] status: u16,
+        #[case] more: bool,
+    ) {
+        let http = answers(&[status], None);
+        answer(&http, operation).await;
+        assert_eq!(http.gate.counted() > 1.0, more, "{}", http.gate.counted());
     }
 
     #[test]
