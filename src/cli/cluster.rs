@@ -284,6 +284,8 @@ impl Scope {
     }
 }
 
+/// A field that the CRD does not have is refused: it would be dropped without a word.
 fn patch_params() -> PatchParams {
-    PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() }
+    let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+    params.validation_strict()
 }

@@ -1,6 +1,7 @@
 //! Failures in plain words: what went wrong, and what to do next. One line, never a Debug form, never a body.
 
 use super::caller::Caller;
+use crate::domain::text::unknown_field;
 use anyhow::anyhow;
 use kube::core::Status;
 use std::error::Error;
@@ -69,10 +70,16 @@ pub(super) fn plain(error: kube::Error, caller: &Caller) -> anyhow::Error {
 
 fn answered(status: &Status, caller: &Caller) -> String {
     let said = status.message.trim().trim_end_matches('.');
+    let install = || format!("{} crds | {}", caller.program(), caller.kubectl("apply --server-side -f -"));
+    if let Some(unknown) = unknown_field(said) {
+        return format!(
+            "this cluster's CRDs are older than this program ({unknown}). Install those of today: {}",
+            install()
+        );
+    }
     match status.code {
         404 if status.reason != NOT_FOUND => {
-            let (program, apply) = (caller.program(), caller.kubectl("apply --server-side -f -"));
-            format!("this cluster does not know the kinds of Tradewind. Install them: {program} crds | {apply}")
+            format!("this cluster does not know the kinds of Tradewind. Install them: {}", install())
         }
         401 => "the API server does not know you. Log in again, as for kubectl".to_owned(),
         403 => format!("you may not do this: {said}. Ask whoever runs the cluster for that right"),
@@ -122,6 +129,14 @@ mod tests {
         let install = ": kubectl tradewind crds | kubectl apply --server-side -f - --context prod";
         assert!(unknown.ends_with(install), "{unknown}");
         assert!(!said(404, "connections.tradewind.dev \"a\" not found", "NotFound").contains("tradewind crds"));
+    }
+
+    #[test]
+    fn a_field_that_the_cluster_does_not_know_is_one_of_a_newer_version() {
+        let echo = r#"" is invalid: patch: Invalid value: "{\"spec\":{}}": strict decoding error: unknown field "spec.suspend""#;
+        let text = said(422, echo, "Invalid");
+        assert!(text.contains(r#"(strict decoding error: unknown field "spec.suspend")"#), "{text}");
+        assert!(text.ends_with("kubectl tradewind crds | kubectl apply --server-side -f - --context prod"), "{text}");
     }
 
     #[test]

@@ -19,6 +19,12 @@ pub fn plain(word: &str, max: usize) -> String {
     clip(&clean, max)
 }
 
+/// What an API server says of a field that its CRD does not have, without the whole object that it repeats before.
+#[must_use]
+pub fn unknown_field(message: &str) -> Option<&str> {
+    message.find("strict decoding error").and_then(|at| message.get(at..))
+}
+
 /// What a status holds of a value by which somebody asks: what is longer is told apart by its beginning.
 #[must_use]
 pub fn token(value: &str) -> &str {

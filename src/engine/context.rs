@@ -193,10 +193,12 @@ impl Engine {
         ring(&self.suspects);
     }
 
-    /// Parameters of all our patches.
+    /// Parameters of all our patches. One with a field that the CRD does not have is refused: it would be dropped without
+    /// a word.
     #[must_use]
     pub(super) fn patch_params() -> PatchParams {
-        PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() }
+        let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+        params.validation_strict()
     }
 
     /// All caches are complete, so that an absence in them means something.

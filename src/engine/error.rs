@@ -1,5 +1,6 @@
 //! Why a pass ended early: one variant for each stage that talks to the API server.
 
+use crate::domain::text::unknown_field;
 use kube::core::Status;
 
 /// A pass that could not go on.
@@ -53,12 +54,19 @@ impl PassError {
     pub(super) fn chain(&self) -> String {
         match self {
             Self::Stale | Self::Superseded | Self::Deadline | Self::Panicked => self.to_string(),
-            Self::Resolve(source) | Self::Intent(source) | Self::Publish(source) | Self::Report(source) => match source
-                .as_ref()
-            {
-                kube::Error::Api(status) => format!("{self}: {} {}: {}", status.code, status.reason, status.message),
-                other => format!("{self}: {other}"),
-            },
+            Self::Resolve(source) | Self::Intent(source) | Self::Publish(source) | Self::Report(source) => {
+                match source.as_ref() {
+                    kube::Error::Api(status) => {
+                        format!(
+                            "{self}: {} {}: {}",
+                            status.code,
+                            status.reason,
+                            unknown_field(&status.message).unwrap_or(&status.message)
+                        )
+                    }
+                    other => format!("{self}: {other}"),
+                }
+            }
         }
     }
 }
@@ -87,6 +95,15 @@ pub(super) fn is_missing(status: &Status) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_field_that_is_not_known_is_named_without_the_object_that_it_is_of() {
+        let message =
+            r#" "" is invalid: patch: Invalid value: "{\"spec\":{}}": strict decoding error: unknown field "status.a""#;
+        let refused = Status::failure(message, "Invalid").with_code(422);
+        let said = PassError::Report(Box::new(kube::Error::Api(refused.boxed()))).chain();
+        assert_eq!(said, r#"report: 422 Invalid: strict decoding error: unknown field "status.a""#);
+    }
 
     #[test]
     fn what_is_not_served_any_more_is_missing() {

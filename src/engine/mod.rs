@@ -9,6 +9,7 @@ mod claims;
 mod clock;
 mod context;
 mod correct;
+mod crds;
 mod create;
 mod deletions;
 mod error;
@@ -87,6 +88,12 @@ pub enum RunError {
 /// # Errors
 /// Where the Lease was lost.
 pub async fn run(reach: Reach, settings: Settings, metrics: Metrics, gate: Gate, stop: Stop) -> Result<(), RunError> {
+    // Before the Lease is asked for: an operator of before, whose CRDs these are, goes on.
+    tokio::select! {
+        biased;
+        () = stop.clone() => return Ok(()),
+        () = crds::are_as_new(&reach.client) => {}
+    }
     let Some(named) = settings.lease.clone() else {
         lead(reach, settings, metrics, &gate, stop).await;
         return Ok(());

@@ -79,7 +79,7 @@ impl Program {
     }
 
     /// Waits until it has logged this.
-    async fn until_logged(&self, what: &str) {
+    pub(crate) async fn until_logged(&self, what: &str) {
         let logged = async {
             while !self.log().contains(what) {
                 tokio::time::sleep(Duration::from_millis(20)).await;

@@ -31,7 +31,7 @@ async fn helm_in(sandbox: &Sandbox, args: &[&str], values: &str) -> Said {
 }
 
 /// The same; it must succeed and warn of nothing.
-async fn release(sandbox: &Sandbox, args: &[&str], values: &str) -> String {
+pub(super) async fn release(sandbox: &Sandbox, args: &[&str], values: &str) -> String {
     let said = helm_in(sandbox, args, values).await;
     assert!(said.ok && said.err.is_empty(), "helm {args:?}: {said:?}");
     said.out
@@ -78,7 +78,7 @@ pub(super) fn arguments(deployment: &Value, pod: &str) -> Vec<String> {
 }
 
 /// The operator of a release, run as its Deployment says.
-async fn operator(sandbox: &Sandbox, release: &str) -> Program {
+pub(super) async fn operator(sandbox: &Sandbox, release: &str) -> Program {
     let manifest = self::release(sandbox, &["get", "manifest", release], "").await;
     let objects = objects(&manifest);
     let account = text(the(&objects, "Deployment"), "/spec/template/spec/serviceAccountName");

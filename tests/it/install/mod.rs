@@ -9,6 +9,7 @@ mod image;
 mod kustomize;
 mod life;
 mod monitoring;
+mod older;
 mod pods;
 mod release;
 mod render;

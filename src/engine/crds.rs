@@ -1,0 +1,188 @@
+//! Whether the CRDs in the cluster have every field of `status` that this operator keeps something in.
+//!
+//! The API server drops a field that a CRD does not have. What the operator keeps there would be lost with it: which
+//! history was asked for already, what was sent last. So an operator does nothing before its CRDs are as new as it is.
+
+use super::error::is_passing;
+use crate::api::{
+    GROUP,
+    crd::{self, Crd},
+    v1alpha1::Connection,
+};
+use kube::{Client, Resource};
+use serde::Deserialize;
+use serde_json::Value;
+use std::{collections::BTreeMap, time::Duration};
+use tokio::time::{MissedTickBehavior, interval};
+
+/// How often the API server is asked: it publishes the schema of a CRD a moment after it has taken it.
+const OFTEN: Duration = Duration::from_secs(2);
+/// So many fields are named.
+const NAMED: usize = 3;
+
+/// Which fields a value may have; of a schema, the part that decides what the API server keeps.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Fields {
+    properties: BTreeMap<String, Fields>,
+    items: Option<Box<Fields>>,
+    #[serde(rename = "additionalProperties")]
+    values: Option<Box<Fields>>,
+    #[serde(rename = "x-kubernetes-preserve-unknown-fields")]
+    keeps_all: bool,
+}
+
+/// What the API server publishes of a group and version.
+#[derive(Deserialize)]
+struct Published {
+    components: Components,
+}
+
+#[derive(Deserialize)]
+struct Components {
+    /// By group, version and kind, as `com.example.v1.Kind`.
+    schemas: BTreeMap<String, Fields>,
+}
+
+impl Fields {
+    /// Adds the paths of the fields that this has and the other one does not.
+    fn beyond(&self, other: &Self, path: &str, paths: &mut Vec<String>) {
+        for (name, own) in &self.properties {
+            let path = format!("{path}.{name}");
+            match other.properties.get(name) {
+                Some(others) => own.beyond(others, &path, paths),
+                None if other.keeps_all => {}
+                None => paths.push(path),
+            }
+        }
+        for (own, others) in [(&self.items, &other.items), (&self.values, &other.values)] {
+            if let (Some(own), Some(others)) = (own, others) {
+                own.beyond(others, path, paths);
+            }
+        }
+    }
+}
+
+/// Returns once no CRD in the cluster lacks a field, or nobody says. One that is not there at all is not older: its watch
+/// says that, and waits for it.
+pub(super) async fn are_as_new(client: &Client) {
+    let mut said = String::new();
+    let mut often = interval(OFTEN);
+    often.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        often.tick().await;
+        let text = match published(client).await.map(|published| lacking(&published)) {
+            Ok(lacking) if lacking.is_empty() => return,
+            Ok(lacking) => older(&lacking),
+            Err(kube::Error::Api(status)) if status.code == 404 => return,
+            Err(error) if is_passing(&error) => {
+                format!("the API server does not say which fields its CRDs have: {error}. Trying again")
+            }
+            Err(error) => {
+                tracing::warn!("whether the CRDs are as new as this operator cannot be seen: {error}");
+                return;
+            }
+        };
+        // Once, as long as it stays the same.
+        if text != said {
+            tracing::warn!("{text}");
+            said = text;
+        }
+    }
+}
+
+/// What the API server says that it keeps of our kinds. Everybody who has a login may read that.
+async fn published(client: &Client) -> kube::Result<Published> {
+    let path = format!("/openapi/v3/apis/{GROUP}/{}", Connection::version(&()));
+    let request = http::Request::get(path).body(Vec::new()).map_err(kube::Error::HttpError)?;
+    serde_json::from_str(&client.request_text(request).await?).map_err(kube::Error::SerdeError)
+}
+
+/// The fields of `status` that a published kind lacks, each with its kind.
+fn lacking(published: &Published) -> Vec<String> {
+    let group = GROUP.split('.').rev().collect::<Vec<_>>().join(".");
+    let version = Connection::version(&());
+    let mut paths = vec![];
+    for Crd { manifest, .. } in crd::all().unwrap_or_default() {
+        let kind = manifest.pointer("/spec/names/kind").and_then(Value::as_str).unwrap_or_default();
+        let Some(theirs) = published.components.schemas.get(&format!("{group}.{version}.{kind}")) else { continue };
+        let ours = manifest.pointer(STATUS).and_then(|schema| Fields::deserialize(schema).ok()).unwrap_or_default();
+        ours.beyond(theirs.properties.get("status").unwrap_or(&NOTHING), &format!("{kind} status"), &mut paths);
+    }
+    paths
+}
+
+/// Where a CRD has the schema of what the operator keeps.
+const STATUS: &str = "/spec/versions/0/schema/openAPIV3Schema/properties/status";
+/// A kind without a status.
+static NOTHING: Fields = Fields { properties: BTreeMap::new(), items: None, values: None, keeps_all: false };
+
+fn older(lacking: &[String]) -> String {
+    let named = lacking.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");
+    let more = lacking.len().saturating_sub(NAMED);
+    let more = if more == 0 { String::new() } else { format!(" and {more} more") };
+    format!(
+        "the CRDs in the cluster are older than this operator, and what it keeps in {named}{more} would be lost: nothing is \
+         done before they are as new. Apply those of this version: tradewind crds | kubectl apply --server-side -f -"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    /// What an API server publishes of our CRDs.
+    fn today() -> Value {
+        let schemas: serde_json::Map<String, Value> = crd::all()
+            .expect("the CRDs")
+            .into_iter()
+            .map(|crd| {
+                let kind = crd.manifest["spec"]["names"]["kind"].as_str().expect("a kind");
+                let schema = crd.manifest["spec"]["versions"][0]["schema"]["openAPIV3Schema"].clone();
+                (format!("dev.tradewind.v1alpha1.{kind}"), schema)
+            })
+            .collect();
+        json!({"components": {"schemas": schemas}})
+    }
+
+    fn lacking_of(published: &Value) -> Vec<String> {
+        lacking(&Published::deserialize(published).expect("a document"))
+    }
+
+    fn without(pointer: &str, field: &str) -> Vec<String> {
+        let mut published = today();
+        let properties = published.pointer_mut(pointer).and_then(Value::as_object_mut).expect("properties");
+        assert!(properties.remove(field).is_some(), "{field} is there");
+        lacking_of(&published)
+    }
+
+    #[test]
+    fn the_crds_of_today_lack_nothing() {
+        assert_eq!(lacking_of(&today()), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_field_that_a_kind_lacks_is_named_with_the_way_to_it() {
+        let status = "/components/schemas/dev.tradewind.v1alpha1.Connection/properties/status/properties";
+        assert_eq!(without(status, "refresh"), ["Connection status.refresh"]);
+        let deeper = format!("{status}/conditions/items/properties");
+        assert_eq!(without(&deeper, "observedGeneration"), ["Connection status.conditions.observedGeneration"]);
+        let all = "/components/schemas/dev.tradewind.v1alpha1.ProviderAccount/properties";
+        assert!(without(all, "status").contains(&"ProviderAccount status.conditions".to_owned()));
+    }
+
+    #[test]
+    fn what_is_declared_may_lack_a_field_and_a_kind_may_not_be_there() {
+        let spec = "/components/schemas/dev.tradewind.v1alpha1.Connection/properties/spec/properties";
+        assert_eq!(without(spec, "suspend"), Vec::<String>::new(), "people are told by kubectl");
+        assert_eq!(without("/components/schemas", "dev.tradewind.v1alpha1.Connection"), Vec::<String>::new());
+    }
+
+    #[test]
+    fn not_more_than_a_few_are_named() {
+        let all: Vec<String> = (0..5).map(|n| format!("K status.f{n}")).collect();
+        assert!(older(&all).contains("K status.f0, K status.f1, K status.f2 and 2 more would"));
+        assert!(older(&all[..1]).contains("in K status.f0 would"));
+    }
+}
