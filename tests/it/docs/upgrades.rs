@@ -16,7 +16,9 @@ fn required<'a>(module: &'a str, name: &str) -> &'a str {
 fn the_versions_on_the_page_are_those_that_are_tested() {
     let kubernetes = required(include_str!("../../controlplane/go.mod"), "k8s.io/kubernetes");
     let helm = required(include_str!("../../tools/helm/go.mod"), "helm.sh/helm/v4");
-    let told = format!("The tests run on one version, {kubernetes}, and with one Helm, {helm}.");
+    let helm_3 = required(include_str!("../../tools/helm3/go.mod"), "helm.sh/helm/v3");
+    let told =
+        format!("The tests run on one version, {kubernetes}, with Helm {helm} and, install to uninstall, {helm_3},");
     assert!(read("upgrades.md").contains(&told), "{told}");
 }
 

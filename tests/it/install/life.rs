@@ -95,7 +95,7 @@ const FIELD: &str = "              suspend:
 
 /// There is no earlier release of this chart, so one is made up from it: of another version, without a field of a CRD, a verb of a Role and
 /// an argument of the container. The program is the same one, and does without them.
-fn chart_of_before() -> PathBuf {
+pub(super) fn chart_of_before() -> PathBuf {
     let chart = Path::new(env!("CARGO_TARGET_TMPDIR")).join("it/chart-of-before");
     copy(Path::new(CHART), &chart);
     let version = concat!("\nversion: ", env!("CARGO_PKG_VERSION"), "\n");
@@ -121,7 +121,7 @@ async fn live(sandbox: &Sandbox, object: &str) -> Value {
 }
 
 /// Whether the cluster has what [`chart_of_before`] lacks: the field, the verb, the argument.
-async fn brought(sandbox: &Sandbox) -> [bool; 3] {
+pub(super) async fn brought(sandbox: &Sandbox) -> [bool; 3] {
     let crd = live(sandbox, "crd/connections.tradewind.dev").await;
     let role = live(sandbox, "role/op-tradewind").await;
     let deployment = live(sandbox, "deployment/op-tradewind").await;

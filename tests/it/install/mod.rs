@@ -5,6 +5,7 @@
 
 mod conform;
 mod gitops;
+mod helm3;
 mod image;
 mod kustomize;
 mod life;
@@ -35,10 +36,12 @@ pub(crate) const CHART: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/charts/trad
 /// A tool, which is looked for, and built where need be, once for all tests.
 pub(crate) async fn tool(tool: Tool) -> &'static Path {
     static HELM: OnceCell<PathBuf> = OnceCell::const_new();
+    static HELM3: OnceCell<PathBuf> = OnceCell::const_new();
     static KUBECONFORM: OnceCell<PathBuf> = OnceCell::const_new();
     static GOJQ: OnceCell<PathBuf> = OnceCell::const_new();
     let cell = match tool {
         Tool::Helm => &HELM,
+        Tool::Helm3 => &HELM3,
         Tool::Kubeconform => &KUBECONFORM,
         Tool::Gojq => &GOJQ,
     };
