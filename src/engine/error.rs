@@ -57,12 +57,8 @@ impl PassError {
             Self::Resolve(source) | Self::Intent(source) | Self::Publish(source) | Self::Report(source) => {
                 match source.as_ref() {
                     kube::Error::Api(status) => {
-                        format!(
-                            "{self}: {} {}: {}",
-                            status.code,
-                            status.reason,
-                            unknown_field(&status.message).unwrap_or(&status.message)
-                        )
+                        let said = unknown_field(&status.message).unwrap_or(&status.message);
+                        format!("{self}: {} {}: {said}", status.code, status.reason)
                     }
                     other => format!("{self}: {other}"),
                 }

@@ -50,7 +50,7 @@ async fn an_operator_whose_crds_are_older_does_nothing_before_they_are_as_new() 
     let program = operator(sandbox, "op").await;
     world.furnish().await;
     sandbox.apply(&connection("acme", &store("older"), "")).await;
-    program.until_logged("older than this operator, and what it keeps in Connection status.refresh, ").await;
+    program.until_logged("older than this operator, and what it keeps in Connection.status.refresh, ").await;
     let ready = world.get(&format!("http://{}/readyz", program.address().await)).await;
     assert!(ready.contains("readyz check failed"), "a rollout does not go on: {ready}");
     assert!(sandbox.api::<Lease>().get_opt("tradewind").await.expect("an answer").is_none(), "for the one of before");
