@@ -24,8 +24,8 @@ pub struct Claimant {
     pub key: Option<NaturalKey>,
     /// The key that its recorded id was made with.
     pub recorded_key: Option<NaturalKey>,
-    /// The record that its spec names.
-    pub named: Option<ExternalId>,
+    /// The records that its people name: in its spec, and as the answer to what it asks.
+    pub named: Vec<ExternalId>,
     /// Whether it would create by key: not deleting, not ObserveOnly, no `externalRef`.
     pub would_create: bool,
 }
@@ -72,7 +72,7 @@ mod tests {
             creation: Creation::NotStarted,
             key: Some(NaturalKey::new("k")),
             recorded_key: None,
-            named: None,
+            named: vec![],
             would_create: true,
         }
     }

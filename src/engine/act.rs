@@ -10,7 +10,7 @@ use super::{
     intent, link,
     meta::{self, Change},
     object::Target,
-    outcome::{self, Next},
+    outcome::{self, Next, SOON},
     publish,
     record::{describe, name},
     refused, report, rotation,
@@ -209,6 +209,13 @@ impl<E: External> Scene<'_, E> {
             Resolution::Adopt(id) => Some(id),
             Resolution::CreateAnew => None,
         };
+        // Another object may be answered with it at the same moment, or be about to take it over: the second one waits until the
+        // cache shows what the first one did.
+        let turn = adopted.map(|id| self.engine.starting.turn_at(&self.identity.recorded(), id));
+        let claims = Claims::gather::<E>(self.engine, target, &self.identity);
+        if matches!(turn, Some(None)) || adopted.is_some_and(|id| claims.unsettled() || claims.held(id)) {
+            return Ok(Next::After(SOON));
+        }
         // Before the answer is taken off: it must not be lost because something could not be read.
         let given = self.known_of(adopted, target).await?;
         let at = self.engine.now_at(self.external);

@@ -3,6 +3,7 @@
 use super::{
     accounts::{AccountName, Found},
     context::Engine,
+    known::Parts,
     lean::{Has, Lean},
     object::Target,
 };
@@ -121,7 +122,7 @@ impl<'a> Claims<'a> {
     /// cache shows it.
     pub(super) fn unsettled(&self) -> bool {
         let same_key = |other: &Claim| self.me.key.is_some() && other.claimant.key == self.me.key;
-        let same_name = |other: &Claim| self.me.named.is_some() && other.claimant.named == self.me.named;
+        let same_name = |other: &Claim| self.me.named.iter().any(|id| other.claimant.named.contains(id));
         let same = |other: &Claim| same_key(other) || same_name(other);
         self.any(|other| same(other) && self.engine.memory.outdated(&other.claimant.uid, &other.version))
     }
@@ -173,17 +174,18 @@ fn of_kind<E: External, K: Managed>(engine: &Engine, target: &Target, store: &St
 }
 
 fn claimant<E: External>(target: &Target) -> Claimant {
+    let parts = Parts::new(target);
     let key = E::want(&target.spec).ok().and_then(|want| E::key(&want));
     let observe_only = target.spec.management_policy() == ManagementPolicy::ObserveOnly;
     let recorded_key = target.status.creation.as_ref().and_then(|c| c.key.as_ref()).map(NaturalKey::new);
     Claimant {
         uid: target.uid.clone(),
         declared: target.declared,
-        recorded: target.recorded().filter(|_| !target.status.observed_only),
-        creation: target.creation(),
+        recorded: parts.recorded.clone().filter(|_| !target.status.observed_only),
+        creation: parts.creation.clone(),
         key,
         recorded_key,
-        named: target.spec.external_ref().map(|named| ExternalId::new(&named.id)),
+        named: parts.external_ref.iter().chain(parts.answer()).cloned().collect(),
         would_create: !target.deleting && !observe_only && target.spec.external_ref().is_none(),
     }
 }

@@ -186,6 +186,13 @@ impl Sandbox {
         sandbox
     }
 
+    /// From now on watches show a change this late; a real server cannot be told so.
+    pub(crate) fn lag(&self, lag: Duration) {
+        if let Server::Memory(memory) = &self.server {
+            memory.lag(lag);
+        }
+    }
+
     /// Another namespace on the same API server.
     pub(crate) async fn beside(&self, name: &str) -> Self {
         match &self.server {

@@ -9,6 +9,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, LazyLock, Mutex};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use futures::future::BoxFuture;
 use http::{Method, Request, StatusCode, Uri};
@@ -73,6 +74,11 @@ impl Memory {
     /// From now on it takes whatever it is given.
     pub(crate) fn trust(&self) {
         self.server.trust();
+    }
+
+    /// From now on watches show a change this late.
+    pub(crate) fn lag(&self, lag: Duration) {
+        self.server.lag(lag);
     }
 
     /// What the operator asked for.

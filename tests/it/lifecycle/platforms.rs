@@ -4,7 +4,9 @@
 
 use std::time::Duration;
 
+use futures::future::join_all;
 use k8s_openapi::api::core::v1::Secret;
+use kube::ResourceExt;
 use rstest::rstest;
 use serde_json::json;
 use tradewind::api::v1alpha1::Connection;
@@ -157,6 +159,35 @@ async fn what_nothing_tells_apart_is_never_created_twice_by_itself_and_a_person_
     world.sandbox.delete::<Connection>("acme").await;
     world.sandbox.wait_gone::<Connection>("acme", HANG).await;
     assert!(!world.live().contains(&made[0]), "it went with its object");
+}
+
+/// Two people answer with the same record, each for another object. Nothing of it comes into the hands of the one that does not get it.
+#[tokio::test]
+async fn of_two_objects_that_are_answered_with_one_record_at_the_same_moment_exactly_one_takes_it() {
+    const PAIRS: usize = 6;
+    let world = World::new("answered-twice").await;
+    world.simulator.push_fault(Fault::on(Operation::Create, Effect::LostAnswer).forever());
+    let names: Vec<String> = (0..2 * PAIRS).map(|n| format!("store-{n}")).collect();
+    join_all(names.iter().map(|name| async { world.sandbox.apply(&stripe(name, "")).await })).await;
+    world.until_asked(Operation::Create, 2 * PAIRS).await;
+    let asking = names.iter().map(|name| world.until(name, "Ready", "False", "CreateOutcomeUnknown"));
+    let asking = join_all(asking).await;
+    let made = world.live();
+    let answers = asking.chunks(2).zip(&made).flat_map(|(pair, id)| pair.iter().map(move |object| (object, id)));
+    let answers: Vec<_> = answers.map(|(object, id)| (object, Resolution::Adopt(ExternalId::new(id)))).collect();
+    world.sandbox.lag(Duration::from_secs(3));
+    join_all(answers.iter().map(|(object, answer)| world.resolve(object, answer))).await;
+    for (pair, id) in names.chunks(2).zip(&made) {
+        let is_decided =
+            |c: &Connection| c.says("Ready", "False", "ExternalIdConflict") || c.says("Ready", "True", "Succeeded");
+        let twins = join_all(pair.iter().map(|n| world.sandbox.wait_for::<Connection>(n, HANG, is_decided))).await;
+        let (ready, halted): (Vec<_>, Vec<_>) = twins.into_iter().partition(|c| c.says("Ready", "True", "Succeeded"));
+        let ([ready], [halted]) = (ready.as_slice(), halted.as_slice()) else { panic!("{ready:#?}\n{halted:#?}") };
+        assert_eq!((id_of(ready), status_of(halted).external_id), (id.clone(), None));
+        let secret = format!("{}-connection", halted.name_any());
+        assert_eq!(world.secret_value(&secret, "access_token").await, None);
+    }
+    assert_eq!((world.asked(Operation::Create), world.live().len()), (2 * PAIRS, 2 * PAIRS));
 }
 
 /// Who is asked may look first. What was only looked at until then is the object's from then on.
