@@ -2,6 +2,7 @@
 //! provider, and is healed by putting it right.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use futures::future::join_all;
 use k8s_openapi::api::core::v1::Secret;
@@ -12,7 +13,7 @@ use tradewind::api::v1alpha1::{Connection, ProviderAccount};
 use tradewind_simulator::rutter::Deed;
 use tradewind_simulator::{Entry, Operation};
 
-use super::expect::{assert_healed, assert_stalled, assert_waiting, changed};
+use super::expect::{assert_healed, assert_stalled, assert_waiting, changed, one_has_it};
 use crate::cluster::HANG;
 use crate::conditions::{Kstatus, Observed};
 use crate::world::{STORE_CANARY, World, connection, id_of, message, secret, store};
@@ -552,18 +553,11 @@ async fn of_two_objects_that_name_one_record_at_the_same_moment_exactly_one_take
         ["a", "b"].map(|name| connection(&format!("pair-{pair}-{name}"), &store(&format!("pair-{pair}")), &policy))
     });
     let manifests: Vec<String> = manifests.collect();
+    world.sandbox.lag(Duration::from_secs(3));
     join_all(manifests.iter().map(|manifest| world.sandbox.apply(manifest))).await;
     for (pair, id) in ids.iter().enumerate() {
         let names = [format!("pair-{pair}-a"), format!("pair-{pair}-b")];
-        let is_decided =
-            |c: &Connection| c.says("Ready", "False", "ExternalIdConflict") || c.says("Ready", "True", "Succeeded");
-        let twins = join_all(names.iter().map(|n| world.sandbox.wait_for::<Connection>(n, HANG, is_decided))).await;
-        let (ready, halted): (Vec<_>, Vec<_>) = twins.into_iter().partition(|c| c.says("Ready", "True", "Succeeded"));
-        let ([ready], [halted]) = (ready.as_slice(), halted.as_slice()) else { panic!("{ready:#?}\n{halted:#?}") };
-        assert_eq!(id_of(ready), *id);
-        assert_eq!(halted.status.as_ref().and_then(|s| s.external_id.as_ref()), None);
-        let secret = format!("{}-connection", halted.name_any());
-        assert_eq!(world.secret_value(&secret, "access_token").await, None);
+        assert_eq!(id_of(&one_has_it(&world, &names).await), *id);
     }
     assert_untouched(&world);
 }

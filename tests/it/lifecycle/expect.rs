@@ -5,14 +5,17 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use futures::future::join_all;
+use kube::ResourceExt;
 use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 use tradewind::api::keys;
+use tradewind::api::v1alpha1::Connection;
 use tradewind_simulator::rutter::Origin;
 
 use crate::cluster::{HANG, Kind, Sandbox, documents};
 use crate::conditions::{Kstatus, Observed};
-use crate::world::World;
+use crate::world::{World, status_of};
 
 /// What the Secrets of tests hold begins so; it must not be in any message.
 const CANARY: &str = "test-canary";
@@ -35,6 +38,21 @@ pub(super) fn assert_stalled(object: &impl Observed, reason: &str, says: &[&str]
     assert!(object.says("Stalled", "True", reason), "{:#?}", object.observed());
     assert!(object.condition("Reconciling").is_none(), "{:#?}", object.observed());
     assert_eq!(object.kstatus(), Kstatus::Failed, "{:#?}", object.observed());
+}
+
+/// Of objects that want one record, the one that has it. The others say so, and nothing of it comes into their hands.
+pub(super) async fn one_has_it(world: &World, names: &[String]) -> Connection {
+    let is_decided =
+        |c: &Connection| c.says("Ready", "False", "ExternalIdConflict") || c.says("Ready", "True", "Succeeded");
+    let all = join_all(names.iter().map(|name| world.sandbox.wait_for::<Connection>(name, HANG, is_decided))).await;
+    let (mut ready, halted): (Vec<_>, Vec<_>) = all.into_iter().partition(|c| c.says("Ready", "True", "Succeeded"));
+    assert_eq!(ready.len(), 1, "{ready:#?}\n{halted:#?}");
+    for without in &halted {
+        assert_eq!(status_of(without).external_id, None);
+        let secret = format!("{}-connection", without.name_any());
+        assert_eq!(world.secret_value(&secret, "access_token").await, None);
+    }
+    ready.remove(0)
 }
 
 /// Asserts what an object says that waits for something that may come by itself.

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use k8s_openapi::api::core::v1::Secret;
-use kube::ResourceExt;
 use rstest::rstest;
 use serde_json::json;
 use tradewind::api::v1alpha1::Connection;
@@ -15,6 +14,7 @@ use tradewind::domain::ids::ExternalId;
 use tradewind_simulator::rutter::Deed;
 use tradewind_simulator::{Effect, Fault, Operation};
 
+use super::expect::one_has_it;
 use crate::cluster::HANG;
 use crate::conditions::Observed;
 use crate::world::{STORE_CANARY, World, id_of, message, secret, status_of, store, told};
@@ -178,14 +178,7 @@ async fn of_two_objects_that_are_answered_with_one_record_at_the_same_moment_exa
     world.sandbox.lag(Duration::from_secs(3));
     join_all(answers.iter().map(|(object, answer)| world.resolve(object, answer))).await;
     for (pair, id) in names.chunks(2).zip(&made) {
-        let is_decided =
-            |c: &Connection| c.says("Ready", "False", "ExternalIdConflict") || c.says("Ready", "True", "Succeeded");
-        let twins = join_all(pair.iter().map(|n| world.sandbox.wait_for::<Connection>(n, HANG, is_decided))).await;
-        let (ready, halted): (Vec<_>, Vec<_>) = twins.into_iter().partition(|c| c.says("Ready", "True", "Succeeded"));
-        let ([ready], [halted]) = (ready.as_slice(), halted.as_slice()) else { panic!("{ready:#?}\n{halted:#?}") };
-        assert_eq!((id_of(ready), status_of(halted).external_id), (id.clone(), None));
-        let secret = format!("{}-connection", halted.name_any());
-        assert_eq!(world.secret_value(&secret, "access_token").await, None);
+        assert_eq!(id_of(&one_has_it(&world, pair).await), *id);
     }
     assert_eq!((world.asked(Operation::Create), world.live().len()), (2 * PAIRS, 2 * PAIRS));
 }
