@@ -11,7 +11,7 @@ use crate::api::{
 };
 use kube::{Client, Resource};
 use serde::Deserialize;
-use std::{collections::BTreeMap, time::Duration};
+use std::{cell::LazyCell, collections::BTreeMap, time::Duration};
 use tokio::time::{MissedTickBehavior, interval};
 
 /// How often the API server is asked: it publishes the schema of a CRD a moment after it has taken it.
@@ -65,7 +65,8 @@ impl Fields {
 /// Returns once no CRD in the cluster lacks a field, or nobody says. One that is not there at all is not older: its watch
 /// says that, and waits for it.
 pub(super) async fn are_as_new(client: &Client) {
-    let (kept, mut said) = (kept(), String::new());
+    let kept = LazyCell::new(kept);
+    let mut said = String::new();
     let mut often = interval(OFTEN);
     often.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
