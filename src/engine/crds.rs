@@ -135,6 +135,7 @@ fn older(lacking: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rstest::rstest;
     use serde_json::{Value, json};
 
     /// What an API server publishes of our CRDs.
@@ -183,6 +184,24 @@ mod tests {
         let spec = "/components/schemas/dev.tradewind.v1alpha1.Connection/properties/spec/properties";
         assert_eq!(without(spec, "suspend"), Vec::<String>::new(), "people are told by kubectl");
         assert_eq!(without("/components/schemas", "dev.tradewind.v1alpha1.Connection"), Vec::<String>::new());
+    }
+
+    #[rstest]
+    #[case::a_list_of_objects(json!({"items": {"properties": {"a": {}}}}), json!({"items": {}}), &["K.a"])]
+    #[case::a_map_of_objects(
+        json!({"additionalProperties": {"properties": {"a": {}}}}), json!({"additionalProperties": {}}), &["K.a"]
+    )]
+    #[case::what_keeps_all(
+        json!({"properties": {"a": {"properties": {"b": {}}}}}),
+        json!({"x-kubernetes-preserve-unknown-fields": true}),
+        &[]
+    )]
+    #[case::more_than_is_asked_for(json!({"properties": {}}), json!({"properties": {"a": {}}}), &[])]
+    fn what_a_schema_lacks_is_found_wherever_it_is(#[case] ours: Value, #[case] theirs: Value, #[case] lacks: &[&str]) {
+        let fields = |schema: Value| serde_json::from_value::<Fields>(schema).expect("a schema");
+        let mut paths = vec![];
+        fields(ours).beyond(&fields(theirs), "K", &mut paths);
+        assert_eq!(paths, lacks);
     }
 
     #[test]
