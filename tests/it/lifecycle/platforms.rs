@@ -183,6 +183,34 @@ async fn of_two_objects_that_are_answered_with_one_record_at_the_same_moment_exa
     assert_eq!((world.asked(Operation::Create), world.live().len()), (2 * PAIRS, 2 * PAIRS));
 }
 
+/// They have no key by which the second one would see the first.
+#[tokio::test]
+async fn of_two_objects_that_name_one_record_that_nothing_tells_apart_exactly_one_takes_it() {
+    const PAIRS: usize = 3;
+    let world = World::new("stripe-twice").await;
+    for pair in 0..PAIRS {
+        let left = format!("left-{pair}");
+        world.sandbox.apply(&stripe(&left, "  deletionPolicy: Retain\n")).await;
+        world.settled(&left).await;
+        world.sandbox.delete::<Connection>(&left).await;
+        world.sandbox.wait_gone::<Connection>(&left, HANG).await;
+    }
+    let left = world.live();
+    let twins: Vec<[String; 2]> = (0..PAIRS).map(|pair| ["a", "b"].map(|name| format!("pair-{pair}-{name}"))).collect();
+    let manifests = twins.iter().zip(&left).flat_map(|(pair, id)| {
+        let policy = format!("  adoptionPolicy: Match\n  deletionPolicy: Retain\n  externalRef: {{id: {id}}}\n");
+        pair.each_ref().map(|name| stripe(name, &policy))
+    });
+    let manifests: Vec<String> = manifests.collect();
+    world.sandbox.lag(Duration::from_secs(3));
+    join_all(manifests.iter().map(|manifest| world.sandbox.apply(manifest))).await;
+    for (pair, id) in twins.iter().zip(&left) {
+        assert_eq!(id_of(&one_has_it(&world, pair).await), *id);
+    }
+    let left: Vec<&str> = left.iter().map(String::as_str).collect();
+    world.ends_with(&left, PAIRS, 0);
+}
+
 /// Who is asked may look first. What was only looked at until then is the object's from then on.
 #[rstest]
 #[case::and_stays(false)]
