@@ -209,11 +209,8 @@ impl<E: External> Scene<'_, E> {
             Resolution::Adopt(id) => Some(id),
             Resolution::CreateAnew => None,
         };
-        // Another object may be answered with it at the same moment, or be about to take it over: the second one waits until the
-        // cache shows what the first one did.
-        let turn = adopted.map(|id| self.engine.starting.turn_at(&self.identity.recorded(), id));
-        let claims = Claims::gather::<E>(self.engine, target, &self.identity);
-        if matches!(turn, Some(None)) || adopted.is_some_and(|id| claims.unsettled() || claims.held(id)) {
+        let turn = adopted.map(|id| self.turn_at(target, id));
+        if matches!(turn, Some(None)) {
             return Ok(Next::After(SOON));
         }
         // Before the answer is taken off: it must not be lost because something could not be read.

@@ -175,17 +175,18 @@ fn of_kind<E: External, K: Managed>(engine: &Engine, target: &Target, store: &St
 
 fn claimant<E: External>(target: &Target) -> Claimant {
     let parts = Parts::new(target);
+    let named = parts.external_ref.iter().chain(parts.answer()).cloned().collect();
     let key = E::want(&target.spec).ok().and_then(|want| E::key(&want));
     let observe_only = target.spec.management_policy() == ManagementPolicy::ObserveOnly;
     let recorded_key = target.status.creation.as_ref().and_then(|c| c.key.as_ref()).map(NaturalKey::new);
     Claimant {
         uid: target.uid.clone(),
         declared: target.declared,
-        recorded: parts.recorded.clone().filter(|_| !target.status.observed_only),
-        creation: parts.creation.clone(),
+        recorded: parts.recorded.filter(|_| !target.status.observed_only),
+        creation: parts.creation,
         key,
         recorded_key,
-        named: parts.external_ref.iter().chain(parts.answer()).cloned().collect(),
-        would_create: !target.deleting && !observe_only && target.spec.external_ref().is_none(),
+        named,
+        would_create: !target.deleting && !observe_only && parts.external_ref.is_none(),
     }
 }

@@ -10,6 +10,7 @@ use super::{
     object::Target,
     outcome::{Next, SOON},
     publish, report,
+    starting::Turn,
     supplies::Supplies,
 };
 use crate::{
@@ -173,6 +174,14 @@ impl<E: External> Scene<'_, E> {
         Ok(Next::After(Duration::from_millis(100)))
     }
 
+    /// The sole right to take a record that nobody else has, and who wants what while it lasts. Of two objects that want it at
+    /// the same moment, the second one gets none until the cache shows what the first one did.
+    pub(super) fn turn_at(&self, target: &Target, id: &ExternalId) -> Option<(Turn<'_>, Claims<'_>)> {
+        let turn = self.engine.starting.turn_at(&self.identity.recorded(), id)?;
+        let claims = Claims::gather::<E>(self.engine, target, &self.identity);
+        (!claims.unsettled() && !claims.held(id)).then_some((turn, claims))
+    }
+
     /// Finalizer first: what is recorded must be cleaned up.
     pub(super) async fn adopt(&self, target: &mut Target, id: &ExternalId) -> Result<Next, PassError> {
         let Some(summary) = self.summary() else { return Ok(Next::Change) };
@@ -181,13 +190,11 @@ impl<E: External> Scene<'_, E> {
         {
             return Ok(next);
         }
-        // Two objects that want it at the same moment: the second one waits until the cache shows what the first one did.
-        let account = self.identity.recorded();
-        let turn = self.engine.starting.turn_at(&account, id);
-        let of_key = self.key.as_ref().map(|key| self.engine.starting.turn(&account, key));
-        let claims = Claims::gather::<E>(self.engine, target, &self.identity);
+        // Before the claims are looked at: whoever creates with the key has then shown what came of it.
+        let of_key = self.key.as_ref().map(|key| self.engine.starting.turn(&self.identity.recorded(), key));
+        let Some((_turn, claims)) = self.turn_at(target, id) else { return Ok(Next::After(SOON)) };
         let claimed = target.spec.external_ref().is_none() && claims.key_claimed();
-        if turn.is_none() || matches!(of_key, Some(None)) || claims.unsettled() || claims.held(id) || claimed {
+        if matches!(of_key, Some(None)) || claimed {
             return Ok(Next::After(SOON));
         }
         if !target.bound() {

@@ -6,29 +6,14 @@ use tradewind::api::v1alpha1::Connection;
 use tradewind_cluster::Tool;
 use tradewind_simulator::Clock;
 
-use super::life::{brought, chart_of_before, operator, release, values};
+use super::life::{brought, chart_of_before, established, helm_in, operator, release, release_by, values, works};
 use super::{CHART, call, objects, the};
-use crate::cluster::{Said, Sandbox, control_plane_without_crds};
+use crate::cluster::{Sandbox, control_plane_without_crds};
 use crate::world::{World, connection, id_of, store};
-
-async fn said(sandbox: &Sandbox, args: &[&str], values: &str) -> Said {
-    let kubeconfig = sandbox.cluster().kubeconfig().to_str().expect("a path");
-    let all = [args, &["--namespace", sandbox.namespace(), "--kubeconfig", kubeconfig]].concat();
-    call(Tool::Helm3, &all, values).await
-}
 
 /// Runs Helm 3 in the namespace of a sandbox; it must succeed and warn of nothing.
 async fn helm3(sandbox: &Sandbox, args: &[&str], values: &str) -> String {
-    let said = said(sandbox, args, values).await;
-    assert!(said.ok && said.err.is_empty(), "helm {args:?}: {said:?}");
-    said.out
-}
-
-/// The operator of the release takes its object up again.
-async fn works(world: &World, release: &str) {
-    let program = operator(&world.sandbox, release).await;
-    world.reconciled("acme").await;
-    program.terminate().await;
+    release_by(Tool::Helm3, sandbox, args, values).await
 }
 
 #[tokio::test]
@@ -54,8 +39,7 @@ async fn helm_3_installs_upgrades_and_removes_a_release_and_no_connection_is_har
     let earlier = chart_of_before();
     let earlier = earlier.to_str().expect("a path");
     helm3(sandbox, &["install", "op", earlier, "--values", "-"], &values).await;
-    let established = ["wait", "--for=condition=Established", "crd", "--all", "--timeout=60s"];
-    assert!(sandbox.kubectl(&established).await.ok);
+    established(sandbox).await;
     assert_eq!(brought(sandbox).await, [false; 3], "of before");
     world.furnish().await;
     let program = operator(sandbox, "op").await;
@@ -74,20 +58,20 @@ async fn helm_3_installs_upgrades_and_removes_a_release_and_no_connection_is_har
     ] {
         helm3(sandbox, args, "").await;
         assert_eq!(brought(sandbox).await, expected, "{args:?}");
-        works(&world, "op").await;
+        works(sandbox, "op", &world).await;
     }
 
     let kept = helm3(sandbox, &["uninstall", "op"], "").await;
     assert!(kept.contains("connections.tradewind.dev"), "it says what it keeps: {kept}");
     let install = ["install", "again", CHART, "--values", "-"];
-    let refused = said(sandbox, &install, &values).await;
+    let refused = helm_in(Tool::Helm3, sandbox, &install, &values).await;
     assert!(!refused.ok && refused.err.contains("invalid ownership metadata"), "{refused:?}");
     helm3(sandbox, &[&install[..], &["--take-ownership"]].concat(), &values).await;
-    works(&world, "again").await;
+    works(sandbox, "again", &world).await;
 
     // Whoever moves to Helm 4 goes on with the release of Helm 3.
     release(sandbox, &["upgrade", "again", CHART, "--reset-then-reuse-values", "--set", "replicas=2"], "").await;
-    works(&world, "again").await;
+    works(sandbox, "again", &world).await;
     release(sandbox, &["uninstall", "again"], "").await;
     let kept = sandbox.get::<Connection>("acme").await.expect("the CRD, and the object");
     assert_eq!((&kept.metadata.uid, id_of(&kept)), (&made.metadata.uid, id_of(&made)));

@@ -8,12 +8,13 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 use tradewind::api::v1alpha1::Connection;
+use tradewind_cluster::Tool;
 use tradewind_simulator::Clock;
 
 use super::pods::restrict;
 use super::render::copy;
 use super::rights::until_may;
-use super::{CHART, Right, helm, objects, rights, text, the};
+use super::{CHART, Right, call, objects, rights, text, the};
 use crate::cluster::{HANG, Said, Sandbox, control_plane_without_crds};
 use crate::process::Program;
 use crate::world::{World, connection, id_of, store};
@@ -24,17 +25,28 @@ pub(super) fn values(world: &World) -> String {
     format!("{{timing: {{callTimeout: 3s, permitLife: 2s, listLag: 1s, poll: 1s}}, allowEndpoints: [{origin}]}}")
 }
 
-/// Runs helm in the namespace of a sandbox, as its administrator.
-async fn helm_in(sandbox: &Sandbox, args: &[&str], values: &str) -> Said {
+/// Runs a Helm in the namespace of a sandbox, as its administrator.
+pub(super) async fn helm_in(helm: Tool, sandbox: &Sandbox, args: &[&str], values: &str) -> Said {
     let kubeconfig = sandbox.cluster().kubeconfig().to_str().expect("a path");
-    helm(&[args, &["--namespace", sandbox.namespace(), "--kubeconfig", kubeconfig]].concat(), values).await
+    call(helm, &[args, &["--namespace", sandbox.namespace(), "--kubeconfig", kubeconfig]].concat(), values).await
 }
 
 /// The same; it must succeed and warn of nothing.
-pub(super) async fn release(sandbox: &Sandbox, args: &[&str], values: &str) -> String {
-    let said = helm_in(sandbox, args, values).await;
-    assert!(said.ok && said.err.is_empty(), "helm {args:?}: {said:?}");
+pub(super) async fn release_by(helm: Tool, sandbox: &Sandbox, args: &[&str], values: &str) -> String {
+    let said = helm_in(helm, sandbox, args, values).await;
+    assert!(said.ok && said.err.is_empty(), "{helm:?} {args:?}: {said:?}");
     said.out
+}
+
+/// The same by today's Helm.
+pub(super) async fn release(sandbox: &Sandbox, args: &[&str], values: &str) -> String {
+    release_by(Tool::Helm, sandbox, args, values).await
+}
+
+/// Waits until the API server serves the kinds of the CRDs.
+pub(super) async fn established(sandbox: &Sandbox) {
+    let established = ["wait", "--for=condition=Established", "crd", "--all", "--timeout=60s"];
+    assert!(sandbox.kubectl(&established).await.ok);
 }
 
 /// What the notes say to look with, as it stands there; it shows this object.
@@ -84,6 +96,13 @@ pub(super) async fn operator(sandbox: &Sandbox, release: &str) -> Program {
     let account = text(the(&objects, "Deployment"), "/spec/template/spec/serviceAccountName");
     let kubeconfig = sandbox.cluster().service_account_kubeconfig(sandbox.namespace(), account).await.expect("a token");
     Program::run(&kubeconfig, arguments(the(&objects, "Deployment"), "tradewind-0"))
+}
+
+/// The operator of the release in this sandbox takes the object of the world up again.
+pub(super) async fn works(sandbox: &Sandbox, release: &str, world: &World) {
+    let program = operator(sandbox, release).await;
+    world.reconciled("acme").await;
+    program.terminate().await;
 }
 
 /// A field of a CRD that objects need not have.
@@ -165,8 +184,7 @@ async fn a_release_is_installed_upgraded_and_removed_and_no_connection_is_harmed
     let earlier = earlier.to_str().expect("a path");
     let notes = release(sandbox, &["install", "op", earlier, "--values", "-"], &values).await;
     assert!(notes.contains(&format!("watches namespace {}", sandbox.namespace())), "{notes}");
-    let established = ["wait", "--for=condition=Established", "crd", "--all", "--timeout=60s"];
-    assert!(sandbox.kubectl(&established).await.ok);
+    established(sandbox).await;
     is_taken_under_restricted(sandbox).await;
     assert_eq!(brought(sandbox).await, [false; 3], "of before");
 
@@ -200,9 +218,7 @@ async fn a_release_is_installed_upgraded_and_removed_and_no_connection_is_harmed
     let kept = sandbox.get::<Connection>("acme").await.expect("the CRD, and the object");
     assert_eq!((&kept.metadata.uid, kept.metadata.deletion_timestamp.is_some()), (&made.metadata.uid, false));
     release(sandbox, &["install", "op", CHART, "--values", "-"], &values).await;
-    let program = operator(sandbox, "op").await;
-    world.reconciled("acme").await;
-    program.terminate().await;
+    works(sandbox, "op", &world).await;
     release(sandbox, &["uninstall", "op"], "").await;
     assert_eq!(
         (world.simulator.stats().creates, world.simulator.stats().deletes),
@@ -233,9 +249,7 @@ async fn there_and_back(world: &World, earlier: &str, values: &str) {
         assert_eq!(brought(sandbox).await, expected, "{args:?}");
         let arguments = arguments(&live(sandbox, "deployment/op-tradewind").await, "tradewind-0");
         assert!(arguments.iter().any(|argument| argument.starts_with("--allow-endpoint=")), "{args:?}: {arguments:?}");
-        let program = operator(sandbox, "op").await;
-        world.reconciled("acme").await;
-        program.terminate().await;
+        works(sandbox, "op", world).await;
     }
 }
 
@@ -256,7 +270,7 @@ async fn rests_and_works_again(world: &World) {
     assert_eq!(replicas().await, 2, "whoever rests it by hand finds it at work again");
     let patch = ["patch", "deployment", "op-tradewind", "--type=merge", "--patch", r#"{"spec":{"replicas":0}}"#];
     assert!(sandbox.kubectl(&patch).await.ok);
-    let refused = helm_in(sandbox, &upgrade(&["--set", "replicas=1"]), "").await;
+    let refused = helm_in(Tool::Helm, sandbox, &upgrade(&["--set", "replicas=1"]), "").await;
     assert!(!refused.ok && refused.err.contains(".spec.replicas"), "{refused:?}");
     release(sandbox, &upgrade(&["--set", "replicas=1", "--force-conflicts"]), "").await;
     assert_eq!(replicas().await, 1);
@@ -271,9 +285,7 @@ async fn without_a_lease_and_with_one_again(world: &World, values: &str) {
         let said =
             sandbox.kubectl(&["get", "deployment", "op-tradewind", "--output=jsonpath={.spec.strategy.type}"]).await;
         assert_eq!(said.out, strategy, "{said:?}");
-        let program = operator(sandbox, "op").await;
-        world.reconciled("acme").await;
-        program.terminate().await;
+        works(sandbox, "op", world).await;
     }
 }
 
@@ -305,7 +317,7 @@ async fn owner_of_the_crds(sandbox: &Sandbox) -> [String; 2] {
 /// another name and namespace left; and what people may do by the cluster's own roles.
 async fn the_whole_cluster(home: &Sandbox, world: &World, wide: &str) {
     let install = ["install", "wide", CHART, "--values", "-"];
-    let refused = helm_in(home, &install, wide).await;
+    let refused = helm_in(Tool::Helm, home, &install, wide).await;
     assert!(!refused.ok && refused.err.contains("invalid ownership metadata"), "{refused:?}");
     let notes = release(home, &[&install[..], &["--take-ownership"]].concat(), wide).await;
     looks(home, &notes, "acme").await;

@@ -10,7 +10,7 @@ use tradewind::api::v1alpha1::{Connection, RefreshPhase};
 use tradewind_simulator::{Clock, Operation};
 
 use super::CHART;
-use super::life::{operator, release, values};
+use super::life::{established, operator, release, values};
 use crate::cluster::{HANG, Sandbox, control_plane_without_crds, install_crds};
 use crate::manifests;
 use crate::world::{World, connection, status_of, store};
@@ -26,8 +26,7 @@ async fn apply_older(sandbox: &Sandbox) {
         let said = sandbox.kubectl_with(&apply, &manifest.to_string()).await;
         assert!(said.ok, "{said:?}");
     }
-    let established = ["wait", "--for=condition=Established", "crd", "--all", "--timeout=60s"];
-    assert!(sandbox.kubectl(&established).await.ok);
+    established(sandbox).await;
 }
 
 /// Waits until the API server knows this field of a connection's status, or does not: it takes a schema up by a watch of its own.
